@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* ebpf-minimal, BCC dialect: say so at each of the tool's own writes. */
+
+/* BCC adds the helpers and a GPL license by itself. */
+
+/* BCC compiles at run time, so values that are known by then need no global
+ * variables. The Python side passes them to the compiler as numbers:
+ *
+ *	-Dmy_pid=	the tool's process, as it sees itself
+ *	-Dmy_fd=	the file descriptor it writes to once a second
+ *	-Dpidns_dev=	its PID namespace: the device and the inode
+ *	-Dpidns_ino=	number of /proc/self/ns/pid
+ */
+
+/* The macro names the hook: this runs on entry to every write(2) of every
+ * process on the machine. It declares args, with the arguments of the call.
+ */
+TRACEPOINT_PROBE(syscalls, sys_enter_write)
+{
+	struct bpf_pidns_info ns = {};
+
+	/* The writer's PID as its own PID namespace counts it. The helper
+	 * fails for a process of any other namespace, which is not ours.
+	 */
+	if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns)))
+		return 0;
+	if (ns.tgid != my_pid)	/* what the kernel calls tgid is the PID */
+		return 0;
+
+	/* The tool shows its rows with write(2), too. Without this line each
+	 * row would cause the next one, and that one the next.
+	 */
+	if (args->fd != my_fd)
+		return 0;
+
+	/* A line for the trace buffer. bpf_trace_printk() is for debugging:
+	 * the examples that follow send records through maps.
+	 */
+	bpf_trace_printk("BPF triggered from PID %d.", ns.tgid);
+	return 0;
+}

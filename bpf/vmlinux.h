@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The kernel types that the examples read, by hand.
+ *
+ * A full vmlinux.h (bpftool btf dump file /sys/kernel/btf/vmlinux format c)
+ * has some 150,000 lines. This one names only the fields that are used, and
+ * that is enough: the attribute below asks clang to record every access
+ * instead of fixing its offset, and libbpf fills in the offset of the running
+ * kernel when it loads the program. That is CO-RE: compile once, run
+ * everywhere.
+ */
+#pragma once
+
+typedef signed char __s8;
+typedef unsigned char __u8;
+typedef short __s16;
+typedef unsigned short __u16;
+typedef int __s32;
+typedef unsigned int __u32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+
+typedef __s8 s8;
+typedef __u8 u8;
+typedef __s16 s16;
+typedef __u16 u16;
+typedef __s32 s32;
+typedef __u32 u32;
+typedef __s64 s64;
+typedef __u64 u64;
+
+/* Numbers in network byte order; libbpf's helper prototypes name them. */
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u64 __be64;
+typedef __u32 __wsum;
+
+typedef _Bool bool;
+typedef int pid_t;
+
+enum { false = 0, true = 1 };
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), \
+			     apply_to = record)
+
+/* What a tracepoint syscalls:sys_enter_* hands to its programs. */
+struct trace_event_raw_sys_enter {
+	long id;
+	unsigned long args[6];
+};
+
+#pragma clang attribute pop
+
+/* Interface of bpf_get_ns_current_pid_tgid(): fixed, so not relocated. */
+struct bpf_pidns_info {
+	__u32 pid;
+	__u32 tgid;
+};

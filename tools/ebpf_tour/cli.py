@@ -1,0 +1,205 @@
+"""What every command line has in common: options, errors, exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from ebpf_tour import __version__
+from ebpf_tour.errors import USAGE, Error, NotPermitted, UsageError
+from ebpf_tour.output import FORMATS
+from ebpf_tour.session import Finished, Interrupt, Session, discard_stdout
+from ebpf_tour.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ebpf_tour.record import Tool
+
+__all__ = ["Session", "main", "make_parser"]
+
+ENGINES = ("auto", "libbpf", "bcc")
+ENGINE_VARIABLE = "EBPF_TOUR_ENGINE"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our two-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        _report(self.prog, UsageError(message, f"{self.prog} --help lists the options"))
+        sys.exit(USAGE)
+
+
+def positive_int(text: str) -> int:
+    """Convert an option's value; for argparse. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a whole number above 0")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Convert a time in seconds, fractions allowed; for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a number of seconds above 0")
+    return value
+
+
+def make_parser(
+    tool: Tool, options: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.ArgumentParser:
+    """Return the parser of a tool: its own options, then the shared ones."""
+    parser = _Parser(
+        prog=tool.command,
+        description=tool.description,
+        epilog=_examples(tool),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    if options:
+        options(parser)
+    _add_output_options(parser, tool)
+    if tool.via:
+        _add_program_options(parser)
+    parser.add_argument("--version", action="version", version=f"{tool.command} {__version__}")
+    return parser
+
+
+def _examples(tool: Tool) -> str:
+    width = max(len(example.command) for example in tool.examples)
+    lines = (f"  {example.command:{width}}  {example.doc}" for example in tool.examples)
+    return "examples:\n" + "\n".join(lines)
+
+
+def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="table",
+        help="a table for people, JSON lines or CSV for programs (default: table)",
+    )
+    group.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="same as --format json"
+    )
+    group.add_argument(
+        "-v", "--verbose", action="store_true", help="show what the libraries say, too"
+    )
+    if not tool.via:
+        return
+    group.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
+    group.add_argument(
+        "--time-limit", type=seconds, metavar="SECONDS", help="end after so many seconds"
+    )
+
+
+def _add_program_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("program")
+    group.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=os.environ.get(ENGINE_VARIABLE) or "auto",
+        help="libbpf loads a compiled object (CO-RE), bcc compiles the C now; auto takes libbpf "
+        f"where the kernel has BTF, otherwise bcc (default: auto, or ${ENGINE_VARIABLE})",
+    )
+    group.add_argument(
+        "--demo",
+        action="store_true",
+        help="cause events in a child process, show them, and end; one terminal is enough",
+    )
+    group.add_argument(
+        "--show",
+        choices=("source", "asm", "log", "maps"),
+        help="instead of running, show the C source, its bytecode, the verifier's log, or the "
+        "loaded programs and maps",
+    )
+
+
+def main(
+    tool: Tool,
+    run: Callable[[Session], None],
+    options: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> int:
+    """Run a tool and return its exit status. Never raises, but for SystemExit."""
+    _open_missing_streams()
+    interrupt = Interrupt()
+    try:
+        return _run(tool, run, make_parser(tool, options), interrupt)
+    except Finished:
+        return 0
+    except BrokenPipeError:
+        discard_stdout()
+        return 0
+    except Error as error:
+        if isinstance(error, NotPermitted) and not error.hint:
+            error.hint = f"run it as root: {_as_root(tool.command)}"
+        _report(tool.command, error)
+        return error.status
+    finally:
+        interrupt.forget()
+
+
+def _run(
+    tool: Tool,
+    run: Callable[[Session], None],
+    parser: argparse.ArgumentParser,
+    interrupt: Interrupt,
+) -> int:
+    args = parser.parse_args()
+    if tool.via and args.engine not in ENGINES:
+        parser.error(
+            f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is none of {', '.join(ENGINES)}"
+        )
+    session = Session(tool, args, interrupt)
+    try:
+        run(session)
+        session.finish()
+    finally:
+        session.close()
+    return 0
+
+
+def _open_missing_streams() -> None:
+    """Give a closed stdin, stdout or stderr to /dev/null.
+
+    Otherwise the next file that is opened would take its number, and what is
+    meant for a terminal would end up in it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    # A terminal that cannot show a character gets its escape.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _as_root(command: str) -> str:
+    """Return the line to paste: sudo does not look where this command was found."""
+    import shlex
+    import shutil
+
+    words = sys.argv[1:]
+    path = shutil.which(command)
+    if path and os.path.realpath(path) == os.path.realpath(sys.argv[0]):
+        return " ".join([f'sudo "$(command -v {command})"', *map(shlex.quote, words)])
+    return " ".join(["sudo", *map(shlex.quote, [os.path.abspath(sys.argv[0]), *words])])
+
+
+def _report(command: str, error: Error) -> None:
+    if error.detail:
+        lines = error.detail.strip().splitlines()
+        sys.stderr.write("".join(f"  {printable(line)}\n" for line in lines[-20:]))
+    sys.stderr.write(f"{command}: error: {error}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")
+    sys.stderr.flush()

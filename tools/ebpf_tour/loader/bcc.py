@@ -1,0 +1,235 @@
+"""The BCC engine: C source, compiled at run time inside this process.
+
+The `bcc` package is imported only when a program is opened. BCC looks for the
+kernel's headers, and on most machines there are none; this engine gives it the
+few lines in `bpf/include` instead, and the real headers only where the kernel
+has no BTF.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as ct
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ebpf_tour.errors import EngineUnavailable, Error
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.program import Bytecode, Globals, Options, Program, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpf_tour.loader.hooks import Hook
+
+_KHEADERS = "/sys/kernel/kheaders.tar.xz"
+
+_INSTALL = (
+    "install it: apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
+)
+
+
+class _Defines(Globals):
+    """BCC programs have no global variables: the compiler gets numbers instead."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.flags: list[str] = []
+
+    def __setitem__(self, name: str, value: int) -> None:
+        if not re.search(rf"\b{re.escape(name)}\b", self._text):
+            raise KeyError(name)
+        self.flags.append(f"-D{name}={value:d}")
+
+
+class BccProgram(Program):
+    """A C file in the BCC dialect, open; see `Program`.
+
+    Raises EngineUnavailable where BCC is missing, or BTF and headers are.
+    """
+
+    engine = "bcc"
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._bpf: Any = None
+        self._loaded: list[tuple[Hook, Any]] = []
+        self._log = ""
+        self._directory = sources()
+        self.source = f"{self._directory}/{options.name}.bcc.c"
+        with open(self.source, encoding="utf-8") as file:
+            self._text = file.read()
+        self._flags = [f"-I{self._directory}"]
+        self._cleanup = contextlib.ExitStack()
+        self._choose_headers()
+        self._bpf_class, self._lib = _import_bcc()
+        self.globals = self._defines = _Defines(self._text)
+
+    def _choose_headers(self) -> None:
+        """Point BCC at headers that are right for the running kernel.
+
+        BCC reads these variables from the environment when it compiles.
+        """
+        if features.has_kernel_btf():
+            os.environ["BCC_KERNEL_SOURCE"] = self._directory
+            self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
+        elif features.kernel_headers():
+            os.environ.pop("BCC_KERNEL_SOURCE", None)
+        elif os.path.exists(_KHEADERS):
+            # BCC unpacks the archive below TMPDIR. In /tmp, another user could
+            # have made that directory before (CVE-2024-2314).
+            import tempfile
+
+            os.environ.pop("BCC_KERNEL_SOURCE", None)
+            os.environ["TMPDIR"] = self._cleanup.enter_context(
+                tempfile.TemporaryDirectory(prefix="ebpf-tour-")
+            )
+        else:
+            release = os.uname().release
+            raise EngineUnavailable(
+                f"BCC needs kernel BTF or kernel headers: {features.KERNEL_BTF} and "
+                f"/lib/modules/{release}/build are both missing",
+                f"install the headers: apt install linux-headers-{release}",
+            )
+
+    def load(self) -> None:
+        debug = 0
+        if self._options.log:
+            debug = 0x10  # DEBUG_BPF_REGISTER_STATE: the verifier's log, with registers
+        with self._capture() as said:
+            try:
+                self._bpf = self._bpf_class(
+                    text=self._text.encode(), cflags=self._flags + self._defines.flags, debug=debug
+                )
+            except Exception:  # noqa: BLE001 - bcc raises nothing narrower
+                self._bpf = None
+        if self._bpf is None:
+            raise Error(
+                f"BCC cannot compile {self.source}",
+                "-v shows all it says",
+                said[0].replace("/virtual/main.c", os.path.basename(self.source)),
+            )
+        with self._capture() as said:
+            for hook in self._options.hooks:
+                function = self._load_function(hook)
+                if function is None:
+                    break
+                self._loaded.append((hook, function))
+        self._log = said[0]
+        if len(self._loaded) < len(self._options.hooks):
+            raise self._load_error(said[0])
+
+    def _load_function(self, hook: Hook) -> Any:
+        kind = {Tracepoint: self._bpf_class.TRACEPOINT}[type(hook)]
+        try:
+            return self._bpf.load_func(hook.function.encode(), kind)
+        except Exception:  # noqa: BLE001 - bcc raises nothing narrower
+            return None
+
+    def _load_error(self, said: str) -> Error:
+        if "Operation not permitted" in said or not said.strip():
+            return features.explain_eperm("load BPF programs")
+        name = os.path.basename(self.source)
+        return Error(f"the kernel refuses to load {name}", "--show log has more", said)
+
+    def attach(self) -> None:
+        for hook, _ in self._loaded:
+            with self._capture() as said:
+                try:
+                    self._bpf.attach_tracepoint(
+                        tp=f"{hook.category}:{hook.event}".encode(), fn_name=hook.function.encode()
+                    )
+                    failed = False
+                except Exception:  # noqa: BLE001 - bcc raises nothing narrower
+                    failed = True
+            if failed:
+                raise hook.unsupported() or Error(f"cannot attach to {hook}", detail=said[0])
+
+    def close(self) -> None:
+        if self._bpf is not None:
+            self._bpf.cleanup()
+            self._bpf = None
+        self._cleanup.close()
+
+    def bytecode(self) -> list[Bytecode]:
+        return [
+            Bytecode(hook.function, self._bpf.dump_func(hook.function.encode()))
+            for hook, _ in self._loaded
+        ]
+
+    def verifier_log(self) -> str:
+        return self._log
+
+    def program_fds(self) -> list[int]:
+        return [function.fd for _, function in self._loaded]
+
+    def map_fds(self) -> list[int]:
+        count, fd = self._lib.bpf_num_tables, self._lib.bpf_table_fd_id
+        count.argtypes, count.restype = [ct.c_void_p], ct.c_size_t
+        fd.argtypes, fd.restype = [ct.c_void_p, ct.c_size_t], ct.c_int
+        return [fd(self._bpf.module, i) for i in range(count(self._bpf.module))]
+
+    @contextlib.contextmanager
+    def _capture(self) -> Iterator[list[str]]:
+        """Catch what libbcc writes to stderr from C++, for the error message."""
+        said = [""]
+        sys.stderr.flush()
+        saved = os.dup(2)
+        with open(os.memfd_create("stderr"), "r+b") as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                yield said
+            finally:
+                os.dup2(saved, 2)
+                os.close(saved)
+                file.seek(0)
+                said[0] = file.read().decode("utf-8", "backslashreplace")
+        if self._options.verbose:
+            sys.stderr.write(said[0])
+
+
+def _import_bcc() -> tuple[Any, Any]:
+    """Return a BPF class that attaches nothing by itself, and libbcc.
+
+    Raises EngineUnavailable.
+    """
+    try:
+        import bcc
+    except ImportError as error:
+        if error.name not in (None, "bcc"):
+            raise EngineUnavailable(f"BCC's Python package is broken: {error}", _INSTALL) from None
+        hidden = sys.prefix != sys.base_prefix and os.path.isdir(_distribution_bcc())
+        hint = (
+            "this virtual environment hides it: make it with --system-site-packages"
+            if hidden
+            else _INSTALL
+        )
+        raise EngineUnavailable("BCC's Python package is not installed", hint) from None
+    except OSError as error:
+        raise EngineUnavailable(f"BCC's library cannot be loaded: {error}", _INSTALL) from None
+    if not hasattr(bcc, "BPF"):
+        raise EngineUnavailable(
+            f"{os.path.dirname(bcc.__file__ or '')} is not BCC but a lattice package of the same "
+            "name from PyPI",
+            "pip uninstall bcc, then " + _INSTALL,
+        )
+
+    class Bpf(bcc.BPF):  # type: ignore[misc]
+        """BCC attaches tracepoint__* and kprobe__* when it opens; we do later."""
+
+        def _trace_autoload(self) -> None:
+            pass
+
+    return Bpf, bcc.lib
+
+
+def _distribution_bcc() -> str:
+    """Return where a distribution's package puts BCC, "" if it is not there."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for path in ("/usr/lib/python3/dist-packages", f"/usr/lib/python{version}/site-packages"):
+        if os.path.isdir(f"{path}/bcc"):
+            return f"{path}/bcc"
+    return ""

@@ -1,0 +1,155 @@
+"""What this kernel has and what this process may do, found out, not guessed.
+
+Everything here reads files below /proc and /sys; nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ebpf_tour.errors import NotPermitted, Unsupported
+
+KERNEL_BTF = "/sys/kernel/btf/vmlinux"
+TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+
+# Bits of the capability sets, from include/uapi/linux/capability.h.
+_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def has_kernel_btf() -> bool:
+    """Say whether the kernel describes its own types (CONFIG_DEBUG_INFO_BTF)."""
+    return os.access(KERNEL_BTF, os.R_OK)
+
+
+def kernel_headers() -> str | None:
+    """Return the directory with the running kernel's own headers, if there is one."""
+    build = f"/lib/modules/{os.uname().release}/build"
+    return build if os.path.isdir(f"{build}/include/linux") else None
+
+
+def config(option: str) -> str | None:
+    """Return the value of CONFIG_`option` in the running kernel.
+
+    "n" where it is not set, None where the kernel does not tell its
+    configuration. Source: /proc/config.gz or /boot/config-RELEASE.
+    """
+    text = _read(f"/boot/config-{os.uname().release}")
+    if not text and os.access("/proc/config.gz", os.R_OK):
+        import gzip
+
+        with gzip.open("/proc/config.gz", "rt", encoding="utf-8") as file:
+            text = file.read()
+    if not text:
+        return None
+    for line in text.splitlines():
+        if line.startswith(f"CONFIG_{option}="):
+            return line.partition("=")[2]
+    return "n"
+
+
+def without(option: str) -> str:
+    """Return ` (its kernel was built without CONFIG_X)` if that is so, else nothing."""
+    return f" (built without CONFIG_{option})" if config(option) == "n" else ""
+
+
+def _status(field: str) -> str:
+    for line in _read("/proc/self/status").splitlines():
+        if line.startswith(f"{field}:"):
+            return line.partition(":")[2].strip()
+    return ""
+
+
+def has_capabilities() -> bool:
+    """Say whether this process has what the kernel asks of who loads a tracer.
+
+    That is CAP_BPF and CAP_PERFMON, since commit a17b53c4a4b5 ("bpf, capability:
+    Introduce CAP_BPF") (in v5.8), or CAP_SYS_ADMIN.
+    """
+    effective = int(_status("CapEff") or "0", 16)
+
+    def has(bit: int) -> bool:
+        return bool(effective >> bit & 1)
+
+    return has(_CAP_SYS_ADMIN) or (has(_CAP_BPF) and has(_CAP_PERFMON))
+
+
+def in_user_namespace() -> bool:
+    """Say whether this process lives in a user namespace below the first one."""
+    fields = _read("/proc/self/uid_map").split()
+    return bool(fields) and fields != ["0", "0", "4294967295"]
+
+
+def lockdown() -> str:
+    """Return the kernel's lockdown mode: "none", "integrity", "confidentiality" or ""."""
+    _, _, rest = _read("/sys/kernel/security/lockdown").partition("[")
+    return rest.partition("]")[0]
+
+
+def explain_eperm(action: str) -> NotPermitted:
+    """Return the error for an EPERM from the kernel, with its likeliest cause.
+
+    `action` is what was refused: "load the program handle_write".
+    """
+    if in_user_namespace():
+        return NotPermitted(
+            f"may not {action}: this is root of a user namespace only (a rootless container?)",
+            "run it as root outside of the container",
+        )
+    if not has_capabilities():
+        return NotPermitted(
+            f"may not {action}: that needs root, or the capabilities CAP_BPF and CAP_PERFMON"
+        )
+    mode = lockdown()
+    if mode == "confidentiality":
+        return NotPermitted(
+            f"may not {action}: the kernel is locked down ({mode})",
+            "boot with lockdown=integrity or none; Secure Boot may be what sets it",
+        )
+    if _status("Seccomp") == "2":
+        return NotPermitted(
+            f"may not {action}: a seccomp filter is in force (a container?)",
+            "start the container with a seccomp profile that allows bpf() and perf_event_open()",
+        )
+    locked = f", lockdown is {mode}" if mode else ""
+    return NotPermitted(
+        f"may not {action}: the kernel answers EPERM although the capabilities are there{locked}",
+        "a security module or a hardened kernel forbids it; see the end of dmesg",
+    )
+
+
+def require_privileges() -> None:
+    """Raise NotPermitted unless this process may load tracing programs."""
+    if not has_capabilities() or in_user_namespace():
+        raise explain_eperm("load BPF programs")
+
+
+def tracefs() -> str:
+    """Return the directory where tracefs is mounted.
+
+    Raises Unsupported where it is not, NotPermitted where it may not be read.
+    """
+    for path in TRACEFS:
+        if os.path.isdir(f"{path}/events"):
+            return path
+    for path in TRACEFS:
+        if f" {path} " in _read("/proc/self/mounts") and not os.access(path, os.R_OK | os.X_OK):
+            raise NotPermitted(
+                f"may not read {path}: only root may, unless it is opened for others"
+            )
+    if "tracefs" not in _read("/proc/filesystems"):
+        raise Unsupported(
+            "this kernel has no tracefs (built without CONFIG_TRACING)",
+            "a distribution's own kernel has it",
+        )
+    raise Unsupported(
+        "tracefs is not mounted, so no tracepoint can be found",
+        "mount it: mount -t tracefs tracefs /sys/kernel/tracing",
+    )

@@ -1,0 +1,265 @@
+"""The libbpf engine: compiled objects, loaded by libbpf.so.1 through ctypes.
+
+The calls are the ones of libbpf's C API, in the order in which libbpf-bootstrap
+makes them. clang has compiled the C file when the package was built; libbpf
+adapts it to the running kernel (CO-RE) by the kernel's BTF.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+import errno
+import os
+import platform
+import re
+import sys
+
+from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
+from ebpf_tour.loader import features
+from ebpf_tour.loader.btf import Btf, load_libbpf
+from ebpf_tour.loader.program import Bytecode, Globals, Options, Program, sources
+
+# enum libbpf_print_level
+_WARN, _DEBUG = 0, 2
+
+# BPF_LOG_LEVEL2 | BPF_LOG_STATS: every instruction that the verifier looked
+# at with the state of the registers, and a line of statistics.
+_LOG_LEVEL = 2 | 4
+_LOG_SIZE = 16 << 20  # the most that all kernels accept (UINT_MAX >> 8, plus one)
+
+# The sections that clang makes of global variables.
+_SECTIONS = (".data", ".bss", ".rodata")
+
+_OBJECTS = {"x86_64": "x86", "aarch64": "arm64"}
+
+
+class _OpenOpts(ct.Structure):
+    """struct bpf_object_open_opts, up to the fields that are used here."""
+
+    _fields_ = [
+        ("sz", ct.c_size_t),
+        ("object_name", ct.c_char_p),
+        ("relaxed_maps", ct.c_bool),
+        ("pin_root_path", ct.c_char_p),
+        ("_unused", ct.c_uint32),
+        ("kconfig", ct.c_char_p),
+        ("btf_custom_path", ct.c_char_p),
+    ]
+
+
+# typedef int (*libbpf_print_fn_t)(enum libbpf_print_level, const char *, va_list).
+# A va_list arrives as a pointer on x86-64 and arm64 alike, and vsnprintf takes
+# it as it came.
+_PrintFn = ct.CFUNCTYPE(ct.c_int, ct.c_int, ct.c_char_p, ct.c_void_p)
+
+
+class _Messages:
+    """libbpf's own messages: kept, so that a failure can quote them."""
+
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+        self._vsnprintf = ct.CDLL(None).vsnprintf
+        self._vsnprintf.argtypes = [ct.c_char_p, ct.c_size_t, ct.c_char_p, ct.c_void_p]
+        self.warnings: list[str] = []
+        self.callback = _PrintFn(self._receive)  # alive as long as libbpf may call it
+
+    def _receive(self, level: int, form: bytes, arguments: int) -> int:
+        if level == _DEBUG and not self._verbose:
+            return 0
+        buffer = ct.create_string_buffer(64 << 10)
+        self._vsnprintf(buffer, len(buffer), form, arguments)
+        text = buffer.value.decode("utf-8", "backslashreplace")
+        if level == _WARN:
+            self.warnings.append(text)
+        if self._verbose:
+            sys.stderr.write(text)
+        return 0
+
+    def take(self) -> str:
+        """Return the warnings since the last call."""
+        text = "".join(self.warnings)
+        self.warnings.clear()
+        return text
+
+    def show(self) -> None:
+        """Show the warnings of a call that went well all the same."""
+        text = self.take()
+        if text and not self._verbose:
+            sys.stderr.write(text)
+
+
+def _declare(lib: ct.CDLL) -> None:
+    """Tell ctypes the prototypes, from libbpf's libbpf.h."""
+    pointer, integer, string, size = ct.c_void_p, ct.c_int, ct.c_char_p, ct.c_size_t
+    for name, result, arguments in (
+        ("libbpf_set_print", pointer, [_PrintFn]),
+        ("bpf_object__open_file", pointer, [string, ct.POINTER(_OpenOpts)]),
+        ("bpf_object__load", integer, [pointer]),
+        ("bpf_object__close", None, [pointer]),
+        ("bpf_object__btf", pointer, [pointer]),
+        ("bpf_object__next_program", pointer, [pointer, pointer]),
+        ("bpf_object__next_map", pointer, [pointer, pointer]),
+        ("bpf_object__find_map_by_name", pointer, [pointer, string]),
+        ("bpf_program__name", string, [pointer]),
+        ("bpf_program__section_name", string, [pointer]),
+        ("bpf_program__set_autoload", integer, [pointer, ct.c_bool]),
+        ("bpf_program__set_log_level", integer, [pointer, ct.c_uint32]),
+        ("bpf_program__set_log_buf", integer, [pointer, string, size]),
+        ("bpf_program__fd", integer, [pointer]),
+        ("bpf_program__insns", pointer, [pointer]),
+        ("bpf_program__insn_cnt", size, [pointer]),
+        ("bpf_program__attach", pointer, [pointer]),
+        ("bpf_link__destroy", integer, [pointer]),
+        ("bpf_map__fd", integer, [pointer]),
+        ("bpf_map__initial_value", pointer, [pointer, ct.POINTER(size)]),
+    ):
+        function = getattr(lib, name)
+        function.restype = result
+        function.argtypes = arguments
+
+
+class _Globals(Globals):
+    """Writes into what libbpf will copy into .data, .bss and .rodata."""
+
+    def __init__(self, lib: ct.CDLL, obj: int) -> None:
+        self._variables = {}
+        btf = Btf(lib, lib.bpf_object__btf(obj))
+        for section in _SECTIONS:
+            section_map = lib.bpf_object__find_map_by_name(obj, section.encode())
+            if not section_map:
+                continue
+            start = lib.bpf_map__initial_value(section_map, ct.byref(ct.c_size_t()))
+            for name, variable in btf.variables(section).items():
+                self._variables[name] = start + variable.offset, variable
+
+    def __setitem__(self, name: str, value: int) -> None:
+        address, variable = self._variables[name]
+        raw = value.to_bytes(variable.size, sys.byteorder, signed=variable.signed)
+        ct.memmove(address, raw, variable.size)
+
+
+class LibbpfProgram(Program):
+    """A compiled object, open; see `Program`.
+
+    Raises EngineUnavailable where libbpf, kernel BTF or the object is missing.
+    """
+
+    engine = "libbpf"
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._object = 0
+        self._links: list[int] = []
+        self._log_buffers: list[ct.Array[ct.c_char]] = []
+        directory = sources()
+        self.source = f"{directory}/{options.name}.bpf.c"
+        if not features.has_kernel_btf():
+            raise EngineUnavailable(
+                f"this kernel has no BTF in {features.KERNEL_BTF}"
+                f"{features.without('DEBUG_INFO_BTF')}, which CO-RE needs"
+            )
+        self._lib = load_libbpf()
+        _declare(self._lib)
+        self._messages = _Messages(options.verbose)
+        self._lib.libbpf_set_print(self._messages.callback)
+        self._open(_object_path(directory, options.name))
+        self._select_programs()
+        self.globals = _Globals(self._lib, self._object)
+
+    def _open(self, path: str) -> None:
+        opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=self._options.name.encode())
+        self._object = self._lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
+        if not self._object:
+            raise self._error(f"libbpf cannot open {path}", ct.get_errno())
+
+    def _select_programs(self) -> None:
+        """Load only the programs of the chosen hooks."""
+        sections = {hook.section for hook in self._options.hooks}
+        self._programs = []
+        program = self._lib.bpf_object__next_program(self._object, None)
+        while program:
+            wanted = self._lib.bpf_program__section_name(program).decode() in sections
+            self._lib.bpf_program__set_autoload(program, wanted)
+            if wanted:
+                self._programs.append(program)
+            program = self._lib.bpf_object__next_program(self._object, program)
+
+    def load(self) -> None:
+        if self._options.log:
+            for program in self._programs:
+                buffer = ct.create_string_buffer(_LOG_SIZE - 1)
+                self._log_buffers.append(buffer)
+                self._lib.bpf_program__set_log_level(program, _LOG_LEVEL)
+                self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
+        error = self._lib.bpf_object__load(self._object)
+        if error:
+            raise self._error(f"the kernel refuses to load {self._options.name}.bpf.o", -error)
+        self._messages.show()
+
+    def attach(self) -> None:
+        by_section = {hook.section: hook for hook in self._options.hooks}
+        for program in self._programs:
+            link = self._lib.bpf_program__attach(program)
+            if not link:
+                number = ct.get_errno()
+                hook = by_section[self._lib.bpf_program__section_name(program).decode()]
+                raise hook.unsupported() or self._error(f"cannot attach to {hook}", number)
+            self._links.append(link)
+        self._messages.show()
+
+    def close(self) -> None:
+        while self._links:
+            self._lib.bpf_link__destroy(self._links.pop())
+        if self._object:
+            self._lib.bpf_object__close(self._object)
+            self._object = 0
+
+    def bytecode(self) -> list[Bytecode]:
+        found = []
+        for program in self._programs:
+            size = 8 * self._lib.bpf_program__insn_cnt(program)
+            insns = ct.string_at(self._lib.bpf_program__insns(program), size)
+            found.append(Bytecode(self._name(program), insns))
+        return found
+
+    def verifier_log(self) -> str:
+        logs = zip(self._programs, self._log_buffers, strict=True)
+        return "".join(f"{self._name(p)}:\n{b.value.decode('ascii', 'replace')}" for p, b in logs)
+
+    def program_fds(self) -> list[int]:
+        return [self._lib.bpf_program__fd(program) for program in self._programs]
+
+    def map_fds(self) -> list[int]:
+        found = []
+        item = self._lib.bpf_object__next_map(self._object, None)
+        while item:
+            found.append(self._lib.bpf_map__fd(item))
+            item = self._lib.bpf_object__next_map(self._object, item)
+        return found
+
+    def _name(self, program: int) -> str:
+        name: bytes = self._lib.bpf_program__name(program)
+        return name.decode()
+
+    def _error(self, what: str, number: int) -> Error:
+        """Return the error for a call that failed with errno `number`."""
+        said = self._messages.take()
+        log = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)-- END PROG LOAD LOG --", said, re.DOTALL)
+        if log and log[1].strip():
+            return Error(f"{what}: the verifier rejects it", "--show log has more", log[1])
+        if number == errno.EPERM:
+            return features.explain_eperm("load BPF programs")
+        return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
+
+
+def _object_path(directory: str, name: str) -> str:
+    machine = platform.machine()
+    if machine not in _OBJECTS:
+        raise Unsupported(
+            f"there are no compiled objects for {machine}",
+            f"they exist for {' and '.join(_OBJECTS)}",
+        )
+    path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
+    if not os.path.exists(path):
+        raise EngineUnavailable(f"{path} is not there", "in a checkout, compile it: make bpf")
+    return path

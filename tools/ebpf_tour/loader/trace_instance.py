@@ -1,0 +1,170 @@
+"""A private trace instance: bpf_printk() lines without stealing them.
+
+`trace_pipe` is shared by the whole machine, and who reads a line takes it away
+from everyone else. A directory made below `instances/` of tracefs is a trace
+buffer of one's own, with a `trace_pipe` of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ebpf_tour.errors import Error, NotPermitted, Unsupported
+from ebpf_tour.loader import features
+from ebpf_tour.text import from_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+_PREFIX = "ebpf-tour-"
+
+# "         python3-2338    [001]   742.294553: bpf_trace_printk: ". The name is
+# padded to 16 columns and cannot be longer, so a name that looks like a header
+# deceives nobody.
+_HEADER = re.compile(
+    rb"^(?P<comm>.{16})-(?P<pid>\d+) +\[(?P<cpu>\d+)\] +(?P<time>\d+\.\d+): (?P<event>\w+): ",
+    re.MULTILINE | re.DOTALL,
+)
+_LOST = re.compile(rb"^CPU:\d+ \[LOST (\d+) EVENTS\]\n", re.MULTILINE)
+
+
+class Line(NamedTuple):
+    """One line of the trace buffer.
+
+    `time_s` is in seconds since boot, `tid` the thread that caused it, counted
+    in the first PID namespace, `comm` that thread's name.
+    """
+
+    time_s: float
+    cpu: int
+    comm: str
+    tid: int
+    event: str
+    message: str
+
+
+class TraceInstance:
+    """A trace buffer of our own, gone when the `with` statement ends.
+
+    `lost` counts the lines that the kernel overwrote before they were read.
+    Raises Unsupported without tracefs, NotPermitted where it is read-only.
+    """
+
+    def __init__(self) -> None:
+        self.lost = 0
+        instances = f"{features.tracefs()}/instances"
+        self._remove_abandoned(instances)
+        self._path = f"{instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
+        self._pipe = self._create()
+        # Without the column of interrupt flags, whose width varies.
+        self._write("trace_options", "noirq-info")
+
+    def _create(self) -> int:
+        for _ in range(100):
+            try:
+                os.mkdir(self._path)
+                # Open at once: while its trace_pipe is open nobody can remove
+                # the instance, and a starting tool removes what it can.
+                return os.open(f"{self._path}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+            except FileNotFoundError:
+                if not os.path.isdir(os.path.dirname(self._path)):
+                    raise Unsupported("this kernel's tracefs has no trace instances") from None
+            except PermissionError:
+                raise NotPermitted(f"may not create {self._path}") from None
+            except OSError as error:
+                raise Error(f"cannot create {self._path}: {error.strerror}") from None
+        raise Error(f"{self._path} is removed as often as it is created")
+
+    @staticmethod
+    def _remove_abandoned(instances: str) -> None:
+        """Remove what a run that was killed has left.
+
+        An instance in use has its trace_pipe open, and rmdir answers EBUSY.
+        """
+        with contextlib.suppress(OSError):
+            for name in os.listdir(instances):
+                if name.startswith(_PREFIX):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(f"{instances}/{name}")
+
+    def _write(self, file: str, text: str) -> None:
+        try:
+            with open(f"{self._path}/{file}", "w", encoding="ascii") as stream:
+                stream.write(text)
+        except OSError as error:
+            raise Error(f"cannot write {self._path}/{file}: {error.strerror}") from None
+
+    def enable(self, category: str, event: str) -> None:
+        """Let the events of a tracepoint into this buffer."""
+        self._write(f"events/{category}/{event}/enable", "1")
+
+    def enable_for_this_thread(self, category: str, event: str) -> None:
+        """Let the events of a tracepoint into this buffer that this thread causes."""
+        self._write(f"events/{category}/{event}/filter", f"common_pid == {self._own_tid()}")
+        self.enable(category, event)
+        # The kernel takes down a thread's name for the buffer when the thread
+        # next leaves the processor; until then it is shown as <...>.
+        self._write("trace_marker", "what is my name")
+        time.sleep(0.001)
+        for _ in self.lines():
+            pass
+
+    def _own_tid(self) -> int:
+        """Return this thread's id as the first PID namespace counts it.
+
+        In a container getpid() answers with another number. The kernel stamps
+        the id that we want on what we write into the trace buffer ourselves.
+        """
+        self._write("trace_marker", "what is my id")
+        return next(line.tid for line in self.lines() if line.event == "tracing_mark_write")
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines that are there now, without waiting."""
+        while True:
+            try:
+                chunk = os.read(self._pipe, 64 << 10)
+            except BlockingIOError:
+                return
+            if not chunk:
+                return
+            yield from self._parse(chunk)
+
+    def _parse(self, chunk: bytes) -> Iterator[Line]:
+        self.lost += sum(int(lost[1]) for lost in _LOST.finditer(chunk))
+        chunk = _LOST.sub(b"", chunk)
+        headers = list(_HEADER.finditer(chunk))
+        ends = [header.start() for header in headers[1:]] + [len(chunk)]
+        for header, end in zip(headers, ends, strict=True):
+            yield Line(
+                time_s=float(header["time"]),
+                cpu=int(header["cpu"]),
+                comm=from_kernel(header["comm"].lstrip(b" ")),
+                tid=int(header["pid"]),
+                event=header["event"].decode("ascii"),
+                message=from_kernel(chunk[header.end() : end].rstrip(b"\n")),
+            )
+
+    def close(self) -> None:
+        """Remove the buffer."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+            with contextlib.suppress(OSError):
+                os.rmdir(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,126 @@
+"""The output layer: one row model, written as a table, JSON lines or CSV."""
+
+from __future__ import annotations
+
+import abc
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ebpf_tour.record import Column, Row, Value
+
+FORMATS = ("table", "json", "csv")
+
+
+class Writer(abc.ABC):
+    """Writes rows to stdout as they come; `flush()` makes them visible."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        self._columns = columns
+        self._stdout = sys.stdout
+
+    def begin(self) -> None:
+        """Write what comes before the first row."""
+        return
+
+    @abc.abstractmethod
+    def row(self, row: Row) -> None:
+        """Write one row; it has a value for each column's key."""
+
+    def end(self, summary: Row) -> None:  # noqa: ARG002 - only JSON shows it
+        """Write what comes after the last row; JSON has the summary there."""
+        return
+
+    def flush(self) -> None:
+        """Hand what was written to the kernel."""
+        self._stdout.flush()
+
+
+class TableWriter(Writer):
+    """Lines of fixed width, for events that come one by one."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        super().__init__(columns)
+        self._cells = [(column.key, column.form, self._pad(column)) for column in columns]
+
+    @staticmethod
+    def _pad(column: Column) -> str:
+        return f"%{'' if column.right else '-'}{column.width}s" if column.width else "%s"
+
+    def begin(self) -> None:
+        self._line(column.header for column in self._columns)
+
+    def row(self, row: Row) -> None:
+        self._line(cell(row[key], form) for key, form, _ in self._cells)
+
+    def _line(self, texts: Iterable[str]) -> None:
+        padded = (pad % text for text, (_, _, pad) in zip(texts, self._cells, strict=True))
+        self._stdout.write(" ".join(padded).rstrip() + "\n")
+
+
+class ReportWriter(Writer):
+    """A table that is as wide as its content, for a report of all rows at once."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        super().__init__(columns)
+        self._rows: list[list[str]] = []
+
+    def row(self, row: Row) -> None:
+        self._rows.append([cell(row[column.key], column.form) for column in self._columns])
+
+    def end(self, summary: Row) -> None:  # noqa: ARG002 - only JSON shows it
+        from ebpf_tour.output.report import table
+
+        headers = [column.header for column in self._columns]
+        self._stdout.write(table(headers, self._rows, [column.right for column in self._columns]))
+
+
+class JsonWriter(Writer):
+    """One JSON object a line, and the summary as the last one."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        import json
+
+        super().__init__(columns)
+        self._encode = json.JSONEncoder(ensure_ascii=False).encode
+
+    def row(self, row: Row) -> None:
+        self._stdout.write(self._encode(row) + "\n")
+
+    def end(self, summary: Row) -> None:
+        self._stdout.write(self._encode({"type": "summary", **summary}) + "\n")
+
+
+class CsvWriter(Writer):
+    """Comma-separated values as in RFC 4180, with the keys as the first line."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        import csv
+
+        super().__init__(columns)
+        self._csv = csv.writer(self._stdout, lineterminator="\n")
+
+    def begin(self) -> None:
+        self._csv.writerow([column.key for column in self._columns])
+
+    def row(self, row: Row) -> None:
+        values = (row[column.key] for column in self._columns)
+        self._csv.writerow(";".join(v) if isinstance(v, list) else v for v in values)
+
+
+def open_writer(form: str, columns: tuple[Column, ...], *, report: bool = False) -> Writer:
+    """Return the writer for one of FORMATS."""
+    if form == "json":
+        return JsonWriter(columns)
+    if form == "csv":
+        return CsvWriter(columns)
+    return ReportWriter(columns) if report else TableWriter(columns)
+
+
+def cell(value: Value, form: str = "%s") -> str:
+    """Return the text of one table cell; what is not there is a "-"."""
+    if value is None:
+        return "-"
+    return form % (";".join(value) if isinstance(value, list) else value)

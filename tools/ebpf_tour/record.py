@@ -1,0 +1,82 @@
+"""The record that each tool declares, and that everything else derives from.
+
+`--help`, the manual page, the catalogue in the README, the table of
+`ebpf-tour` and the tests' parameters all come from here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ebpf_tour.loader.hooks import Hook
+
+Value = Union[int, float, str, "list[str]", None]
+Row = dict[str, Value]
+
+
+class Column(NamedTuple):
+    """One column of the output, and one key of the JSON records.
+
+    `width` is the least width in a table, 0 for the free text that comes
+    last; `form` is a printf conversion for the cell in a table ("%.6f").
+    """
+
+    key: str
+    header: str
+    doc: str
+    width: int = 0
+    form: str = "%s"
+    right: bool = False
+
+
+class Example(NamedTuple):
+    """A command line and what it does, for --help and the manual page."""
+
+    command: str
+    doc: str
+
+
+class Map(NamedTuple):
+    """A map of the program: its name in the C source, its type, its use."""
+
+    name: str
+    type: str
+    doc: str
+
+
+class Tool(NamedTuple):
+    """Everything there is to know about a tool without running it.
+
+    `lesson` is its place in the course. `via` holds the ways to see the
+    tool's event, best first: a name for --via and the hooks of that way. A
+    tool with one way has one entry, a tool without a BPF program none.
+    """
+
+    name: str
+    lesson: int
+    summary: str
+    description: str
+    how_it_works: str
+    columns: tuple[Column, ...]
+    examples: tuple[Example, ...]
+    requirements: str
+    overhead: str
+    output: str = ""
+    via: Mapping[str, tuple[Hook, ...]] = {}
+    maps: tuple[Map, ...] = ()
+    engines: tuple[str, ...] = ("libbpf", "bcc")
+    see_also: tuple[str, ...] = ()
+    section: int = 8
+
+    @property
+    def command(self) -> str:
+        """The command's name, such as `ebpf-minimal`."""
+        return "ebpf-tour" if self.name == "tour" else f"ebpf-{self.name}"
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The hooks of all ways, each once."""
+        return tuple(dict.fromkeys(hook for way in self.via.values() for hook in way))

@@ -1,0 +1,221 @@
+"""One run of a tool: its options, its output, and when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ebpf_tour.errors import Error
+from ebpf_tour.output import Writer, open_writer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ebpf_tour.record import Row, Tool
+
+# The longest that a demo waits for the events that it caused.
+_DEMO_SECONDS = 20.0
+
+
+class Finished(Exception):  # noqa: N818 - a normal end, not an error
+    """There is nothing left to do: nobody reads our output any more, or --show is done."""
+
+
+class Demo(NamedTuple):
+    """What --demo does: cause events in a child process, and know which.
+
+    `story` tells the reader what happens, `workload` runs in a child once
+    everything is attached. The demo ends when `rows` rows have come, and
+    `check` then returns what is wrong with them, or "" if nothing is.
+    """
+
+    story: str
+    workload: Callable[[], None]
+    rows: int
+    check: Callable[[list[Row]], str]
+
+
+class Session:
+    """Options, output and end of one run.
+
+    It ends at Ctrl-C, SIGTERM or SIGHUP, after `--limit` rows, after
+    `--time-limit` seconds, or when the demo has seen enough; `running` says
+    so. `lost` is for a tool to count what it could not show.
+    """
+
+    def __init__(self, tool: Tool, args: argparse.Namespace, interrupt: Interrupt) -> None:
+        self.tool = tool
+        self.args = args
+        self.rows = 0
+        self.lost = 0
+        self._interrupt = interrupt
+        self._ended = False
+        self._deadline = float("inf")
+        self._writer: Writer | None = None
+        self._demo: Demo | None = None
+        self._demo_rows: list[Row] = []
+        self._child = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the tool should go on."""
+        return not (self._ended or self._interrupt.seen or time.monotonic() >= self._deadline)
+
+    def attached(self, doing: str, demo: Demo | None = None) -> None:
+        """Say that everything is attached; people read it, scripts wait for it.
+
+        `doing` is the beginning of the line: "Tracing exec and exit". With
+        --demo, the workload begins now.
+        """
+        if not self.running:
+            return
+        self._writer = open_writer(self.args.format, self.tool.columns)
+        sys.stderr.write(f"{doing}... Ctrl-C to end.\n")
+        sys.stderr.flush()
+        if self.args.time_limit is not None:
+            self._deadline = time.monotonic() + self.args.time_limit
+        with self._output():
+            self._writer.begin()
+            self._writer.flush()
+        if self.args.demo and demo:
+            self._start_demo(demo)
+
+    def _start_demo(self, demo: Demo) -> None:
+        self._demo = demo
+        self._deadline = min(self._deadline, time.monotonic() + _DEMO_SECONDS)
+        sys.stderr.write(f"Demo: {demo.story}\n")
+        sys.stderr.flush()
+        self._child = os.fork()
+        if self._child == 0:
+            status = 1
+            try:
+                self._interrupt.forget()
+                demo.workload()
+                status = 0
+            finally:
+                os._exit(status)
+
+    def row(self, row: Row) -> None:
+        """Show one row, unless the run has ended already."""
+        if not self.running or self._writer is None:
+            return
+        with self._output():
+            self._writer.row(row)
+        self.rows += 1
+        if self._demo:
+            self._demo_rows.append(row)
+        if self.rows == self.args.limit or (self._demo and self.rows == self._demo.rows):
+            self._ended = True
+
+    def report(self, rows: Iterable[Row]) -> None:
+        """Show a whole table at once."""
+        writer = open_writer(self.args.format, self.tool.columns, report=True)
+        with self._output():
+            writer.begin()
+            for row in rows:
+                writer.row(row)
+                self.rows += 1
+            writer.end({"events": self.rows, "lost": 0})
+            writer.flush()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not past the end of the run. What was written is visible before."""
+        if self._writer:
+            with self._output():
+                self._writer.flush()
+        if self.running:
+            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()))
+
+    def finish(self) -> None:
+        """Write the summary and report losses. Raises Error if the demo failed."""
+        if self._writer:
+            with self._output():
+                self._writer.end({"events": self.rows, "lost": self.lost})
+                self._writer.flush()
+        if self.lost:
+            sys.stderr.write(
+                f"{self.tool.command}: {self.lost} events were lost besides the {self.rows} shown\n"
+            )
+        if self._demo:
+            self._finish_demo(self._demo)
+
+    def _finish_demo(self, demo: Demo) -> None:
+        _, status = os.waitpid(self._child, 0)
+        self._child = 0
+        if self._interrupt.seen:
+            return
+        wrong = demo.check(self._demo_rows)
+        if status:
+            wrong = "its workload failed"
+        elif len(self._demo_rows) < demo.rows:
+            wrong = f"it caused {demo.rows} rows and saw {len(self._demo_rows)}"
+        if wrong:
+            raise Error(f"the demo failed: {wrong}", "run it again with -v")
+        sys.stderr.write(f"Demo: saw all {demo.rows}, and nothing else.\n")
+
+    def close(self) -> None:
+        """End a demo that is still going on."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            self._child = 0
+
+    @contextlib.contextmanager
+    def _output(self) -> Iterator[None]:
+        """Tell a closed pipe and a full disk from every other OSError."""
+        try:
+            yield
+        except BrokenPipeError:
+            discard_stdout()
+            raise Finished from None
+        except OSError as error:
+            discard_stdout()
+            raise Error(f"cannot write to standard output: {error.strerror}") from None
+
+
+def discard_stdout() -> None:
+    """Let Python's own flush at exit go nowhere instead of failing again."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.close(devnull)
+
+
+class Interrupt:
+    """SIGINT, SIGTERM and SIGHUP as a flag and a file descriptor.
+
+    The flag survives a Ctrl-C inside a ctypes callback, where Python would
+    drop a KeyboardInterrupt; the descriptor ends a wait that Python would
+    otherwise resume.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._write = write
+        self._poll = select.poll()
+        self._poll.register(self._read, select.POLLIN)
+        self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.seen = True
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until a signal comes."""
+        self._poll.poll(max(0.0, seconds) * 1000)
+
+    def forget(self) -> None:
+        """Give the signals back to whoever had them before."""
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        os.close(self._read)
+        os.close(self._write)

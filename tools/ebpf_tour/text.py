@@ -1,0 +1,32 @@
+"""Kernel bytes become text here, and nowhere else.
+
+Process and file names are chosen by whoever made them: they may hold escape
+sequences that move the cursor, line breaks that forge a row, or bytes that are
+no UTF-8. What these functions return is safe to print.
+"""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with everything that is not printable as an escape.
+
+    >>> printable("a\x1b[1A")
+    'a\\x1b[1A'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def from_kernel(raw: bytes) -> str:
+    r"""Return a C string from the kernel (up to its first NUL) as safe text.
+
+    >>> from_kernel(b"caf\xc3\xa9\xff\0rest")
+    'café\\xff'
+    """
+    return printable(raw.partition(b"\0")[0].decode("utf-8", "backslashreplace"))
