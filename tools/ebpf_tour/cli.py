@@ -32,6 +32,13 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(USAGE)
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Fills paragraphs, but leaves a text of several lines (the examples) alone."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 def positive_int(text: str) -> int:
     """Convert an option's value; for argparse. Raises ArgumentTypeError."""
     if not text.isdecimal() or int(text) == 0:
@@ -58,7 +65,7 @@ def make_parser(
         prog=tool.command,
         description=tool.description,
         epilog=_examples(tool),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     if options:
@@ -66,7 +73,12 @@ def make_parser(
     _add_output_options(parser, tool)
     if tool.via:
         _add_program_options(parser)
-    parser.add_argument("--version", action="version", version=f"{tool.command} {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"{tool.command} {__version__}",
+        help="show the version and end",
+    )
     return parser
 
 
@@ -77,42 +89,40 @@ def _examples(tool: Tool) -> str:
 
 
 def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
-    group = parser.add_argument_group("output")
-    group.add_argument(
+    parser.add_argument(
         "--format",
         choices=FORMATS,
         default="table",
         help="a table for people, JSON lines or CSV for programs (default: table)",
     )
-    group.add_argument(
+    parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="same as --format json"
     )
-    group.add_argument(
+    parser.add_argument(
         "-v", "--verbose", action="store_true", help="show what the libraries say, too"
     )
     if not tool.via:
         return
-    group.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
-    group.add_argument(
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
+    parser.add_argument(
         "--time-limit", type=seconds, metavar="SECONDS", help="end after so many seconds"
     )
 
 
 def _add_program_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("program")
-    group.add_argument(
+    parser.add_argument(
         "--engine",
         choices=ENGINES,
         default=os.environ.get(ENGINE_VARIABLE) or "auto",
         help="libbpf loads a compiled object (CO-RE), bcc compiles the C now; auto takes libbpf "
         f"where the kernel has BTF, otherwise bcc (default: auto, or ${ENGINE_VARIABLE})",
     )
-    group.add_argument(
+    parser.add_argument(
         "--demo",
         action="store_true",
         help="cause events in a child process, show them, and end; one terminal is enough",
     )
-    group.add_argument(
+    parser.add_argument(
         "--show",
         choices=("source", "asm", "log", "maps"),
         help="instead of running, show the C source, its bytecode, the verifier's log, or the "

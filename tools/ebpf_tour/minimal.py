@@ -54,8 +54,8 @@ TOOL = Tool(
         "CAP_PERFMON, with write access to tracefs)."
     ),
     overhead=(
-        "The program runs at every write(2) on the machine, but returns after one comparison for "
-        "all but the tool's own."
+        "The program runs at every write(2) on the machine; for all but the tool's own it returns "
+        "after one helper call and one comparison."
     ),
     see_also=("write(2)", "bpf-helpers(7)"),
 )

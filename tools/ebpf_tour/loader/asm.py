@@ -38,7 +38,7 @@ _PSEUDO = {1: "map fd", _MAP_VALUE: "map value of fd", 3: "btf id", 4: "function
 class _Insn(NamedTuple):
     """One instruction, decoded."""
 
-    index: int
+    number: int
     opcode: int
     dst: int
     src: int
@@ -52,8 +52,10 @@ def disassemble(insns: bytes, helpers: Mapping[int, str]) -> Iterator[str]:
     `helpers` names the kernel's helper functions by number.
     """
     decoded = [
-        _Insn(index, opcode, registers & 0xF, registers >> 4, offset, imm)
-        for index, (opcode, registers, offset, imm) in enumerate(struct.iter_unpack("=BBhi", insns))
+        _Insn(number, opcode, registers & 0xF, registers >> 4, offset, imm)
+        for number, (opcode, registers, offset, imm) in enumerate(
+            struct.iter_unpack("=BBhi", insns)
+        )
     ]
     skip = False
     for insn in decoded:
@@ -62,14 +64,14 @@ def disassemble(insns: bytes, helpers: Mapping[int, str]) -> Iterator[str]:
             continue
         if insn.opcode == _LOAD_CONSTANT:
             skip = True
-            text = f"r{insn.dst} = {_constant(insn, decoded[insn.index + 1].imm)}"
+            text = f"r{insn.dst} = {_constant(insn, decoded[insn.number + 1].imm)}"
         elif insn.opcode & 7 in {_ALU32, _ALU64}:
             text = _arithmetic(insn)
         elif insn.opcode & 7 in {_JMP64, _JMP32}:
             text = _jump(insn, helpers)
         else:
             text = _memory(insn)
-        yield f"{insn.index:5}: {text}"
+        yield f"{insn.number:5}: {text}"
 
 
 def _constant(insn: _Insn, high: int) -> str:
@@ -115,7 +117,7 @@ def _arithmetic(insn: _Insn) -> str:
 def _jump(insn: _Insn, helpers: Mapping[int, str]) -> str:
     register = "r" if insn.opcode & 7 == _JMP64 else "w"
     operation = _JUMPS[insn.opcode >> 4]
-    following = insn.index + 1
+    following = insn.number + 1
     if operation == "goto":
         # In the 32-bit class, the distance is in the immediate.
         return f"goto {following + (insn.offset if register == 'r' else insn.imm)}"

@@ -1,0 +1,41 @@
+# make help lists what there is to do.
+PREFIX = /usr/local
+PYTHON = .venv/bin/python
+
+.PHONY: help demo test check install uninstall man bpf clean setup-demo setup-test
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: setup-demo bpf ## install what is missing, then see ebpf-minimal at work
+	@tools/as_root.sh .venv/bin/ebpf-minimal --demo
+
+test: setup-test bpf ## install what is missing, then run the tests
+	@tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider $(ARGS)
+
+check: setup-test ## lint, types, and whether the generated files are current
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	$(PYTHON) man/generate.py --check
+
+install: setup-demo ## commands and manual pages below /usr/local (PREFIX=...)
+	@rm -rf build/wheel
+	@.venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@tools/install.sh install $(PREFIX) build/wheel/*.whl
+
+uninstall: ## remove what make install has put there
+	@tools/install.sh uninstall $(PREFIX)
+
+man: setup-test ## write the manual pages and the README's catalogue anew
+	$(PYTHON) man/generate.py
+
+bpf: ## compile bpf/*.bpf.c
+	@PYTHONPATH=tools /usr/bin/python3 -m ebpf_tour.build bpf >/dev/null
+
+clean: ## remove what was built, and .venv
+	rm -rf .venv build dist tools/*.egg-info bpf/x86 bpf/arm64
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+setup-demo setup-test: setup-%:
+	@tools/setup.sh $*

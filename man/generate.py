@@ -1,0 +1,217 @@
+"""Write what derives from the tools' records: manual pages, README's catalogue.
+
+`make man` runs it; with `--check` it writes nothing and fails if a file is not
+what the records say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argparse_manpage.manpage import Manpage
+
+from ebpf_tour import __version__
+from ebpf_tour.catalogue import parser_of, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpf_tour.record import Tool
+
+ROOT = Path(__file__).resolve().parent.parent
+
+EXIT_STATUS = (
+    ("0", "The normal end; also after Ctrl-C, and when the reader of a pipe goes away."),
+    ("1", "It failed while it ran; a demo that did not see what it caused."),
+    ("2", "The command line is wrong."),
+    ("69", "The kernel or the machine lacks what the tool needs."),
+    ("77", "It is not permitted."),
+)
+
+LIFECYCLE = (
+    "Like every BPF program it is opened, configured (its global variables), loaded (the kernel's "
+    "verifier checks it), attached to its hook, read, and closed. When the tool ends, however it "
+    "ends, the kernel detaches and frees everything."
+)
+
+OUTPUT = "Rows go to standard output, everything else to standard error."
+
+ATTACHED = (
+    "Once the program is attached, and not before, one line on standard error says so. It ends in "
+    '"Ctrl-C to end.", for scripts that wait for it.'
+)
+
+SUMMARY = (
+    'The last JSON record is {"type": "summary", "events": N, "lost": N}: the rows shown, and the '
+    "events that the kernel or the tool had to drop."
+)
+
+
+def roff(text: str) -> str:
+    """Return text for a manual page; no line of it is taken for a command."""
+    escaped = text.replace("\\", r"\e").replace("-", r"\-")
+    return "\n".join(
+        rf"\&{line}" if line.startswith((".", "'")) else line for line in escaped.split("\n")
+    )
+
+
+def term(head: str, text: str) -> str:
+    return f".TP\n{head}\n{roff(text)}"
+
+
+def synopsis(tool: Tool, parser: argparse.ArgumentParser) -> str:
+    lines = [f".SY {roff(tool.command)}"]
+    for action in parser._actions:  # noqa: SLF001 - argparse shows them nowhere else
+        value = str(action.metavar or "|".join(action.choices or ()) or action.dest)
+        text = rf"\fI{roff(value)}\fR"
+        if action.option_strings:
+            names = "|".join(rf"\fB{roff(name)}\fR" for name in action.option_strings)
+            text = names if action.nargs == 0 else rf"{names}\~{text}"
+        optional = action.option_strings or action.nargs == "?"
+        lines.append(f"[{text}]" if optional else text)
+    return "\n".join([*lines, ".YS"])
+
+
+def how_it_works(tool: Tool) -> str:
+    parts = [roff(tool.how_it_works)]
+    if tool.via:
+        parts += [".PP", roff(LIFECYCLE), ".PP", "Hooks:"]
+        parts += [rf".br\n\(bu \fB{roff(str(hook))}\fR".replace(r"\n", "\n") for hook in tool.hooks]
+        parts += [".PP", "Maps:"]
+        for item in tool.maps:
+            parts.append(
+                f".br\n\\(bu \\fB{roff(item.name)}\\fR, {roff(item.type)}: {roff(item.doc)}"
+            )
+    return "\n".join(parts)
+
+
+def output(tool: Tool) -> str:
+    parts = [roff(OUTPUT), roff(ATTACHED) if tool.via else "", roff(tool.output)]
+    parts.append(".PP\nThe columns, with the keys of the JSON and CSV records in parentheses:")
+    for column in tool.columns:
+        head = rf"\fB{roff(column.header)}\fR (\fI{roff(column.key)}\fR)"
+        parts.append(term(head, column.doc[:1].upper() + column.doc[1:] + "."))
+    parts += [".PP", roff(SUMMARY)]
+    return "\n".join(part for part in parts if part)
+
+
+def sections(tool: Tool) -> Iterator[tuple[str, str]]:
+    """Yield heading and text of what argparse does not know."""
+    yield "HOW IT WORKS", how_it_works(tool)
+    yield "OUTPUT", output(tool)
+    yield (
+        "EXAMPLES",
+        "\n".join(
+            term(rf"\fB{roff(example.command)}\fR", example.doc[:1].upper() + example.doc[1:] + ".")
+            for example in tool.examples
+        ),
+    )
+    yield "EXIT STATUS", "\n".join(term(rf"\fB{status}\fR", doc) for status, doc in EXIT_STATUS)
+    if tool.via:
+        yield (
+            "ENVIRONMENT",
+            term(
+                r"\fBEBPF_TOUR_ENGINE\fR",
+                "The engine where --engine is not given: auto, libbpf or bcc.",
+            ),
+        )
+    yield "REQUIREMENTS", roff(tool.requirements)
+    yield "OVERHEAD", roff(tool.overhead)
+    pages = [f"{other.command}({other.section})" for other in tools() if other.name != tool.name]
+    yield (
+        "SEE ALSO",
+        ",\n".join(
+            rf".BR {roff(page.replace('(', ' ('))}" for page in [*pages, *tool.see_also]
+        ).replace(",\n", " ,\n"),
+    )
+
+
+ORDER = (
+    *("NAME", "SYNOPSIS", "DESCRIPTION", "HOW IT WORKS", "OPTIONS", "OUTPUT", "EXAMPLES"),
+    *("EXIT STATUS", "ENVIRONMENT", "REQUIREMENTS", "OVERHEAD", "SEE ALSO"),
+)
+
+
+def release_date() -> str:
+    """Return the date of the newest release, from CHANGELOG.md."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    found = re.search(r"^## \S+ - (\d{4}-\d\d-\d\d)$", text, re.MULTILINE)
+    assert found, "CHANGELOG.md has no dated release"
+    return found[1]
+
+
+def page(tool: Tool) -> str:
+    """Return the manual page of a tool."""
+    parser = parser_of(tool)
+    parser.man_short_description = tool.summary  # type: ignore[attr-defined]
+    parser.epilog = None  # the examples have a section of their own
+    data = {
+        "date": release_date(),
+        "project_name": "ebpf-tour",
+        "version": __version__,
+        "manual_title": "eBPF by example",
+        "manual_section": str(tool.section),
+    }
+    manpage = Manpage(parser, data)
+    manpage.add_section("synopsis", "=", synopsis(tool, parser))
+    for heading, text in sections(tool):
+        manpage.add_section(heading, "=", text)
+    # argparse-manpage puts every other section behind the options, and leaves
+    # --help out.
+    head, *rest = re.split(r"(?m)^\.SH ", str(manpage))
+    parts = {}
+    for part in rest:
+        heading, _, text = part.partition("\n")
+        parts[heading] = text.strip("\n")
+    parts["OPTIONS"] += "\n\n" + term(r"\fB\-h\fR, \fB\-\-help\fR", "show the options and end")
+    assert set(parts) <= set(ORDER), set(parts) - set(ORDER)
+    body = "".join(f".SH {heading}\n{parts[heading]}\n" for heading in ORDER if heading in parts)
+    return f".\\\" Generated by man/generate.py from the tool's record.\n{head}{body}"
+
+
+def catalogue() -> str:
+    """Return the README's table of tools."""
+    lines = ["| tool | hook | map | what it shows |", "|---|---|---|---|"]
+    for tool in tools():
+        if tool.via:
+            hooks = ", ".join(dict.fromkeys(hook.kind for hook in tool.hooks))
+            maps = ", ".join(dict.fromkeys(item.type for item in tool.maps))
+            name = f"[{tool.command}](examples/{tool.name}.md)"
+            lines.append(f"| {name} | {hooks} | {maps} | {tool.summary} |")
+    return "\n".join(lines)
+
+
+def derived() -> dict[Path, str]:
+    """Return every file that derives from the records, with its text."""
+    files = {ROOT / f"man/{tool.command}.{tool.section}": page(tool) for tool in tools()}
+    readme = ROOT / "README.md"
+    files[readme] = re.sub(
+        r"(<!-- catalogue -->\n).*(\n<!-- end -->)",
+        lambda match: match[1] + catalogue() + match[2],
+        readme.read_text(),
+        flags=re.DOTALL,
+    )
+    return files
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    check = parser.parse_args().check
+    stale = 0
+    for path, text in derived().items():
+        if path.exists() and path.read_text() == text:
+            continue
+        stale += 1
+        print(f"{path.relative_to(ROOT)}: {'not what the records say' if check else 'written'}")
+        if not check:
+            path.write_text(text)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

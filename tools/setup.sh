@@ -1,0 +1,57 @@
+#!/bin/sh
+# Install what is missing: system packages by apt, and .venv for the Python
+# side. Called by make; what is there already is left alone.
+#
+#	tools/setup.sh demo	what running the tools needs
+#	tools/setup.sh test	what the tests need besides
+set -eu
+cd "$(dirname "$0")/.."
+
+packages="python3 python3-venv python3-bpfcc libbpf1 libbpf-dev clang llvm"
+extra=""
+if [ "$1" = test ]; then
+	packages="$packages man-db gcc libc6-dev util-linux procps"
+	extra="[dev]"
+fi
+
+missing=""
+if command -v dpkg-query >/dev/null; then
+	for package in $packages; do
+		status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+		[ "$status" = installed ] || missing="$missing $package"
+	done
+elif ! command -v clang >/dev/null || ! command -v llvm-strip >/dev/null; then
+	missing=" $packages"
+fi
+
+if [ -n "$missing" ]; then
+	if ! command -v apt-get >/dev/null; then
+		echo "This machine has no apt-get. Install what these Debian packages hold, then call make again:" >&2
+		echo " $missing" >&2
+		exit 69
+	fi
+	as_root=""
+	if [ "$(id -u)" != 0 ]; then
+		as_root="sudo"
+		echo "Installing packages, through sudo:$missing"
+	else
+		echo "Installing packages:$missing"
+	fi
+	$as_root apt-get update -qq
+	$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $missing
+fi
+
+# The distribution's Python, whatever else PATH may name: BCC's package is made
+# for this one, and the virtual environment has to see it.
+if ! [ -x .venv/bin/python ]; then
+	echo "Creating .venv"
+	/usr/bin/python3 -m venv --system-site-packages .venv
+fi
+
+stamp=".venv/installed-$1"
+if [ -z "$(find "$stamp" -newer pyproject.toml -newer setup.py 2>/dev/null)" ]; then
+	echo "Installing ebpf-tour$extra into .venv"
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra"
+	touch "$stamp"
+fi
