@@ -16,7 +16,8 @@ class BuildWithObjects(build_py):
     """Compile the objects before they are gathered as package data."""
 
     def run(self) -> None:
-        compile_all(HERE / "bpf", HERE / "bpf")
+        sources = HERE / "tools" / "ebpf_tour" / "bpf"
+        compile_all(sources, sources)
         super().run()
 
 

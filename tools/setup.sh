@@ -55,3 +55,7 @@ if [ -z "$(find "$stamp" -newer pyproject.toml -newer setup.py 2>/dev/null)" ]; 
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra"
 	touch "$stamp"
 fi
+
+# Someone may have told Python not to keep bytecode; compiling the tools anew at
+# each start would double the time that takes.
+.venv/bin/python -m compileall -q tools/ebpf_tour

@@ -35,6 +35,15 @@ class _Parser(argparse.ArgumentParser):
 class _Formatter(argparse.HelpFormatter):
     """Fills paragraphs, but leaves a text of several lines (the examples) alone."""
 
+    def __init__(self, prog: str) -> None:
+        # Left alone, argparse makes a formatter for each option that is added
+        # and imports shutil, with three compression libraries, for the width.
+        try:
+            width = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+        except (OSError, ValueError):
+            width = 80
+        super().__init__(prog, width=width - 2)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if "\n" in text else super()._fill_text(text, width, indent)
 

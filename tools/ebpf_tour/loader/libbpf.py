@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes as ct
 import errno
 import os
-import platform
 import re
 import sys
 
@@ -253,7 +252,7 @@ class LibbpfProgram(Program):
 
 
 def _object_path(directory: str, name: str) -> str:
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _OBJECTS:
         raise Unsupported(
             f"there are no compiled objects for {machine}",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
-import importlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
+
+import ebpf_tour
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,11 +23,8 @@ class Bytecode(NamedTuple):
 
 
 def sources() -> str:
-    """Return the directory of the C files and objects.
-
-    That is `bpf/` of a checkout, `ebpf_tour/bpf/` of an installation.
-    """
-    return os.path.dirname(importlib.import_module("ebpf_tour.bpf").__file__ or "")
+    """Return the directory of the C files and objects; in a checkout a link to `bpf/`."""
+    return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
 
 class Globals(abc.ABC):
