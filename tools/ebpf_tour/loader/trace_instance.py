@@ -111,7 +111,7 @@ class TraceInstance:
         # The kernel takes down a thread's name for the buffer when the thread
         # next leaves the processor; until then it is shown as <...>.
         self._write("trace_marker", "what is my name")
-        time.sleep(0.001)
+        time.sleep(50e-6)
         for _ in self.lines():
             pass
 
