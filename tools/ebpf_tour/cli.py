@@ -81,7 +81,7 @@ def make_parser(
         options(parser)
     _add_output_options(parser, tool)
     if tool.via:
-        _add_program_options(parser)
+        _add_program_options(parser, tool)
     parser.add_argument(
         "--version",
         action="version",
@@ -118,7 +118,7 @@ def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     )
 
 
-def _add_program_options(parser: argparse.ArgumentParser) -> None:
+def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "--engine",
         choices=ENGINES,
@@ -126,6 +126,14 @@ def _add_program_options(parser: argparse.ArgumentParser) -> None:
         help="libbpf loads a compiled object (CO-RE), bcc compiles the C now; auto takes libbpf "
         f"where the kernel has BTF, otherwise bcc (default: auto, or ${ENGINE_VARIABLE})",
     )
+    if len(tool.via) > 1:
+        parser.add_argument(
+            "--via",
+            choices=("auto", *tool.via),
+            default="auto",
+            help="the hooks to see the event through; auto takes the first of these that works "
+            "here (default: auto)",
+        )
     parser.add_argument(
         "--demo",
         action="store_true",

@@ -55,7 +55,7 @@ class Session:
         self.rows = 0
         self.lost = 0
         self._interrupt = interrupt
-        self._ended = False
+        self._full = False
         self._deadline = float("inf")
         self._writer: Writer | None = None
         self._demo: Demo | None = None
@@ -65,7 +65,7 @@ class Session:
     @property
     def running(self) -> bool:
         """Whether the tool should go on."""
-        return not (self._ended or self._interrupt.seen or time.monotonic() >= self._deadline)
+        return not (self._full or self._interrupt.seen or time.monotonic() >= self._deadline)
 
     def attached(self, doing: str, demo: Demo | None = None) -> None:
         """Say that everything is attached; people read it, scripts wait for it.
@@ -102,8 +102,8 @@ class Session:
                 os._exit(status)
 
     def row(self, row: Row) -> None:
-        """Show one row, unless the run has ended already."""
-        if not self.running or self._writer is None:
+        """Show one row, unless there are as many as were asked for."""
+        if self._full or self._writer is None:
             return
         with self._output():
             self._writer.row(row)
@@ -111,7 +111,7 @@ class Session:
         if self._demo:
             self._demo_rows.append(row)
         if self.rows == self.args.limit or (self._demo and self.rows == self._demo.rows):
-            self._ended = True
+            self._full = True
 
     def report(self, rows: Iterable[Row]) -> None:
         """Show a whole table at once."""
@@ -126,11 +126,18 @@ class Session:
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not past the end of the run. What was written is visible before."""
+        self._wait(seconds, None)
+
+    def wait_readable(self, fd: int) -> None:
+        """Wait until `fd` is readable, but not past the end of the run."""
+        self._wait(float("inf"), fd)
+
+    def _wait(self, seconds: float, fd: int | None) -> None:
         if self._writer:
             with self._output():
                 self._writer.flush()
         if self.running:
-            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()))
+            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), fd)
 
     def finish(self) -> None:
         """Write the summary and report losses. Raises Error if the demo failed."""
@@ -200,17 +207,19 @@ class Interrupt:
         self.seen = False
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = write
-        self._poll = select.poll()
-        self._poll.register(self._read, select.POLLIN)
         self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
 
     def _note(self, _number: int, _frame: object) -> None:
         self.seen = True
 
-    def wait(self, seconds: float) -> None:
-        """Wait so long, or until a signal comes."""
-        self._poll.poll(max(0.0, seconds) * 1000)
+    def wait(self, seconds: float, fd: int | None = None) -> None:
+        """Wait so long, or until a signal comes or `fd` is readable."""
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        if fd is not None:
+            poll.register(fd, select.POLLIN)
+        poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000)
 
     def forget(self) -> None:
         """Give the signals back to whoever had them before."""

@@ -12,9 +12,9 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ebpf_tour.errors import EngineUnavailable
+from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.program import Options, Program
 
@@ -32,48 +32,63 @@ def open_program(tool: Tool, session: Session) -> Program:
     Nothing is loaded yet. Raises NotPermitted, Unsupported (among them a hook
     that this kernel lacks), EngineUnavailable.
     """
-    show = session.args.show
-    if show != "source":
+    args = session.args
+    if args.show != "source":
         features.require_privileges()
-    hooks = _choose_hooks(tool, need=show is None)
-    options = Options(tool.name, hooks, log=show == "log", verbose=session.args.verbose)
-    program = _open(session.args.engine, tool, options)
-    if show:
-        from ebpf_tour.loader.show import ShownProgram
+    wish = _Wish(tool, getattr(args, "via", "auto"), args.show, args.verbose)
+    program = _open(args.engine, wish)
+    if args.show == "source":  # needs no privileges, so it is not loaded
+        from ebpf_tour.loader.show import show
 
-        return ShownProgram(program, show)
+        with program:
+            show(program, args.show)
     return program
 
 
-def _choose_hooks(tool: Tool, *, need: bool) -> tuple[Hook, ...]:
-    """Return the hooks of the first way that works here."""
-    reasons = []
-    for hooks in tool.via.values():
-        missing = next((e for e in (hook.unsupported() for hook in hooks) if e), None)
-        if missing is None:
-            return hooks
-        reasons.append(missing)
-    if need:
-        raise reasons[0]
-    return next(iter(tool.via.values()))
+class _Wish(NamedTuple):
+    """What the command line asks for, but for the engine."""
+
+    tool: Tool
+    via: str
+    show: str | None
+    verbose: bool
 
 
-def _open(engine: str, tool: Tool, options: Options) -> Program:
+def _choose_way(wish: _Wish, engine: str) -> tuple[str, tuple[Hook, ...]]:
+    """Return the first way to see the tool's event that works here, and its hooks."""
+    ways = wish.tool.via if wish.via == "auto" else {wish.via: wish.tool.via[wish.via]}
+    reasons: list[Error] = []
+    for name, hooks in ways.items():
+        others = [hook for hook in hooks if engine not in hook.engines]
+        if others:
+            reasons.append(EngineUnavailable(f"the {engine} engine cannot attach to {others[0]}"))
+            continue
+        missing = [error for error in (hook.unsupported() for hook in hooks) if error]
+        # The source can be read where it cannot run.
+        if not missing or wish.show == "source":
+            return name, hooks
+        reasons.append(missing[0])
+    raise reasons[-1]
+
+
+def _open(engine: str, wish: _Wish) -> Program:
     if engine != "auto":
-        return _open_with(engine, options)
+        return _open_with(engine, wish)
     try:
-        return _open_with("libbpf", options)
+        return _open_with("libbpf", wish)
     except EngineUnavailable as first:
         try:
-            program = _open_with("bcc", options)
+            program = _open_with("bcc", wish)
         except EngineUnavailable as second:
             hint = "; ".join(hint for hint in (first.hint, second.hint) if hint)
             raise EngineUnavailable(f"{first}; {second}", hint) from None
-        print(f"{tool.command}: using BCC, since {first}", file=sys.stderr)
+        print(f"{wish.tool.command}: using BCC, since {first}", file=sys.stderr)
         return program
 
 
-def _open_with(engine: str, options: Options) -> Program:
+def _open_with(engine: str, wish: _Wish) -> Program:
+    via, hooks = _choose_way(wish, engine)
+    options = Options(wish.tool.name, via, hooks, wish.show, wish.verbose)
     if engine == "libbpf":
         from ebpf_tour.loader.libbpf import LibbpfProgram
 

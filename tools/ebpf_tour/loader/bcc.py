@@ -16,14 +16,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.errors import EngineUnavailable, Error
-from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Tracepoint
-from ebpf_tour.loader.program import Bytecode, Globals, Options, Program, sources
+from ebpf_tour.loader import features, syscall
+from ebpf_tour.loader.hooks import Kprobe, RawTracepoint, Tracepoint, Uprobe
+from ebpf_tour.loader.maps import Map
+from ebpf_tour.loader.program import Bytecode, Options, Program, Settings, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.reader import Reader
 
 _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 
@@ -32,7 +34,7 @@ _INSTALL = (
 )
 
 
-class _Defines(Globals):
+class _Defines(Settings):
     """BCC programs have no global variables: the compiler gets numbers instead."""
 
     def __init__(self, text: str) -> None:
@@ -45,6 +47,13 @@ class _Defines(Globals):
         self.flags.append(f"-D{name}={value:d}")
 
 
+class _MaxEntries(_Defines):
+    """The size of a map is a number for the compiler, too: NAME_max_entries."""
+
+    def __setitem__(self, name: str, value: int) -> None:
+        super().__setitem__(f"{name}_max_entries", value)
+
+
 class BccProgram(Program):
     """A C file in the BCC dialect, open; see `Program`.
 
@@ -54,7 +63,7 @@ class BccProgram(Program):
     engine = "bcc"
 
     def __init__(self, options: Options) -> None:
-        self._options = options
+        super().__init__(options)
         self._bpf: Any = None
         self._loaded: list[tuple[Hook, Any]] = []
         self._log = ""
@@ -67,6 +76,9 @@ class BccProgram(Program):
         self._choose_headers()
         self._bpf_class, self._lib = _import_bcc()
         self.globals = self._defines = _Defines(self._text)
+        self.max_entries = self._sizes = _MaxEntries(self._text)
+        self._detach: list[Callable[[], object]] = []
+        self._types: tuple[Any, int] | None = None
 
     def _choose_headers(self) -> None:
         """Point BCC at headers that are right for the running kernel.
@@ -75,6 +87,7 @@ class BccProgram(Program):
         """
         if features.has_kernel_btf():
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
+            self._text = self._kernel_structs() + self._text
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
         elif features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
@@ -95,14 +108,31 @@ class BccProgram(Program):
                 f"install the headers: apt install linux-headers-{release}",
             )
 
-    def load(self) -> None:
+    def _kernel_structs(self) -> str:
+        """Return what stands in for <linux/sched.h> and its like."""
+        if "struct " not in self._text:
+            return ""
+        from ebpf_tour.loader.btf import Btf, load_libbpf
+        from ebpf_tour.loader.kernel_structs import definitions
+
+        with open(f"{self._directory}/vmlinux.h", encoding="utf-8") as file:
+            vmlinux_h = file.read()
+        btf = Btf.of_kernel(load_libbpf())
+        try:
+            return definitions(btf, vmlinux_h, self._text)
+        finally:
+            btf.close()
+
+    def _load(self) -> None:
         debug = 0
-        if self._options.log:
+        if self._options.show == "log":
             debug = 0x10  # DEBUG_BPF_REGISTER_STATE: the verifier's log, with registers
         with self._capture() as said:
             try:
                 self._bpf = self._bpf_class(
-                    text=self._text.encode(), cflags=self._flags + self._defines.flags, debug=debug
+                    text=self._text.encode(),
+                    cflags=self._flags + self._defines.flags + self._sizes.flags,
+                    debug=debug,
                 )
             except Exception:  # noqa: BLE001 - bcc raises nothing narrower
                 self._bpf = None
@@ -123,7 +153,12 @@ class BccProgram(Program):
             raise self._load_error(said[0])
 
     def _load_function(self, hook: Hook) -> Any:
-        kind = {Tracepoint: self._bpf_class.TRACEPOINT}[type(hook)]
+        kind = {
+            Tracepoint: self._bpf_class.TRACEPOINT,
+            RawTracepoint: self._bpf_class.RAW_TRACEPOINT,
+            Kprobe: self._bpf_class.KPROBE,
+            Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
+        }[type(hook)]
         try:
             return self._bpf.load_func(hook.function.encode(), kind)
         except Exception:  # noqa: BLE001 - bcc raises nothing narrower
@@ -137,18 +172,99 @@ class BccProgram(Program):
 
     def attach(self) -> None:
         for hook, _ in self._loaded:
+            if isinstance(hook, Uprobe):
+                continue
             with self._capture() as said:
                 try:
-                    self._bpf.attach_tracepoint(
-                        tp=f"{hook.category}:{hook.event}".encode(), fn_name=hook.function.encode()
-                    )
+                    self._detach.append(self._attach(hook))
                     failed = False
                 except Exception:  # noqa: BLE001 - bcc raises nothing narrower
                     failed = True
             if failed:
                 raise hook.unsupported() or Error(f"cannot attach to {hook}", detail=said[0])
 
+    def _attach(self, hook: Hook) -> Callable[[], object]:
+        """Attach to a hook and return what detaches from it."""
+        bpf, function = self._bpf, hook.function.encode()
+        if isinstance(hook, Tracepoint):
+            name = f"{hook.category}:{hook.event}".encode()
+            bpf.attach_tracepoint(tp=name, fn_name=function)
+            return lambda: bpf.detach_tracepoint(name)
+        if isinstance(hook, RawTracepoint):
+            name = hook.event.encode()
+            bpf.attach_raw_tracepoint(tp=name, fn_name=function)
+            return lambda: bpf.detach_raw_tracepoint(name)
+        if isinstance(hook, Kprobe) and hook.returns:
+            name = hook.target.encode()
+            bpf.attach_kretprobe(event=name, fn_name=function)
+            return lambda: bpf.detach_kretprobe(name)
+        if isinstance(hook, Kprobe):
+            name = hook.target.encode()
+            bpf.attach_kprobe(event=name, fn_name=function)
+            return lambda: bpf.detach_kprobe(name)
+        raise AssertionError(f"{hook} is not for BCC")
+
+    def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
+        program = next(function for of, function in self._loaded if of == hook)
+        attach, detach = self._lib.bpf_attach_uprobe, self._lib.bpf_close_perf_event_fd
+        # prog_fd, type, name, path, offset, pid, ref_ctr_offset. Python's side
+        # of BCC 0.26 leaves the last one to chance.
+        attach.argtypes = [
+            *(ct.c_int, ct.c_int, ct.c_char_p, ct.c_char_p, ct.c_uint64, ct.c_int, ct.c_uint32)
+        ]
+        name = f"{'r' if hook.returns else 'p'}_ebpf_tour_{os.getpid()}_{offset:x}".encode()
+        with self._capture() as said:
+            fd = attach(program.fd, hook.returns, name, os.fsencode(path), offset, pid, 0)
+        if fd < 0:
+            where = f"{hook} {path}+{offset:#x}"
+            raise hook.unsupported() or Error(f"cannot attach to {where}", detail=said[0])
+        self._detach.append(lambda: detach(fd))
+
+    def detach(self) -> None:
+        while self._detach:
+            self._detach.pop()()
+
+    def _layouts(self) -> tuple[Any, int]:
+        """Return libbpf and the compiled object, opened for its BTF.
+
+        Both dialects of a program share the types of records, keys and values.
+        """
+        if self._types is None:
+            from ebpf_tour.loader import libbpf
+
+            lib = libbpf.declared_libbpf()
+            name = self._options.name
+            obj = libbpf.open_object(lib, libbpf.object_path(name), name)
+            if not obj:
+                raise Error(f"libbpf cannot open the object of {name}, which has the types")
+            self._types = lib, obj
+            self._cleanup.callback(lib.bpf_object__close, obj)
+        return self._types
+
+    def _map_fd(self, name: str) -> int:
+        fd: int = self._lib.bpf_table_fd(self._bpf.module, name.encode())
+        if fd < 0:
+            raise KeyError(name)
+        return fd
+
+    def map(self, name: str) -> Map:
+        from ebpf_tour.loader.libbpf import map_layouts
+
+        return Map(self._map_fd(name), *map_layouts(*self._layouts(), name))
+
+    def counter(self, name: str) -> int:
+        raw = syscall.lookup(self._map_fd(name), bytes(4), 8) or bytes(8)
+        return int.from_bytes(raw, sys.byteorder)
+
+    def open_reader(self, name: str) -> Reader:
+        from ebpf_tour.loader.libbpf import event_layout
+        from ebpf_tour.loader.reader import open_reader
+
+        lib, obj = self._layouts()
+        return open_reader(lib, self._map_fd(name), event_layout(lib, obj))
+
     def close(self) -> None:
+        self.detach()
         if self._bpf is not None:
             self._bpf.cleanup()
             self._bpf = None

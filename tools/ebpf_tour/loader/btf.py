@@ -11,12 +11,16 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import EngineUnavailable, Unsupported
+from ebpf_tour.loader.layout import Layout, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # BTF_KIND_*, from include/uapi/linux/btf.h.
-KIND_INT, KIND_ENUM, KIND_DATASEC = 1, 6, 15
+KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
+KIND_DATASEC = 15
+
+_SIGNED, _CHAR = 1, 2  # BTF_INT_SIGNED, BTF_INT_CHAR
 
 
 def load_libbpf() -> ct.CDLL:
@@ -28,6 +32,15 @@ def load_libbpf() -> ct.CDLL:
             f"libbpf.so.1 cannot be loaded: {error}",
             "install it: apt install libbpf1 (Debian, Ubuntu), dnf install libbpf (Fedora)",
         ) from None
+
+
+def probe_tracing() -> bool:
+    """Say whether the kernel takes fentry and fexit programs; it loads a trivial one."""
+    lib = load_libbpf()
+    lib.libbpf_probe_bpf_prog_type.argtypes = [ct.c_int, ct.c_void_p]
+    tracing = 26  # BPF_PROG_TYPE_TRACING
+    result: int = lib.libbpf_probe_bpf_prog_type(tracing, None)
+    return result == 1
 
 
 class _Type(ct.Structure):
@@ -98,9 +111,8 @@ class Btf:
         address = self._lib.btf__type_by_id(self._pointer, number)
         return _Type.from_address(address), address + ct.sizeof(_Type)
 
-    def _words(self, name: str, kind: int, words: int) -> Iterator[tuple[int, ...]]:
+    def _words(self, number: int, words: int) -> Iterator[tuple[int, ...]]:
         """Yield the entries that follow a type, `words` u32 each."""
-        number = self._find(name, kind)
         if not number:
             return
         head, address = self._type(number)
@@ -112,16 +124,87 @@ class Btf:
         """Return the global variables of a section such as ".bss", by name."""
         found = {}
         # struct btf_var_secinfo: type, offset, size
-        for number, offset, size in self._words(section, KIND_DATASEC, 3):
+        for number, offset, size in self._words(self._find(section, KIND_DATASEC), 3):
             variable, _ = self._type(number)
-            resolved = self._lib.btf__resolve_type(self._pointer, variable.size)
-            kind, extra = self._type(resolved)
-            encoding = ct.c_uint32.from_address(extra).value if kind.kind == KIND_INT else 0
-            signed = bool(encoding >> 24 & 1)  # BTF_INT_SIGNED
+            signed = bool(self._encoding(self._resolve(variable.size)) & _SIGNED)
             found[self._name(variable.name_off)] = Variable(offset, size, signed)
         return found
 
     def enumeration(self, name: str) -> dict[int, str]:
         """Return the names of `enum NAME` by value; empty if there is none."""
         # struct btf_enum: name_off, val
-        return {value: self._name(offset) for offset, value in self._words(name, KIND_ENUM, 2)}
+        number = self._find(name, KIND_ENUM)
+        return {value: self._name(offset) for offset, value in self._words(number, 2)}
+
+    def _resolve(self, number: int) -> int:
+        """Look through typedefs, const and volatile."""
+        resolved: int = self._lib.btf__resolve_type(self._pointer, number)
+        return resolved
+
+    def _size(self, number: int) -> int:
+        size: int = self._lib.btf__resolve_size(self._pointer, number)
+        return size
+
+    def _encoding(self, number: int) -> int:
+        """Return the BTF_INT_* flags of an integer type, 0 for any other."""
+        head, address = self._type(number)
+        return ct.c_uint32.from_address(address).value >> 24 & 0xF if head.kind == KIND_INT else 0
+
+    def struct_layout(self, name: str) -> Layout | None:
+        """Return the layout of `struct NAME`, or None if there is none."""
+        number = self._find(name, KIND_STRUCT)
+        return self.layout(number) if number else None
+
+    def layout(self, number: int) -> Layout:
+        """Return the layout of a type by its id.
+
+        Integers, enumerations, pointers, arrays of them, and structures of
+        these: all that the programs' keys, values and records consist of.
+        """
+        number = self._resolve(number)
+        head, _ = self._type(number)
+        if head.kind != KIND_STRUCT:
+            return Layout("", self._size(number), [self._member("", 0, number)])
+        members = [
+            self._member(self._name(name), bits // 8, kind)
+            for name, kind, bits in self._words(number, 3)  # struct btf_member
+        ]
+        return Layout(self._name(head.name_off) or "struct_", head.size, members)
+
+    def _member(self, name: str, offset: int, number: int) -> Member:
+        number = self._resolve(number)
+        head, address = self._type(number)
+        if head.kind == KIND_ARRAY:
+            item, _, count = (ct.c_uint32 * 3).from_address(address)  # struct btf_array
+            one = self._member(name, offset, item)
+            text = bool(self._encoding(self._resolve(item)) & _CHAR) or one.size == 1
+            return one._replace(items=count, text=text)
+        signed = bool(self._encoding(number) & _SIGNED)
+        return Member(name, offset, self._size(number), signed)
+
+    def struct_size(self, name: str) -> int:
+        """Return the size of `struct NAME` in bytes, 0 if there is none."""
+        number = self._find(name, KIND_STRUCT)
+        return self._size(number) if number else 0
+
+    def member_offset(self, struct_name: str, member: str) -> int | None:
+        """Return where a member of `struct NAME` lies, in bytes, or None.
+
+        Members of anonymous structures and unions inside count as its own.
+        """
+        number = self._find(struct_name, KIND_STRUCT)
+        bits = self._member_bits(number, member) if number else None
+        return None if bits is None else bits // 8
+
+    def _member_bits(self, number: int, member: str) -> int | None:
+        for name, kind, bits in self._words(number, 3):
+            # With the kind flag set, the high byte is the width of a bit field.
+            start = bits & 0xFFFFFF if self._type(number)[0].info >> 31 else bits
+            if self._name(name) == member:
+                return start
+            inner = self._resolve(kind)
+            if not name and self._type(inner)[0].kind in {KIND_STRUCT, KIND_UNION}:
+                found = self._member_bits(inner, member)
+                if found is not None:
+                    return start + found
+        return None

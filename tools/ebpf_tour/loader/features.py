@@ -6,6 +6,7 @@ Everything here reads files below /proc and /sys; nothing is loaded.
 from __future__ import annotations
 
 import os
+import re
 
 from ebpf_tour.errors import NotPermitted, Unsupported
 
@@ -33,6 +34,15 @@ def kernel_headers() -> str | None:
     """Return the directory with the running kernel's own headers, if there is one."""
     build = f"/lib/modules/{os.uname().release}/build"
     return build if os.path.isdir(f"{build}/include/linux") else None
+
+
+def in_kallsyms(symbol: str) -> bool:
+    """Say whether the kernel has a symbol of that name."""
+    try:
+        with open("/proc/kallsyms", "rb") as file:
+            return re.search(rb" %s[\n\t]" % re.escape(symbol.encode()), file.read()) is not None
+    except OSError:
+        return False
 
 
 def config(option: str) -> str | None:

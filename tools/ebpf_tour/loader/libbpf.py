@@ -12,11 +12,20 @@ import errno
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
-from ebpf_tour.loader import features
+from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.program import Bytecode, Globals, Options, Program, sources
+from ebpf_tour.loader.hooks import Uprobe
+from ebpf_tour.loader.maps import Map
+from ebpf_tour.loader.program import Bytecode, Options, Program, Settings, sources
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader.btf import Variable
+    from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.layout import Layout
+    from ebpf_tour.loader.reader import Reader
 
 # enum libbpf_print_level
 _WARN, _DEBUG = 0, 2
@@ -87,8 +96,9 @@ class _Messages:
             sys.stderr.write(text)
 
 
-def _declare(lib: ct.CDLL) -> None:
-    """Tell ctypes the prototypes, from libbpf's libbpf.h."""
+def declared_libbpf() -> ct.CDLL:
+    """Return libbpf with the prototypes of libbpf.h. Raises EngineUnavailable."""
+    lib = load_libbpf()
     pointer, integer, string, size = ct.c_void_p, ct.c_int, ct.c_char_p, ct.c_size_t
     for name, result, arguments in (
         ("libbpf_set_print", pointer, [_PrintFn]),
@@ -109,19 +119,25 @@ def _declare(lib: ct.CDLL) -> None:
         ("bpf_program__insn_cnt", size, [pointer]),
         ("bpf_program__attach", pointer, [pointer]),
         ("bpf_link__destroy", integer, [pointer]),
+        ("bpf_program__attach_uprobe", pointer, [pointer, ct.c_bool, integer, string, size]),
         ("bpf_map__fd", integer, [pointer]),
+        ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
+        ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
+        ("bpf_map__btf_value_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__initial_value", pointer, [pointer, ct.POINTER(size)]),
     ):
         function = getattr(lib, name)
         function.restype = result
         function.argtypes = arguments
+    return lib
 
 
-class _Globals(Globals):
+class _Globals(Settings):
     """Writes into what libbpf will copy into .data, .bss and .rodata."""
 
     def __init__(self, lib: ct.CDLL, obj: int) -> None:
-        self._variables = {}
+        self._lib = lib
+        self._variables: dict[str, tuple[int, Variable, int]] = {}
         btf = Btf(lib, lib.bpf_object__btf(obj))
         for section in _SECTIONS:
             section_map = lib.bpf_object__find_map_by_name(obj, section.encode())
@@ -129,12 +145,35 @@ class _Globals(Globals):
                 continue
             start = lib.bpf_map__initial_value(section_map, ct.byref(ct.c_size_t()))
             for name, variable in btf.variables(section).items():
-                self._variables[name] = start + variable.offset, variable
+                self._variables[name] = start + variable.offset, variable, section_map
 
     def __setitem__(self, name: str, value: int) -> None:
-        address, variable = self._variables[name]
+        address, variable, _ = self._variables[name]
         raw = value.to_bytes(variable.size, sys.byteorder, signed=variable.signed)
         ct.memmove(address, raw, variable.size)
+
+    def read(self, name: str) -> int:
+        """Return what the loaded program has made of a variable."""
+        _, variable, section_map = self._variables[name]
+        # What we wrote to above was copied at load; the live one is in the map.
+        fd = self._lib.bpf_map__fd(section_map)
+        raw = syscall.lookup(fd, bytes(4), syscall.map_info(fd).value_bytes) or b""
+        live = raw[variable.offset : variable.offset + variable.size]
+        return int.from_bytes(live, sys.byteorder, signed=variable.signed)
+
+
+class _MaxEntries(Settings):
+    """Sizes of maps, which libbpf lets us change until the object is loaded."""
+
+    def __init__(self, lib: ct.CDLL, obj: int) -> None:
+        self._lib = lib
+        self._object = obj
+
+    def __setitem__(self, name: str, value: int) -> None:
+        found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
+        if not found:
+            raise KeyError(name)
+        self._lib.bpf_map__set_max_entries(found, value)
 
 
 class LibbpfProgram(Program):
@@ -146,45 +185,51 @@ class LibbpfProgram(Program):
     engine = "libbpf"
 
     def __init__(self, options: Options) -> None:
-        self._options = options
+        super().__init__(options)
         self._object = 0
         self._links: list[int] = []
         self._log_buffers: list[ct.Array[ct.c_char]] = []
-        directory = sources()
-        self.source = f"{directory}/{options.name}.bpf.c"
+        self.source = f"{sources()}/{options.name}.bpf.c"
         if not features.has_kernel_btf():
             raise EngineUnavailable(
                 f"this kernel has no BTF in {features.KERNEL_BTF}"
                 f"{features.without('DEBUG_INFO_BTF')}, which CO-RE needs"
             )
-        self._lib = load_libbpf()
-        _declare(self._lib)
+        self._lib = declared_libbpf()
         self._messages = _Messages(options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
-        self._open(_object_path(directory, options.name))
+        self._open(object_path(options.name))
         self._select_programs()
-        self.globals = _Globals(self._lib, self._object)
+        self.globals = self._globals = _Globals(self._lib, self._object)
+        self.max_entries = _MaxEntries(self._lib, self._object)
 
     def _open(self, path: str) -> None:
-        opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=self._options.name.encode())
-        self._object = self._lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
+        self._object = open_object(self._lib, path, self._options.name)
         if not self._object:
             raise self._error(f"libbpf cannot open {path}", ct.get_errno())
 
     def _select_programs(self) -> None:
         """Load only the programs of the chosen hooks."""
-        sections = {hook.section for hook in self._options.hooks}
-        self._programs = []
+        self._programs: dict[int, Hook] = {}
         program = self._lib.bpf_object__next_program(self._object, None)
         while program:
-            wanted = self._lib.bpf_program__section_name(program).decode() in sections
-            self._lib.bpf_program__set_autoload(program, wanted)
-            if wanted:
-                self._programs.append(program)
+            section = self._lib.bpf_program__section_name(program).decode()
+            hook = self._hook_of(section, self._name(program))
+            self._lib.bpf_program__set_autoload(program, hook is not None)
+            if hook:
+                self._programs[program] = hook
             program = self._lib.bpf_object__next_program(self._object, program)
 
-    def load(self) -> None:
-        if self._options.log:
+    def _hook_of(self, section: str, function: str) -> Hook | None:
+        for hook in self._options.hooks:
+            if hook.section == section and (
+                not isinstance(hook, Uprobe) or hook.function == function
+            ):
+                return hook
+        return None
+
+    def _load(self) -> None:
+        if self._options.show == "log":
             for program in self._programs:
                 buffer = ct.create_string_buffer(_LOG_SIZE - 1)
                 self._log_buffers.append(buffer)
@@ -196,19 +241,49 @@ class LibbpfProgram(Program):
         self._messages.show()
 
     def attach(self) -> None:
-        by_section = {hook.section: hook for hook in self._options.hooks}
-        for program in self._programs:
-            link = self._lib.bpf_program__attach(program)
-            if not link:
-                number = ct.get_errno()
-                hook = by_section[self._lib.bpf_program__section_name(program).decode()]
-                raise hook.unsupported() or self._error(f"cannot attach to {hook}", number)
-            self._links.append(link)
+        for program, hook in self._programs.items():
+            if not isinstance(hook, Uprobe):
+                self._keep(self._lib.bpf_program__attach(program), hook, str(hook))
+
+    def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
+        program = next(program for program, of in self._programs.items() if of == hook)
+        link = self._lib.bpf_program__attach_uprobe(
+            program, hook.returns, pid, os.fsencode(path), offset
+        )
+        self._keep(link, hook, f"{hook} {path}+{offset:#x}")
+
+    def _keep(self, link: int | None, hook: Hook, where: str) -> None:
+        if not link:
+            number = ct.get_errno()
+            raise hook.unsupported() or self._error(f"cannot attach to {where}", number)
+        self._links.append(link)
         self._messages.show()
 
-    def close(self) -> None:
+    def detach(self) -> None:
         while self._links:
             self._lib.bpf_link__destroy(self._links.pop())
+
+    def map(self, name: str) -> Map:
+        found = self._find_map(name)
+        return Map(self._lib.bpf_map__fd(found), *map_layouts(self._lib, self._object, name))
+
+    def _find_map(self, name: str) -> int:
+        found: int | None = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
+        if not found:
+            raise KeyError(name)
+        return found
+
+    def counter(self, name: str) -> int:
+        return self._globals.read(name)
+
+    def open_reader(self, name: str) -> Reader:
+        from ebpf_tour.loader.reader import open_reader
+
+        fd = self._lib.bpf_map__fd(self._find_map(name))
+        return open_reader(self._lib, fd, event_layout(self._lib, self._object))
+
+    def close(self) -> None:
+        self.detach()
         if self._object:
             self._lib.bpf_object__close(self._object)
             self._object = 0
@@ -251,14 +326,39 @@ class LibbpfProgram(Program):
         return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
 
 
-def _object_path(directory: str, name: str) -> str:
+def open_object(lib: ct.CDLL, path: str, name: str) -> int:
+    """Open a compiled object; 0 and errno if libbpf cannot."""
+    opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=name.encode())
+    return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
+
+
+def map_layouts(lib: ct.CDLL, obj: int, name: str) -> tuple[Layout, Layout]:
+    """Return the layouts of a map's keys and values. Raises KeyError."""
+    found = lib.bpf_object__find_map_by_name(obj, name.encode())
+    if not found:
+        raise KeyError(name)
+    btf = Btf(lib, lib.bpf_object__btf(obj))
+    key, value = lib.bpf_map__btf_key_type_id(found), lib.bpf_map__btf_value_type_id(found)
+    return btf.layout(key), btf.layout(value)
+
+
+def event_layout(lib: ct.CDLL, obj: int) -> Layout:
+    """Return the layout of the record that an object's programs send, `struct event`."""
+    layout = Btf(lib, lib.bpf_object__btf(obj)).struct_layout("event")
+    if layout is None:
+        raise Error("the object's BTF has no struct event")
+    return layout
+
+
+def object_path(name: str) -> str:
+    """Return the path of a compiled object. Raises Unsupported, EngineUnavailable."""
     machine = os.uname().machine
     if machine not in _OBJECTS:
         raise Unsupported(
             f"there are no compiled objects for {machine}",
             f"they exist for {' and '.join(_OBJECTS)}",
         )
-    path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
+    path = f"{sources()}/{_OBJECTS[machine]}/{name}.bpf.o"
     if not os.path.exists(path):
         raise EngineUnavailable(f"{path} is not there", "in a checkout, compile it: make bpf")
     return path

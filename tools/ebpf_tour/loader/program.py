@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import abc
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-    from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.hooks import Hook, Uprobe
+    from ebpf_tour.loader.maps import Map
+    from ebpf_tour.loader.reader import Reader
+    from ebpf_tour.session import Session
 
 
 class Bytecode(NamedTuple):
@@ -27,12 +31,17 @@ def sources() -> str:
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
 
-class Globals(abc.ABC):
-    """Integers that are handed to the program; set them before it is loaded."""
+# Once events come, how long to let them gather: a wake-up for each event costs
+# more than the event itself.
+_BATCH_SECONDS = 0.01
+
+
+class Settings(abc.ABC):
+    """Integers by name that shape a program before it is loaded."""
 
     @abc.abstractmethod
     def __setitem__(self, name: str, value: int) -> None:
-        """Set one. Raises KeyError if the C source has no variable of that name."""
+        """Set one. Raises KeyError if the C source has nothing of that name."""
 
 
 class Program(abc.ABC):
@@ -48,14 +57,33 @@ class Program(abc.ABC):
     source: str
     """Path of the C file."""
 
-    globals: Globals
+    via: str
+    """Which of the tool's ways to see its event was chosen: a key of `Tool.via`."""
 
-    @abc.abstractmethod
+    globals: Settings
+
+    max_entries: Settings
+    """By map name, how many entries it gets (a ring buffer: bytes); set before load."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.via = options.via
+
     def load(self) -> None:
         """Hand programs and maps to the kernel, whose verifier checks them.
 
-        Raises Error if it refuses, NotPermitted, Unsupported.
+        Raises Error if it refuses, NotPermitted, Unsupported. With --show, it
+        shows what was loaded and raises Finished.
         """
+        self._load()
+        if self._options.show:
+            from ebpf_tour.loader.show import show
+
+            show(self, self._options.show)
+
+    @abc.abstractmethod
+    def _load(self) -> None:
+        """Do what `load()` is for."""
 
     @abc.abstractmethod
     def attach(self) -> None:
@@ -63,6 +91,54 @@ class Program(abc.ABC):
 
         Raises Error, NotPermitted, Unsupported.
         """
+
+    @abc.abstractmethod
+    def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
+        """Attach a uprobe to `offset` in the file at `path`, for one process or all.
+
+        Raises Error, NotPermitted, Unsupported.
+        """
+
+    @abc.abstractmethod
+    def detach(self) -> None:
+        """Detach every program; maps keep their content. May be called twice."""
+
+    @abc.abstractmethod
+    def map(self, name: str) -> Map:
+        """Return a map of the loaded object. Raises KeyError if there is none."""
+
+    @abc.abstractmethod
+    def counter(self, name: str) -> int:
+        """Return a u64 that the program counts in.
+
+        A global variable in the libbpf dialect, a BPF_ARRAY() with one entry
+        in the BCC dialect.
+        """
+
+    @abc.abstractmethod
+    def open_reader(self, name: str) -> Reader:
+        """Open the reader of a ring buffer or perf event array."""
+
+    def events(self, name: str, session: Session) -> Iterator[Any]:
+        """Yield the records of a ring buffer or perf event array while the session runs.
+
+        They are namedtuples with the members of the C `struct event`. At the
+        end everything is detached, and what was recorded until then comes, so
+        that nothing is between "shown" and "lost".
+        """
+        reader = self.open_reader(name)
+        try:
+            while session.running:
+                records = reader.drain()
+                yield from records
+                if records:
+                    session.sleep(_BATCH_SECONDS)
+                else:
+                    session.wait_readable(reader.fd)
+            self.detach()
+            yield from reader.drain()
+        finally:
+            reader.close()
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -74,7 +150,7 @@ class Program(abc.ABC):
 
     @abc.abstractmethod
     def verifier_log(self) -> str:
-        """Return what the verifier wrote, if it was opened with `log=True`."""
+        """Return what the verifier wrote, if it was opened with `show="log"`."""
 
     @abc.abstractmethod
     def program_fds(self) -> list[int]:
@@ -99,11 +175,12 @@ class Program(abc.ABC):
 class Options(NamedTuple):
     """How to open a program.
 
-    `hooks` are the ones to attach, `log` keeps the verifier's log, `verbose`
-    shows the libraries' debug messages on stderr.
+    `via` names the way that was chosen, `hooks` are the ones to attach, `show`
+    is what --show asks for, `verbose` shows the libraries' debug messages.
     """
 
     name: str
+    via: str
     hooks: tuple[Hook, ...]
-    log: bool = False
+    show: str | None = None
     verbose: bool = False

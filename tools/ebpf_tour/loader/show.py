@@ -2,86 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.asm import disassemble
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.program import Bytecode, Program
 from ebpf_tour.session import Finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ebpf_tour.loader.program import Program
+
 _INSN_BYTES = 8
 
 
-class ShownProgram(Program):
-    """A program that shows itself instead of running.
+def show(program: Program, view: str) -> NoReturn:
+    """Print one view of an open program (of a loaded one, but for "source").
 
-    The tool opens, configures and loads it as always, so what is shown is what
-    would run. Then it raises Finished, which `cli.main()` takes for the end.
+    Raises Finished: who asks to see a program does not want it to run.
     """
+    views = {"source": _source, "asm": _asm, "log": _log, "maps": _maps}
+    print(views[view](program), end="")
+    raise Finished
 
-    def __init__(self, program: Program, view: str) -> None:
-        self._program = program
-        self._view = view
-        self.engine = program.engine
-        self.source = program.source
-        self.globals = program.globals
-        if view == "source":
-            with self, open(self.source, encoding="utf-8") as file:
-                print(file.read(), end="")
-                raise Finished
 
-    def load(self) -> None:
-        self._program.load()
-        views = {"asm": self._asm, "log": self.verifier_log, "maps": self._maps}
-        print(views[self._view](), end="")
-        raise Finished
+def _source(program: Program) -> str:
+    with open(program.source, encoding="utf-8") as file:
+        return file.read()
 
-    def attach(self) -> None:
-        raise AssertionError("load() shows the program and does not return")
 
-    def close(self) -> None:
-        self._program.close()
+def _asm(program: Program) -> str:
+    helpers = _names("bpf_func_id", "BPF_FUNC_")
+    blocks = []
+    for name, insns in program.bytecode():
+        lines = "\n".join(disassemble(insns, helpers))
+        blocks.append(f"{name}:\n{lines}\n")
+    return "\n".join(blocks)
 
-    def bytecode(self) -> list[Bytecode]:
-        return self._program.bytecode()
 
-    def verifier_log(self) -> str:
-        return self._program.verifier_log()
+def _log(program: Program) -> str:
+    return program.verifier_log()
 
-    def program_fds(self) -> list[int]:
-        return self._program.program_fds()
 
-    def map_fds(self) -> list[int]:
-        return self._program.map_fds()
-
-    def _asm(self) -> str:
-        helpers = _names("bpf_func_id", "BPF_FUNC_")
-        blocks = []
-        for program in self.bytecode():
-            lines = "\n".join(disassemble(program.insns, helpers))
-            blocks.append(f"{program.name}:\n{lines}\n")
-        return "\n".join(blocks)
-
-    def _maps(self) -> str:
-        types = _names("bpf_prog_type", "BPF_PROG_TYPE_")
-        programs = [
-            (p.id, types.get(p.type, p.type), p.xlated_bytes // _INSN_BYTES, p.jited_bytes, p.name)
-            for p in map(syscall.program_info, self.program_fds())
-        ]
-        text = _table(("PROGRAM ID", "TYPE", "INSNS", "JITED(B)", "NAME"), programs)
-        types = _names("bpf_map_type", "BPF_MAP_TYPE_")
-        maps = [
-            (m.id, types.get(m.type, m.type), m.key_bytes, m.value_bytes, m.max_entries, m.name)
-            for m in map(syscall.map_info, self.map_fds())
-        ]
-        if maps:
-            header = ("MAP ID", "TYPE", "KEY(B)", "VALUE(B)", "ENTRIES", "NAME")
-            text += "\n" + _table(header, maps)
-        return text
+def _maps(program: Program) -> str:
+    types = _names("bpf_prog_type", "BPF_PROG_TYPE_")
+    programs = [
+        (p.id, types.get(p.type, p.type), p.xlated_bytes // _INSN_BYTES, p.jited_bytes, p.name)
+        for p in map(syscall.program_info, program.program_fds())
+    ]
+    text = _table(("PROGRAM ID", "TYPE", "INSNS", "JITED(B)", "NAME"), programs)
+    types = _names("bpf_map_type", "BPF_MAP_TYPE_")
+    maps = [
+        (m.id, types.get(m.type, m.type), m.key_bytes, m.value_bytes, m.max_entries, m.name)
+        for m in map(syscall.map_info, program.map_fds())
+    ]
+    if maps:
+        header = ("MAP ID", "TYPE", "KEY(B)", "VALUE(B)", "ENTRIES", "NAME")
+        text += "\n" + _table(header, maps)
+    return text
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ctypes as ct
+import errno
 import os
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # The system call's number, from the kernel's system call tables.
 _NR_BPF = {"x86_64": 321, "aarch64": 280}
 
 # enum bpf_cmd, from include/uapi/linux/bpf.h.
+_MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
 _OBJ_GET_INFO_BY_FD = 15
 
 _libc = ct.CDLL(None, use_errno=True)
@@ -20,11 +25,61 @@ _libc.syscall.restype = ct.c_long
 def _bpf(command: int, attr: bytes) -> bytes:
     """Call bpf(2) with a union bpf_attr and return it as the kernel left it."""
     buffer = ct.create_string_buffer(attr, len(attr))
-    number = ct.c_long(_NR_BPF[os.uname().machine])
-    if _libc.syscall(number, ct.c_int(command), buffer, ct.c_uint(len(attr))) < 0:
-        errno = ct.get_errno()
-        raise OSError(errno, f"bpf(2) command {command}: {os.strerror(errno)}")
+    nr = ct.c_long(_NR_BPF[os.uname().machine])
+    if _libc.syscall(nr, ct.c_int(command), buffer, ct.c_uint(len(attr))) < 0:
+        number = ct.get_errno()
+        raise OSError(number, f"bpf(2) command {command}: {os.strerror(number)}")
     return buffer.raw
+
+
+def _element(command: int, fd: int, key: bytes | None, value: ct.Array[ct.c_char]) -> bool:
+    """Call one of the commands on a map's element; False if there is none (ENOENT)."""
+    key_buffer = ct.create_string_buffer(key, len(key)) if key is not None else None
+    key_address = ct.addressof(key_buffer) if key_buffer else 0
+    try:
+        # map_fd, key, value or next_key, flags
+        _bpf(command, struct.pack("=I4xQQQ", fd, key_address, ct.addressof(value), 0))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return False
+        raise
+    return True
+
+
+def lookup(fd: int, key: bytes, value_bytes: int) -> bytes | None:
+    """Return the value of a key, or None. Raises OSError."""
+    value = ct.create_string_buffer(value_bytes)
+    return value.raw if _element(_MAP_LOOKUP_ELEM, fd, key, value) else None
+
+
+def update(fd: int, key: bytes, value: bytes) -> None:
+    """Create or replace an element. Raises OSError."""
+    _element(_MAP_UPDATE_ELEM, fd, key, ct.create_string_buffer(value, len(value)))
+
+
+def delete(fd: int, key: bytes) -> None:
+    """Remove an element, if it is there. Raises OSError."""
+    _element(_MAP_DELETE_ELEM, fd, key, ct.create_string_buffer(1))
+
+
+def keys(fd: int, key_bytes: int, most: int) -> Iterator[bytes]:
+    """Yield the keys of a map, `most` at the most. Raises OSError.
+
+    The limit matters: when a key is deleted meanwhile, the kernel begins anew.
+    """
+    key: bytes | None = None
+    following = ct.create_string_buffer(key_bytes)
+    for _ in range(most):
+        if not _element(_MAP_GET_NEXT_KEY, fd, key, following):
+            return
+        key = following.raw
+        yield key
+
+
+def possible_cpus() -> int:
+    """Return how many CPUs the kernel has room for, as per-CPU maps count them."""
+    with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
+        return int(file.read().replace(",", "-").split("-")[-1]) + 1
 
 
 def _info(fd: int, size: int) -> bytes:

@@ -1,0 +1,62 @@
+"""Kernel structures for BCC, made from the running kernel's BTF.
+
+BCC compiles against headers, and there are none. So for each structure that a
+program names, this writes a definition that has the members of bpf/vmlinux.h
+at the offsets of the running kernel, and padding for all others.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader.btf import Btf
+
+_REGION = re.compile(
+    r"#pragma clang attribute push\b.*?\n\n(.*)#pragma clang attribute pop", re.DOTALL
+)
+_STRUCT = re.compile(r"^struct (\w+) \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
+_MEMBER = re.compile(r"^\t(?P<type>.+?)(?P<name>\w+)(?P<array>\[\w+\])?;", re.MULTILINE)
+_EMBEDDED = re.compile(r"(?:const )?struct (\w+) $")
+_POINTER = re.compile(r"(?:const )?struct (\w+) \*")
+
+
+def definitions(btf: Btf, vmlinux_h: str, program: str) -> str:
+    """Return definitions of the structures that `program` names, on one line.
+
+    On one line, so that the program's own lines keep their numbers.
+    """
+    region = _REGION.search(vmlinux_h)
+    structs = dict(_STRUCT.findall(region[1])) if region else {}
+    seen: set[str] = set()
+    defined: list[str] = []
+
+    def define(name: str) -> None:
+        if name in seen or name not in structs or not btf.struct_size(name):
+            return
+        seen.add(name)
+        types = [member["type"] for member in _MEMBER.finditer(structs[name])]
+        for embedded in filter(None, map(_EMBEDDED.match, types)):
+            define(embedded[1])  # C wants these first
+        defined.append(_definition(btf, name, structs[name]))
+        for pointer in filter(None, map(_POINTER.match, types)):
+            define(pointer[1])
+
+    for name in structs:
+        if re.search(rf"\bstruct {name}\b", program):
+            define(name)
+    return " ".join(defined)
+
+
+def _definition(btf: Btf, name: str, body: str) -> str:
+    """Each member is one alternative of a union, behind padding of its own."""
+    parts = [f"char __size[{btf.struct_size(name)}];"]
+    for member in _MEMBER.finditer(body):
+        offset = btf.member_offset(name, member["name"])
+        if offset is None:  # not in this kernel: a program that reads it fails to compile
+            continue
+        declaration = f"{member['type']}{member['name']}{member['array'] or ''};"
+        pad = f"char __pad_{member['name']}[{offset}]; " if offset else ""
+        parts.append(f"struct {{ {pad}{declaration} }} __attribute__((packed));")
+    return f"struct {name} {{ union {{ {' '.join(parts)} }}; }};"

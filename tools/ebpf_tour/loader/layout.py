@@ -1,0 +1,98 @@
+"""Layouts of keys, values and records: from bytes to Python and back.
+
+They are read from BTF, so no C structure is written down a second time here.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_INTEGERS = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"} | {
+    (1, True): "b",
+    (2, True): "h",
+    (4, True): "i",
+    (8, True): "q",
+}
+
+
+class Member(NamedTuple):
+    """A member of a structure: `items` integers of `size` bytes at `offset`.
+
+    With `text` it is a char array, which becomes one bytes object.
+    """
+
+    name: str
+    offset: int
+    size: int
+    signed: bool = False
+    items: int = 1
+    text: bool = False
+
+    @property
+    def form(self) -> str:
+        """The struct module's notation."""
+        if self.text:
+            return f"{self.items}s"
+        return f"{self.items if self.items > 1 else ''}{_INTEGERS[self.size, self.signed]}"
+
+
+class Layout:
+    """How `size` bytes are laid out.
+
+    A structure decodes to a namedtuple of its members, anything else to its
+    value: an int, bytes for a char array (NULs included), a tuple for an array
+    of integers.
+    """
+
+    def __init__(self, name: str, size: int, members: Iterable[Member]) -> None:
+        self.size = size
+        self._members = list(members)
+        self.form, end = "", 0
+        for member in self._members:
+            self.form += f"{member.offset - end}x{member.form}"
+            end = member.offset + member.size * member.items
+        self.form += f"{size - end}x"
+        self._struct = struct.Struct("=" + self.form)
+        self._scalar = len(self._members) == 1 and not self._members[0].name
+        self._flat = all(member.text or member.items == 1 for member in self._members)
+        record: Any = collections.namedtuple(name or "_", self.names)  # noqa: PYI024 - made from BTF
+        self._make = record._make
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of a structure's members."""
+        return tuple(member.name for member in self._members if member.name)
+
+    def decode(self, raw: bytes | memoryview) -> Any:
+        """Return the value of `raw`, of which only the first `size` bytes count."""
+        return self.from_values(self._struct.unpack_from(raw))
+
+    def from_values(self, values: tuple[Any, ...]) -> Any:
+        """Return the value from what struct.unpack() has made of it."""
+        if not self._flat:
+            values = tuple(self._grouped(values))
+        return values[0] if self._scalar else self._make(values)
+
+    def _grouped(self, values: tuple[Any, ...]) -> Iterator[Any]:
+        """Put the items of each integer array together again."""
+        index = 0
+        for member in self._members:
+            if member.text or member.items == 1:
+                yield values[index]
+                index += 1
+            else:
+                yield values[index : index + member.items]
+                index += member.items
+
+    def encode(self, value: Any) -> bytes:
+        """Return the bytes of a value; the inverse of `decode()`."""
+        flat: list[Any] = []
+        for item in (value,) if self._scalar else value:
+            flat += item if isinstance(item, tuple) else (item,)
+        return self._struct.pack(*flat)

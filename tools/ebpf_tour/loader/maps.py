@@ -1,0 +1,71 @@
+"""Maps: key-value stores that the kernel's programs and user space share.
+
+Both engines hand over a file descriptor; from there on bpf(2) is all it takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ebpf_tour.loader import syscall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpf_tour.loader.layout import Layout
+
+# enum bpf_map_type, from include/uapi/linux/bpf.h: those with a value per CPU.
+_PER_CPU = {5, 6, 10}  # PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
+
+
+class Map:
+    """An open map. Keys and values are decoded by their layouts.
+
+    The value of a per-CPU map is a list with an item for each possible CPU.
+    Every method raises OSError if the kernel refuses.
+    """
+
+    def __init__(self, fd: int, key: Layout, value: Layout) -> None:
+        info = syscall.map_info(fd)
+        self.fd = fd
+        self.max_entries = info.max_entries
+        self._key = key
+        self._value = value
+        self._cpus = syscall.possible_cpus() if info.type in _PER_CPU else 0
+        # Each CPU's value begins at a multiple of 8 bytes.
+        self._stride = (info.value_bytes + 7) & ~7
+        self._value_bytes = self._stride * self._cpus if self._cpus else info.value_bytes
+
+    def get(self, key: Any) -> Any:
+        """Return the value of a key, or None if it is not there."""
+        raw = syscall.lookup(self.fd, self._key.encode(key), self._value_bytes)
+        return None if raw is None else self._decode(raw)
+
+    def set(self, key: Any, value: Any) -> None:
+        """Create or replace the value of a key."""
+        raw = self._value.encode(value) if not self._cpus else self._encode_all(value)
+        syscall.update(self.fd, self._key.encode(key), raw)
+
+    def delete(self, key: Any) -> None:
+        """Remove a key; nothing happens if it is not there."""
+        syscall.delete(self.fd, self._key.encode(key))
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """Yield every key with its value, in no order.
+
+        Keys that come or go meanwhile may be missed, as with any hash map.
+        """
+        raw_keys = list(syscall.keys(self.fd, self._key.size, self.max_entries))
+        for raw_key in raw_keys:
+            raw = syscall.lookup(self.fd, raw_key, self._value_bytes)
+            if raw is not None:
+                yield self._key.decode(raw_key), self._decode(raw)
+
+    def _decode(self, raw: bytes) -> Any:
+        if not self._cpus:
+            return self._value.decode(raw)
+        starts = range(0, self._value_bytes, self._stride)
+        return [self._value.decode(raw[start : start + self._stride]) for start in starts]
+
+    def _encode_all(self, values: list[Any]) -> bytes:
+        return b"".join(self._value.encode(value).ljust(self._stride, b"\0") for value in values)
