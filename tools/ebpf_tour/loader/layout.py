@@ -60,7 +60,7 @@ class Layout:
         self._struct = struct.Struct("=" + self.form)
         self._scalar = len(self._members) == 1 and not self._members[0].name
         self._flat = all(member.text or member.items == 1 for member in self._members)
-        make_type: Any = collections.namedtuple  # its fields come from BTF
+        make_type: Any = collections.namedtuple  # noqa: PYI024 - the fields come from BTF
         record = make_type(name or "_", self.names)
         self._make = record._make
 
