@@ -1,0 +1,145 @@
+#!/bin/sh
+# Run a command on another kernel: a virtual machine boots a Debian kernel over
+# this machine's own files, so Python, BCC and libbpf stay and the kernel
+# changes. Nothing is installed: packages are unpacked below ~/.cache.
+#
+#	tools/kernels.sh fetch VERSION...
+#	tools/kernels.sh run VERSION -- COMMAND [ARGUMENT...]
+#
+# VERSION is 5.10, 6.1, 6.12 or 7.2. COMMAND runs as root in the current
+# directory, and its exit status is the one of this script; a guest that dies
+# without one is a failure. Needs qemu-system-x86, busybox-static,
+# python3-venv, kmod and file.
+set -eu
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-tour
+apt=$cache/apt
+vng=$cache/vng
+
+usage() {
+	sed -n 's/^#\t/usage: /p' "$0" >&2
+	exit 2
+}
+
+fail() {
+	echo "kernels.sh: error: $1" >&2
+	echo "hint: $2" >&2
+	exit 1
+}
+
+# The Debian release that has the kernel.
+suite_of() {
+	case $1 in
+	5.10) echo bullseye ;;
+	6.1) echo bookworm ;;
+	6.12) echo trixie ;;
+	7.2) echo sid ;;
+	*) usage ;;
+	esac
+}
+
+# apt-get and apt-cache with a sources list and package lists of their own,
+# so that the machine's stay as they are.
+apt() {
+	command=$1
+	shift
+	"$command" -qq -o Dir::Etc::SourceList="$apt/$suite.list" \
+		-o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$apt/$suite" \
+		-o Dir::Cache="$apt" -o APT::Architecture=amd64 \
+		-o APT::Sandbox::User=root "$@"
+}
+
+# The mirror that this machine takes its own Debian packages from.
+mirror() {
+	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
+		'Created-By: Packages' | sed -n 's/^Debian Debian //p' | head -n 1
+}
+
+fetch() {
+	version=$1
+	suite=$(suite_of "$version")
+	kernel=$cache/kernels/$version
+	[ -e "$kernel/vmlinuz" ] && return
+
+	keys=/usr/share/keyrings/debian-archive-keyring.gpg
+	uri=${DEBIAN_MIRROR:-$(mirror)}
+	[ -n "$uri" ] || fail "this machine's apt knows no Debian mirror" \
+		"name one: DEBIAN_MIRROR=URI tools/kernels.sh fetch $version"
+	mkdir -p "$apt/$suite/partial" "$apt/archives/partial"
+	echo "deb [signed-by=$keys] $uri $suite main" >"$apt/$suite.list"
+	apt apt-get update
+
+	# Up to 6.12 there is one package, linux-image-RELEASE. Later ones are
+	# two, linux-binary-RELEASE and linux-modules-RELEASE.
+	release=$(apt apt-cache pkgnames linux- |
+		sed -nE "s/^linux-(image|binary)-($version\..*-amd64)$/\2/p" |
+		grep -Ev 'cloud|rt-' | sort -V | tail -n 1)
+	[ -n "$release" ] || fail "$suite has no kernel $version" \
+		"its newest kernel may be another one by now: change suite_of()"
+	packages=$(apt apt-cache pkgnames linux- |
+		grep -Fx -e "linux-image-$release" -e "linux-binary-$release" \
+			-e "linux-modules-$release")
+
+	echo "Fetching $release from $suite"
+	rm -rf "$kernel"
+	mkdir -p "$kernel/packages"
+	(cd "$kernel/packages" && apt apt-get download $packages)
+	for package in "$kernel"/packages/*.deb; do
+		dpkg-deb -x "$package" "$kernel"
+	done
+	rm -r "$kernel/packages"
+	# Newer packages have /lib merged into /usr/lib already.
+	[ -e "$kernel/lib" ] || ln -s usr/lib "$kernel/lib"
+	ln -s "$(cd "$kernel" && find . -name 'vmlinuz*' | head -n 1)" "$kernel/vmlinuz"
+}
+
+run() {
+	version=$1
+	[ "$2" = -- ] || usage
+	shift 2
+	fetch "$version"
+	if ! [ -x "$vng/bin/vng" ]; then
+		python3 -m venv "$vng"
+		"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
+	fi
+
+	# The command goes in, and what it printed and its exit status come out,
+	# through this directory: vng has no output without a terminal.
+	box=$(mktemp -d "$cache/guest.XXXXXX")
+	trap 'rm -rf "$box"' EXIT
+	{
+		echo "exec </dev/null >$(quote "$box/stdout") 2>$(quote "$box/stderr")"
+		echo "cd $(quote "$PWD") &&"
+		for word in "$@"; do quote "$word"; done
+		echo
+		echo "echo \$? >$(quote "$box/status")"
+	} >"$box/command"
+
+	PATH="$vng/bin:$PATH" vng --run "$cache/kernels/$version/vmlinuz" --user root \
+		--disable-kvm --memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
+		--append "lsm=lockdown,capability,bpf" \
+		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
+	cat "$box/stdout" 2>/dev/null || cat "$box/console"
+	cat "$box/stderr" >&2 2>/dev/null || true
+	[ -s "$box/status" ] || fail "the guest with $version ended without a result" \
+		"see what it printed above"
+	exit "$(cat "$box/status")"
+}
+
+quote() {
+	printf "'%s' " "$(printf %s "$1" | sed "s/'/'\\\\''/g")"
+}
+
+case ${1-} in
+fetch)
+	shift
+	[ $# -gt 0 ] || usage
+	for version in "$@"; do fetch "$version"; done
+	;;
+run)
+	[ $# -ge 4 ] || usage
+	shift
+	run "$@"
+	;;
+*) usage ;;
+esac
