@@ -31,14 +31,16 @@ class Demo(NamedTuple):
     """What --demo does: cause events in a child process, and know which.
 
     `story` tells the reader what happens, `workload` runs in a child once
-    everything is attached. The demo ends when `rows` rows have come, and
-    `check` then returns what is wrong with them, or "" if nothing is.
+    everything is attached. It causes `rows` rows, `caused` recognises them, and
+    the demo ends when they all have come. With `exclusive`, a row that it did
+    not cause is an error; elsewhere the rest of the machine may go on.
     """
 
     story: str
     workload: Callable[[], None]
     rows: int
-    check: Callable[[list[Row]], str]
+    caused: Callable[[Row], bool]
+    exclusive: bool = False
 
 
 class Session:
@@ -59,7 +61,8 @@ class Session:
         self._deadline = float("inf")
         self._writer: Writer | None = None
         self._demo: Demo | None = None
-        self._demo_rows: list[Row] = []
+        self._demo_rows = 0
+        self._foreign_rows = 0
         self._child = 0
 
     @property
@@ -108,9 +111,11 @@ class Session:
         with self._output():
             self._writer.row(row)
         self.rows += 1
-        if self._demo:
-            self._demo_rows.append(row)
-        if self.rows == self.args.limit or (self._demo and self.rows == self._demo.rows):
+        if self._demo and self._demo.caused(row):
+            self._demo_rows += 1
+        elif self._demo:
+            self._foreign_rows += 1
+        if self.rows == self.args.limit or (self._demo and self._demo_rows == self._demo.rows):
             self._full = True
 
     def report(self, rows: Iterable[Row]) -> None:
@@ -139,6 +144,10 @@ class Session:
         if self.running:
             self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), fd)
 
+    def warn(self, text: str) -> None:
+        """Say something on stderr that the user should know."""
+        sys.stderr.write(f"{self.tool.command}: {text}\n")
+
     def finish(self) -> None:
         """Write the summary and report losses. Raises Error if the demo failed."""
         if self._writer:
@@ -146,9 +155,7 @@ class Session:
                 self._writer.end({"events": self.rows, "lost": self.lost})
                 self._writer.flush()
         if self.lost:
-            sys.stderr.write(
-                f"{self.tool.command}: {self.lost} events were lost besides the {self.rows} shown\n"
-            )
+            self.warn(f"{self.lost} events were lost besides the {self.rows} shown")
         if self._demo:
             self._finish_demo(self._demo)
 
@@ -157,14 +164,17 @@ class Session:
         self._child = 0
         if self._interrupt.seen:
             return
-        wrong = demo.check(self._demo_rows)
+        wrong = ""
         if status:
             wrong = "its workload failed"
-        elif len(self._demo_rows) < demo.rows:
-            wrong = f"it caused {demo.rows} rows and saw {len(self._demo_rows)}"
+        elif self._demo_rows < demo.rows:
+            wrong = f"it caused {demo.rows} rows and saw {self._demo_rows}"
+        elif demo.exclusive and self._foreign_rows:
+            wrong = f"it saw {self._foreign_rows} rows that it did not cause"
         if wrong:
             raise Error(f"the demo failed: {wrong}", "run it again with -v")
-        sys.stderr.write(f"Demo: saw all {demo.rows}, and nothing else.\n")
+        rest = ", and nothing else" if demo.exclusive else ""
+        sys.stderr.write(f"Demo: saw all {demo.rows} rows that it caused{rest}.\n")
 
     def close(self) -> None:
         """End a demo that is still going on."""

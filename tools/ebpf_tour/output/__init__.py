@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ebpf_tour.record import Column, Row, Value
+    from ebpf_tour.record import Column, Row
 
 FORMATS = ("table", "json", "csv")
 
@@ -43,20 +43,21 @@ class TableWriter(Writer):
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         super().__init__(columns)
-        self._cells = [(column.key, column.form, self._pad(column)) for column in columns]
+        self._shown = [column for column in columns if column.header]
+        self._pads = [self._pad(column) for column in self._shown]
 
     @staticmethod
     def _pad(column: Column) -> str:
         return f"%{'' if column.right else '-'}{column.width}s" if column.width else "%s"
 
     def begin(self) -> None:
-        self._line(column.header for column in self._columns)
+        self._line(column.header for column in self._shown)
 
     def row(self, row: Row) -> None:
-        self._line(cell(row[key], form) for key, form, _ in self._cells)
+        self._line(cell(column, row) for column in self._shown)
 
     def _line(self, texts: Iterable[str]) -> None:
-        padded = (pad % text for text, (_, _, pad) in zip(texts, self._cells, strict=True))
+        padded = (pad % text for text, pad in zip(texts, self._pads, strict=True))
         self._stdout.write(" ".join(padded).rstrip() + "\n")
 
 
@@ -65,16 +66,17 @@ class ReportWriter(Writer):
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         super().__init__(columns)
+        self._shown = [column for column in columns if column.header]
         self._rows: list[list[str]] = []
 
     def row(self, row: Row) -> None:
-        self._rows.append([cell(row[column.key], column.form) for column in self._columns])
+        self._rows.append([cell(column, row) for column in self._shown])
 
     def end(self, summary: Row) -> None:  # noqa: ARG002 - only JSON shows it
         from ebpf_tour.output.report import table
 
-        headers = [column.header for column in self._columns]
-        self._stdout.write(table(headers, self._rows, [column.right for column in self._columns]))
+        headers = [column.header for column in self._shown]
+        self._stdout.write(table(headers, self._rows, [column.right for column in self._shown]))
 
 
 class JsonWriter(Writer):
@@ -119,8 +121,11 @@ def open_writer(form: str, columns: tuple[Column, ...], *, report: bool = False)
     return ReportWriter(columns) if report else TableWriter(columns)
 
 
-def cell(value: Value, form: str = "%s") -> str:
-    """Return the text of one table cell; what is not there is a "-"."""
+def cell(column: Column, row: Row) -> str:
+    """Return the text of one table cell; a value that is not there is a "-"."""
+    if column.text:
+        return column.text(row)
+    value = row[column.key]
     if value is None:
         return "-"
-    return form % (";".join(value) if isinstance(value, list) else value)
+    return column.form % (";".join(value) if isinstance(value, list) else value)
