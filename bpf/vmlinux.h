@@ -48,7 +48,50 @@ struct trace_event_raw_sys_enter {
 	unsigned long args[6];
 };
 
+/* What a tracepoint of sched/ hands over. __data_loc_X says where in the record
+ * the text X begins (low 16 bits), for its length is not fixed.
+ */
+struct trace_event_raw_sched_process_exec {
+	unsigned int __data_loc_filename;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+/* What the threads of a process share. */
+struct signal_struct {
+	atomic_t live;		/* threads that have not exited yet */
+};
+
+/* A thread. The kernel's pid is what user space calls a thread ID; its tgid,
+ * the thread group's, is what user space calls the process ID.
+ */
+struct task_struct {
+	pid_t pid;
+	pid_t tgid;
+	int exit_code;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct signal_struct *signal;
+};
+
 #pragma clang attribute pop
+
+/* enum bpf_map_type and the flags of map updates, as far as they are used. */
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_STACK_TRACE = 7,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+#define BPF_ANY 0		/* create the element, or replace it */
+#define BPF_NOEXIST 1		/* create it, but only if there is none */
+#define BPF_F_CURRENT_CPU 0xffffffffULL
 
 /* Interface of bpf_get_ns_current_pid_tgid(): fixed, so not relocated. */
 struct bpf_pidns_info {

@@ -13,7 +13,7 @@ from ebpf_tour import cli
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Tracepoint
 from ebpf_tour.loader.trace_instance import TraceInstance
-from ebpf_tour.record import Column, Example, Map, Row, Tool
+from ebpf_tour.record import Column, Example, Map, Tool
 from ebpf_tour.session import Demo, Session
 
 TOOL = Tool(
@@ -101,13 +101,14 @@ def kernel_dev(dev: int) -> int:
 
 
 def demo() -> Demo:
-    pid = os.getpid()
-
-    def check(rows: list[Row]) -> str:
-        wanted = f"BPF triggered from PID {pid}."
-        return "" if all(row["message"] == wanted for row in rows) else "it saw foreign writes"
-
-    return Demo("a child process writes 1000 times, we write 3 times.", write_much, 3, check)
+    message = f"BPF triggered from PID {os.getpid()}."
+    return Demo(
+        "a child process writes 1000 times, we write 3 times.",
+        workload=write_much,
+        rows=3,
+        caused=lambda row: row["message"] == message,
+        exclusive=True,
+    )
 
 
 def write_much() -> None:

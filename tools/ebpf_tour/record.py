@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ebpf_tour.loader.hooks import Hook
 
@@ -21,7 +21,9 @@ class Column(NamedTuple):
     """One column of the output, and one key of the JSON records.
 
     `width` is the least width in a table, 0 for the free text that comes
-    last; `form` is a printf conversion for the cell in a table ("%.6f").
+    last; `form` is a printf conversion for the cell in a table ("%.6f"),
+    `text` makes the cell from the whole row instead. A column without a header
+    is not in the table, only in JSON and CSV.
     """
 
     key: str
@@ -30,6 +32,7 @@ class Column(NamedTuple):
     width: int = 0
     form: str = "%s"
     right: bool = False
+    text: Callable[[Row], str] | None = None
 
 
 class Example(NamedTuple):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
 
-    from ebpf_tour.record import Row, Tool
+    from ebpf_tour.record import Column, Row, Tool
 
 # The longest that a demo waits for the events that it caused.
 _DEMO_SECONDS = 20.0
@@ -31,14 +31,16 @@ class Demo(NamedTuple):
     """What --demo does: cause events in a child process, and know which.
 
     `story` tells the reader what happens, `workload` runs in a child once
-    everything is attached. The demo ends when `rows` rows have come, and
-    `check` then returns what is wrong with them, or "" if nothing is.
+    everything is attached. It causes `rows` rows, `caused` recognises them, and
+    the demo ends when they all have come. With `exclusive`, a row that it did
+    not cause is an error; elsewhere the rest of the machine may go on.
     """
 
     story: str
     workload: Callable[[], None]
     rows: int
-    check: Callable[[list[Row]], str]
+    caused: Callable[[Row], bool]
+    exclusive: bool = False
 
 
 class Session:
@@ -58,8 +60,10 @@ class Session:
         self._full = False
         self._deadline = float("inf")
         self._writer: Writer | None = None
+        self._limit: int | None = getattr(args, "limit", None)
         self._demo: Demo | None = None
-        self._demo_rows: list[Row] = []
+        self._demo_rows = 0
+        self._foreign_rows = 0
         self._child = 0
 
     @property
@@ -67,24 +71,39 @@ class Session:
         """Whether the tool should go on."""
         return not (self._full or self._interrupt.seen or time.monotonic() >= self._deadline)
 
-    def attached(self, doing: str, demo: Demo | None = None) -> None:
+    def attached(
+        self,
+        doing: str,
+        demo: Demo | None = None,
+        columns: tuple[Column, ...] = (),
+        *,
+        report: bool = False,
+    ) -> None:
         """Say that everything is attached; people read it, scripts wait for it.
 
         `doing` is the beginning of the line: "Tracing exec and exit". With
-        --demo, the workload begins now.
+        --demo, the workload begins now. `columns` are those of this run, where
+        they are not the tool's, `report` says that rows come by `report()`.
         """
         if not self.running:
             return
-        self._writer = open_writer(self.args.format, self.tool.columns)
         sys.stderr.write(f"{doing}... Ctrl-C to end.\n")
         sys.stderr.flush()
         if self.args.time_limit is not None:
             self._deadline = time.monotonic() + self.args.time_limit
-        with self._output():
-            self._writer.begin()
-            self._writer.flush()
+        self._writer_for(columns or self.tool.columns, report=report)
         if self.args.demo and demo:
             self._start_demo(demo)
+
+    def _writer_for(self, columns: tuple[Column, ...], *, report: bool) -> Writer:
+        """Open the writer, unless it is open, and write what comes before the rows."""
+        if self._writer is None:
+            self._writer = open_writer(self.args.format, columns)
+            with self._output():
+                if not (report and self.args.format == "table"):
+                    self._writer.begin()
+                self._writer.flush()
+        return self._writer
 
     def _start_demo(self, demo: Demo) -> None:
         self._demo = demo
@@ -107,22 +126,28 @@ class Session:
             return
         with self._output():
             self._writer.row(row)
-        self.rows += 1
-        if self._demo:
-            self._demo_rows.append(row)
-        if self.rows == self.args.limit or (self._demo and self.rows == self._demo.rows):
-            self._full = True
+        self._count(row)
 
     def report(self, rows: Iterable[Row]) -> None:
-        """Show a whole table at once."""
-        writer = open_writer(self.args.format, self.tool.columns, report=True)
+        """Show the rows of a report, in a table of their own."""
+        if self._interrupt.seen and self._writer is None:
+            return  # it ended before it was attached
+        shown = []
+        for row in rows:
+            if not self._full:
+                shown.append(row)
+                self._count(row)
         with self._output():
-            writer.begin()
-            for row in rows:
-                writer.row(row)
-                self.rows += 1
-            writer.end({"events": self.rows, "lost": 0})
-            writer.flush()
+            self._writer_for(self.tool.columns, report=True).report(shown)
+
+    def _count(self, row: Row) -> None:
+        self.rows += 1
+        if self._demo and self._demo.caused(row):
+            self._demo_rows += 1
+        elif self._demo:
+            self._foreign_rows += 1
+        if self.rows == self._limit or (self._demo and self._demo_rows == self._demo.rows):
+            self._full = True
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not past the end of the run. What was written is visible before."""
@@ -139,6 +164,10 @@ class Session:
         if self.running:
             self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), fd)
 
+    def warn(self, text: str) -> None:
+        """Say something on stderr that the user should know."""
+        sys.stderr.write(f"{self.tool.command}: {text}\n")
+
     def finish(self) -> None:
         """Write the summary and report losses. Raises Error if the demo failed."""
         if self._writer:
@@ -146,9 +175,7 @@ class Session:
                 self._writer.end({"events": self.rows, "lost": self.lost})
                 self._writer.flush()
         if self.lost:
-            sys.stderr.write(
-                f"{self.tool.command}: {self.lost} events were lost besides the {self.rows} shown\n"
-            )
+            self.warn(f"{self.lost} events were lost besides the {self.rows} shown")
         if self._demo:
             self._finish_demo(self._demo)
 
@@ -157,14 +184,17 @@ class Session:
         self._child = 0
         if self._interrupt.seen:
             return
-        wrong = demo.check(self._demo_rows)
+        wrong = ""
         if status:
             wrong = "its workload failed"
-        elif len(self._demo_rows) < demo.rows:
-            wrong = f"it caused {demo.rows} rows and saw {len(self._demo_rows)}"
+        elif self._demo_rows < demo.rows:
+            wrong = f"it caused {demo.rows} rows and saw {self._demo_rows}"
+        elif demo.exclusive and self._foreign_rows:
+            wrong = f"it saw {self._foreign_rows} rows that it did not cause"
         if wrong:
             raise Error(f"the demo failed: {wrong}", "run it again with -v")
-        sys.stderr.write(f"Demo: saw all {demo.rows}, and nothing else.\n")
+        rest = ", and nothing else" if demo.exclusive else ""
+        sys.stderr.write(f"Demo: saw every row that it caused ({demo.rows}){rest}.\n")
 
     def close(self) -> None:
         """End a demo that is still going on."""

@@ -31,6 +31,11 @@ typedef __u32 __wsum;
 typedef __SIZE_TYPE__ size_t;
 typedef long ssize_t;
 typedef _Bool bool;
+
+typedef struct {
+	int counter;
+} atomic_t;
+
 typedef int pid_t;
 typedef unsigned short umode_t;
 typedef u32 dev_t;
@@ -40,5 +45,6 @@ typedef unsigned long uintptr_t;
 
 enum { false = 0, true = 1 };
 
+#define __always_inline inline __attribute__((always_inline))
 #define NULL ((void *)0)
 #define __aligned_u64 __u64 __attribute__((aligned(8)))

@@ -123,6 +123,9 @@ class BccProgram(Program):
         finally:
             btf.close()
 
+    def omit_map(self, name: str) -> None:
+        pass  # its C file leaves the map out by itself, with #if
+
     def _load(self) -> None:
         debug = 0
         if self._options.show == "log":
@@ -170,20 +173,20 @@ class BccProgram(Program):
         name = os.path.basename(self.source)
         return Error(f"the kernel refuses to load {name}", "--show log has more", said)
 
-    def attach(self) -> None:
+    def _attach(self) -> None:
         for hook, _ in self._loaded:
             if isinstance(hook, Uprobe):
                 continue
             with self._capture() as said:
                 try:
-                    self._detach.append(self._attach(hook))
+                    self._detach.append(self._attach_to(hook))
                     failed = False
                 except Exception:  # noqa: BLE001 - bcc raises nothing narrower
                     failed = True
             if failed:
                 raise hook.unsupported() or Error(f"cannot attach to {hook}", detail=said[0])
 
-    def _attach(self, hook: Hook) -> Callable[[], object]:
+    def _attach_to(self, hook: Hook) -> Callable[[], object]:
         """Attach to a hook and return what detaches from it."""
         bpf, function = self._bpf, hook.function.encode()
         if isinstance(hook, Tracepoint):
@@ -241,7 +244,7 @@ class BccProgram(Program):
             self._cleanup.callback(lib.bpf_object__close, obj)
         return self._types
 
-    def _map_fd(self, name: str) -> int:
+    def map_fd(self, name: str) -> int:
         fd: int = self._lib.bpf_table_fd(self._bpf.module, name.encode())
         if fd < 0:
             raise KeyError(name)
@@ -250,18 +253,18 @@ class BccProgram(Program):
     def map(self, name: str) -> Map:
         from ebpf_tour.loader.libbpf import map_layouts
 
-        return Map(self._map_fd(name), *map_layouts(*self._layouts(), name))
+        return Map(self.map_fd(name), *map_layouts(*self._layouts(), name))
 
     def counter(self, name: str) -> int:
-        raw = syscall.lookup(self._map_fd(name), bytes(4), 8) or bytes(8)
+        raw = syscall.lookup(self.map_fd(name), bytes(4), 8) or bytes(8)
         return int.from_bytes(raw, sys.byteorder)
 
-    def open_reader(self, name: str) -> Reader:
+    def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader.libbpf import event_layout
         from ebpf_tour.loader.reader import open_reader
 
         lib, obj = self._layouts()
-        return open_reader(lib, self._map_fd(name), event_layout(lib, obj))
+        return open_reader(lib, fd, event_layout(lib, obj))
 
     def close(self) -> None:
         self.detach()

@@ -121,6 +121,7 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_link__destroy", integer, [pointer]),
         ("bpf_program__attach_uprobe", pointer, [pointer, ct.c_bool, integer, string, size]),
         ("bpf_map__fd", integer, [pointer]),
+        ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__btf_value_type_id", ct.c_uint32, [pointer]),
@@ -228,6 +229,9 @@ class LibbpfProgram(Program):
                 return hook
         return None
 
+    def omit_map(self, name: str) -> None:
+        self._lib.bpf_map__set_autocreate(self._find_map(name), False)
+
     def _load(self) -> None:
         if self._options.show == "log":
             for program in self._programs:
@@ -240,7 +244,7 @@ class LibbpfProgram(Program):
             raise self._error(f"the kernel refuses to load {self._options.name}.bpf.o", -error)
         self._messages.show()
 
-    def attach(self) -> None:
+    def _attach(self) -> None:
         for program, hook in self._programs.items():
             if not isinstance(hook, Uprobe):
                 self._keep(self._lib.bpf_program__attach(program), hook, str(hook))
@@ -264,8 +268,7 @@ class LibbpfProgram(Program):
             self._lib.bpf_link__destroy(self._links.pop())
 
     def map(self, name: str) -> Map:
-        found = self._find_map(name)
-        return Map(self._lib.bpf_map__fd(found), *map_layouts(self._lib, self._object, name))
+        return Map(self.map_fd(name), *map_layouts(self._lib, self._object, name))
 
     def _find_map(self, name: str) -> int:
         found: int | None = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
@@ -276,10 +279,13 @@ class LibbpfProgram(Program):
     def counter(self, name: str) -> int:
         return self._globals.read(name)
 
-    def open_reader(self, name: str) -> Reader:
+    def map_fd(self, name: str) -> int:
+        fd: int = self._lib.bpf_map__fd(self._find_map(name))
+        return fd
+
+    def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader.reader import open_reader
 
-        fd = self._lib.bpf_map__fd(self._find_map(name))
         return open_reader(self._lib, fd, event_layout(self._lib, self._object))
 
     def close(self) -> None:
@@ -307,7 +313,9 @@ class LibbpfProgram(Program):
         found = []
         item = self._lib.bpf_object__next_map(self._object, None)
         while item:
-            found.append(self._lib.bpf_map__fd(item))
+            fd = self._lib.bpf_map__fd(item)
+            if fd >= 0:  # it has been created
+                found.append(fd)
             item = self._lib.bpf_object__next_map(self._object, item)
         return found
 

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
+from ebpf_tour.loader import syscall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,8 @@ def sources() -> str:
     """Return the directory of the C files and objects; in a checkout a link to `bpf/`."""
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
+
+_PERF_EVENT_ARRAY = 4  # BPF_MAP_TYPE_PERF_EVENT_ARRAY
 
 # Once events come, how long to let them gather: a wake-up for each event costs
 # more than the event itself.
@@ -68,6 +71,7 @@ class Program(abc.ABC):
     def __init__(self, options: Options) -> None:
         self._options = options
         self.via = options.via
+        self._readers: dict[int, Reader] = {}
 
     def load(self) -> None:
         """Hand programs and maps to the kernel, whose verifier checks them.
@@ -82,15 +86,27 @@ class Program(abc.ABC):
             show(self, self._options.show)
 
     @abc.abstractmethod
+    def omit_map(self, name: str) -> None:
+        """Do not create a map that the configured program does not use."""
+
+    @abc.abstractmethod
     def _load(self) -> None:
         """Do what `load()` is for."""
 
-    @abc.abstractmethod
     def attach(self) -> None:
         """Attach each program to its hook: from now on it runs.
 
         Raises Error, NotPermitted, Unsupported.
         """
+        # A perf buffer takes nothing before it is open, unlike a ring buffer.
+        for fd in self.map_fds():
+            if syscall.map_info(fd).type == _PERF_EVENT_ARRAY:
+                self._readers[fd] = self._open_reader(fd)
+        self._attach()
+
+    @abc.abstractmethod
+    def _attach(self) -> None:
+        """Do what `attach()` is for."""
 
     @abc.abstractmethod
     def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
@@ -116,7 +132,11 @@ class Program(abc.ABC):
         """
 
     @abc.abstractmethod
-    def open_reader(self, name: str) -> Reader:
+    def map_fd(self, name: str) -> int:
+        """Return the file descriptor of a map. Raises KeyError if there is none."""
+
+    @abc.abstractmethod
+    def _open_reader(self, fd: int) -> Reader:
         """Open the reader of a ring buffer or perf event array."""
 
     def events(self, name: str, session: Session) -> Iterator[Any]:
@@ -126,7 +146,8 @@ class Program(abc.ABC):
         end everything is detached, and what was recorded until then comes, so
         that nothing is between "shown" and "lost".
         """
-        reader = self.open_reader(name)
+        fd = self.map_fd(name)
+        reader = self._readers.get(fd) or self._open_reader(fd)
         try:
             while session.running:
                 records = reader.drain()

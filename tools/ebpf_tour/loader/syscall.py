@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _NR_BPF = {"x86_64": 321, "aarch64": 280}
 
 # enum bpf_cmd, from include/uapi/linux/bpf.h.
+_MAP_CREATE = 0
 _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
 _OBJ_GET_INFO_BY_FD = 15
 
@@ -22,14 +23,15 @@ _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
 
 
-def _bpf(command: int, attr: bytes) -> bytes:
-    """Call bpf(2) with a union bpf_attr and return it as the kernel left it."""
+def _bpf(command: int, attr: bytes) -> int:
+    """Call bpf(2) with a union bpf_attr and return its result. Raises OSError."""
     buffer = ct.create_string_buffer(attr, len(attr))
     nr = ct.c_long(_NR_BPF[os.uname().machine])
-    if _libc.syscall(nr, ct.c_int(command), buffer, ct.c_uint(len(attr))) < 0:
+    result: int = _libc.syscall(nr, ct.c_int(command), buffer, ct.c_uint(len(attr)))
+    if result < 0:
         number = ct.get_errno()
         raise OSError(number, f"bpf(2) command {command}: {os.strerror(number)}")
-    return buffer.raw
+    return result
 
 
 def _element(command: int, fd: int, key: bytes | None, value: ct.Array[ct.c_char]) -> bool:
@@ -74,6 +76,25 @@ def keys(fd: int, key_bytes: int, most: int) -> Iterator[bytes]:
             return
         key = following.raw
         yield key
+
+
+def has_ring_buffer() -> bool:
+    """Say whether the kernel has ring buffers, by creating a small one.
+
+    commit 457f44363a88 ("bpf: Implement BPF ring buffer and verifier support
+    for it") (in v5.8). Raises OSError if it may not create maps.
+    """
+    ringbuf = 27  # BPF_MAP_TYPE_RINGBUF
+    # map_type, key_size, value_size, max_entries, map_flags
+    attr = struct.pack("=IIIII", ringbuf, 0, 0, os.sysconf("SC_PAGE_SIZE"), 0)
+    try:
+        fd = _bpf(_MAP_CREATE, attr)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    os.close(fd)
+    return True
 
 
 def possible_cpus() -> int:

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* ebpf-bootstrap, BCC dialect: processes as they begin and end. */
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include "bootstrap.h"
+
+/* The Python side passes these to the compiler as numbers:
+ *
+ *	-Dmin_duration_ns=	show only exits after so long
+ *	-Duse_perf=		send through pb instead of rb
+ *	-Drb_max_entries=	size of rb in bytes
+ */
+
+BPF_ARRAY(lost, u64, 1);	/* events that found no room in the buffer */
+BPF_ARRAY(untimed, u64, 1);	/* processes that found no room in start */
+
+/* When each process began to execute its program: PID -> nanoseconds. */
+BPF_HASH(start, pid_t, u64, 8192);
+
+/* Processes whose first thread has ended before the others. */
+BPF_HASH(leaderless, pid_t, u8, 8192);
+
+#if use_perf
+/* The older way to user space: a buffer for each CPU. */
+BPF_PERF_OUTPUT(pb);
+#else
+/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
+#endif
+
+static __always_inline void send(void *ctx, struct event *e)
+{
+	int zero = 0;
+	long err;
+
+#if use_perf
+	err = pb.perf_submit(ctx, e, sizeof(*e));
+#else
+	err = rb.ringbuf_output(e, sizeof(*e), 0);
+#endif
+
+	/* The buffer is full: say so later rather than lose it in silence.
+	 * Two CPUs may get here at once, so the addition must be atomic.
+	 */
+	if (err)
+		lost.atomic_increment(zero);
+}
+
+/* What exec and exit have in common. */
+static __always_inline void fill(struct event *e, struct task_struct *task)
+{
+	e->time_ns = bpf_ktime_get_ns();
+	/* A kernel pointer cannot simply be followed: each step goes through
+	 * a helper that survives a bad address. BCC writes them for us.
+	 */
+	e->pid = task->tgid;
+	e->ppid = task->real_parent->tgid;
+	bpf_get_current_comm(&e->comm, sizeof(e->comm));
+}
+
+TRACEPOINT_PROBE(sched, sched_process_exec)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct event e = { .kind = EVENT_EXEC };
+	int zero = 0;
+
+	fill(&e, task);
+
+	/* Remember when it began, for the exit to come. */
+	leaderless.delete(&e.pid);
+	if (start.update(&e.pid, &e.time_ns))
+		untimed.atomic_increment(zero);
+
+	/* Only long-lived processes are wanted, and only when they end. */
+	if (min_duration_ns)
+		return 0;
+
+	/* The file name stands behind the record's fixed part. */
+	TP_DATA_LOC_READ_STR(&e.filename, filename, sizeof(e.filename));
+	send(args, &e);
+	return 0;
+}
+
+/* A process ends with its last thread, and the tracepoint sees every thread.
+ * Mostly the first thread, the leader, ends last: it waits for the others or
+ * they are killed with it. If it goes first, this remembers that, and the
+ * last one to go is the one whose exit counts.
+ */
+static __always_inline bool process_ends(struct task_struct *task, pid_t pid)
+{
+	bool leader = task->pid == pid;
+	u8 one = 1;
+
+	if (!leader) {
+		if (task->signal->live.counter)
+			return false;
+		/* Two last threads may both see 0. Only one of them succeeds
+		 * in deleting the element.
+		 */
+		return leaderless.delete(&pid) == 0;
+	}
+	if (task->signal->live.counter == 0)
+		return true;
+	leaderless.update(&pid, &one);
+	/* The last thread may have looked just before that. */
+	return task->signal->live.counter == 0 &&
+	       leaderless.delete(&pid) == 0;
+}
+
+TRACEPOINT_PROBE(sched, sched_process_exit)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	pid_t pid = bpf_get_current_pid_tgid() >> 32;
+	struct event e = { .kind = EVENT_EXIT };
+	u64 *began;
+
+	if (!process_ends(task, pid))
+		return 0;
+
+	fill(&e, task);
+	/* What the parent gets from wait(2). */
+	e.exit_code = task->group_leader->exit_code;
+
+	/* Unknown if it began before we did. */
+	began = start.lookup(&pid);
+	if (began)
+		e.duration_ns = e.time_ns - *began;
+	start.delete(&pid);
+
+	if (min_duration_ns && e.duration_ns < min_duration_ns)
+		return 0;
+	send(args, &e);
+	return 0;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* ebpf-bootstrap, libbpf dialect: processes as they begin and end. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "bootstrap.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set before loading. "const volatile" puts them into a read-only map, so the
+ * verifier knows their values and drops the code that they make unreachable.
+ */
+const volatile __u64 min_duration_ns;	/* show only exits after so long */
+const volatile bool use_perf;		/* send through pb instead of rb */
+
+__u64 lost;	/* events that found no room in the buffer */
+__u64 untimed;	/* processes that found no room in start */
+
+/* When each process began to execute its program: PID -> nanoseconds. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, pid_t);
+	__type(value, __u64);
+} start SEC(".maps");
+
+/* Processes whose first thread has ended before the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, pid_t);
+	__type(value, __u8);
+} leaderless SEC(".maps");
+
+/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} rb SEC(".maps");
+
+/* The older way: a buffer for each CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(int));
+	__uint(value_size, sizeof(int));
+} pb SEC(".maps");
+
+/* Never used: it makes clang describe struct event in the object's BTF, where
+ * the Python side reads its layout.
+ */
+struct event *unused_event __attribute__((unused));
+
+static __always_inline void send(void *ctx, struct event *e)
+{
+	long err;
+
+	if (use_perf)
+		err = bpf_perf_event_output(ctx, &pb, BPF_F_CURRENT_CPU,
+					    e, sizeof(*e));
+	else
+		err = bpf_ringbuf_output(&rb, e, sizeof(*e), 0);
+
+	/* The buffer is full: say so later rather than lose it in silence.
+	 * Two CPUs may get here at once, so the addition must be atomic.
+	 */
+	if (err)
+		__sync_fetch_and_add(&lost, 1);
+}
+
+/* What exec and exit have in common. */
+static __always_inline void fill(struct event *e, struct task_struct *task)
+{
+	e->time_ns = bpf_ktime_get_ns();
+	/* A kernel pointer cannot simply be followed: each step goes through
+	 * a helper that survives a bad address. BPF_CORE_READ() writes them.
+	 */
+	e->pid = BPF_CORE_READ(task, tgid);
+	e->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	bpf_get_current_comm(&e->comm, sizeof(e->comm));
+}
+
+SEC("tp/sched/sched_process_exec")
+int handle_exec(struct trace_event_raw_sched_process_exec *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct event e = { .kind = EVENT_EXEC };
+	unsigned int offset;
+
+	fill(&e, task);
+
+	/* Remember when it began, for the exit to come. */
+	bpf_map_delete_elem(&leaderless, &e.pid);
+	if (bpf_map_update_elem(&start, &e.pid, &e.time_ns, BPF_ANY))
+		__sync_fetch_and_add(&untimed, 1);
+
+	/* Only long-lived processes are wanted, and only when they end. */
+	if (min_duration_ns)
+		return 0;
+
+	/* The file name stands behind the record's fixed part. */
+	offset = ctx->__data_loc_filename & 0xffff;
+	bpf_probe_read_kernel_str(&e.filename, sizeof(e.filename),
+				  (void *)ctx + offset);
+	send(ctx, &e);
+	return 0;
+}
+
+/* A process ends with its last thread, and the tracepoint sees every thread.
+ * Mostly the first thread, the leader, ends last: it waits for the others or
+ * they are killed with it. If it goes first, this remembers that, and the
+ * last one to go is the one whose exit counts.
+ */
+static __always_inline bool process_ends(struct task_struct *task, pid_t pid)
+{
+	bool leader = BPF_CORE_READ(task, pid) == pid;
+	__u8 one = 1;
+
+	if (!leader) {
+		if (BPF_CORE_READ(task, signal, live.counter))
+			return false;
+		/* Two last threads may both see 0. Only one of them succeeds
+		 * in deleting the element.
+		 */
+		return bpf_map_delete_elem(&leaderless, &pid) == 0;
+	}
+	if (BPF_CORE_READ(task, signal, live.counter) == 0)
+		return true;
+	bpf_map_update_elem(&leaderless, &pid, &one, BPF_ANY);
+	/* The last thread may have looked just before that. */
+	return BPF_CORE_READ(task, signal, live.counter) == 0 &&
+	       bpf_map_delete_elem(&leaderless, &pid) == 0;
+}
+
+SEC("tp/sched/sched_process_exit")
+int handle_exit(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	pid_t pid = bpf_get_current_pid_tgid() >> 32;
+	struct event e = { .kind = EVENT_EXIT };
+	__u64 *began;
+
+	if (!process_ends(task, pid))
+		return 0;
+
+	fill(&e, task);
+	/* What the parent gets from wait(2). */
+	e.exit_code = BPF_CORE_READ(task, group_leader, exit_code);
+
+	/* Unknown if it began before we did. */
+	began = bpf_map_lookup_elem(&start, &pid);
+	if (began)
+		e.duration_ns = e.time_ns - *began;
+	bpf_map_delete_elem(&start, &pid);
+
+	if (min_duration_ns && e.duration_ns < min_duration_ns)
+		return 0;
+	send(ctx, &e);
+	return 0;
+}
