@@ -176,7 +176,9 @@ class Session:
             raise Finished from None
         except OSError as error:
             discard_stdout()
-            raise Error(f"cannot write to standard output: {error.strerror}") from None
+            raise Error(
+                f"cannot write to standard output: {error.strerror}", "send it somewhere else"
+            ) from None
 
 
 def discard_stdout() -> None:
