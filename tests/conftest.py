@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,5 @@ def open_directory() -> Iterator[Path]:
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """Return a copy of bpf/ without objects, for a test to change."""
-    import shutil
-
     ignored = shutil.ignore_patterns("*.o", "__pycache__")
     return Path(shutil.copytree(ROOT / "bpf", tmp_path / "bpf", ignore=ignored))
