@@ -146,18 +146,30 @@ class Session:
             self._finish_demo(self._demo)
 
     def _finish_demo(self, demo: Demo) -> None:
-        _, status = os.waitpid(self._child, 0)
-        self._child = 0
+        status = self._wait_for_child()
         if self._interrupt.seen:
             return
         wrong = demo.check(self._demo_rows)
-        if status:
+        if status is None:
+            wrong = "its workload does not end"
+        elif status:
             wrong = "its workload failed"
         elif len(self._demo_rows) < demo.rows:
             wrong = f"it caused {demo.rows} rows and saw {len(self._demo_rows)}"
         if wrong:
             raise Error(f"the demo failed: {wrong}", "run it again with -v")
         sys.stderr.write(f"Demo: saw all {demo.rows}, and nothing else.\n")
+
+    def _wait_for_child(self) -> int | None:
+        """Return the demo's exit status, None if it does not end or is interrupted."""
+        deadline = time.monotonic() + _DEMO_SECONDS
+        while time.monotonic() < deadline and not self._interrupt.seen:
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+            if pid:
+                self._child = 0
+                return status
+            self._interrupt.wait(0.005)
+        return None
 
     def close(self) -> None:
         """End a demo that is still going on."""
