@@ -117,7 +117,9 @@ def run(session: Session) -> None:
 
 def one_of(name: str, positional: float | None, option: float | None) -> float | None:
     if positional is not None and option is not None:
-        raise UsageError(f"{name} is given twice", "give it as --{name} or as an argument")
+        raise UsageError(
+            f"{name} is given twice", f"give it as --{name} or as an argument, not both"
+        )
     return option if positional is None else positional
 
 

@@ -180,12 +180,13 @@ class Session:
             self._finish_demo(self._demo)
 
     def _finish_demo(self, demo: Demo) -> None:
-        _, status = os.waitpid(self._child, 0)
-        self._child = 0
+        status = self._wait_for_child()
         if self._interrupt.seen:
             return
         wrong = ""
-        if status:
+        if status is None:
+            wrong = "its workload does not end"
+        elif status:
             wrong = "its workload failed"
         elif self._demo_rows < demo.rows:
             wrong = f"it caused {demo.rows} rows and saw {self._demo_rows}"
@@ -195,6 +196,17 @@ class Session:
             raise Error(f"the demo failed: {wrong}", "run it again with -v")
         rest = ", and nothing else" if demo.exclusive else ""
         sys.stderr.write(f"Demo: saw every row that it caused ({demo.rows}){rest}.\n")
+
+    def _wait_for_child(self) -> int | None:
+        """Return the demo's exit status, None if it does not end or is interrupted."""
+        deadline = time.monotonic() + _DEMO_SECONDS
+        while time.monotonic() < deadline and not self._interrupt.seen:
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+            if pid:
+                self._child = 0
+                return status
+            self._interrupt.wait(0.005)
+        return None
 
     def close(self) -> None:
         """End a demo that is still going on."""
@@ -213,7 +225,9 @@ class Session:
             raise Finished from None
         except OSError as error:
             discard_stdout()
-            raise Error(f"cannot write to standard output: {error.strerror}") from None
+            raise Error(
+                f"cannot write to standard output: {error.strerror}", "send it somewhere else"
+            ) from None
 
 
 def discard_stdout() -> None:
