@@ -10,6 +10,9 @@
  */
 #pragma once
 
+/* libbpf's headers ask for this name, by the kernel's own field names. */
+#define __VMLINUX_H__
+
 typedef signed char __s8;
 typedef unsigned char __u8;
 typedef short __s16;
@@ -48,6 +51,12 @@ struct trace_event_raw_sys_enter {
 	unsigned long args[6];
 };
 
+/* What a tracepoint syscalls:sys_exit_* hands to its programs. */
+struct trace_event_raw_sys_exit {
+	long id;
+	long ret;		/* a negative errno if the call has failed */
+};
+
 /* What a tracepoint of sched/ hands over. __data_loc_X says where in the record
  * the text X begins (low 16 bits), for its length is not fixed.
  */
@@ -64,6 +73,11 @@ struct signal_struct {
 	atomic_t live;		/* threads that have not exited yet */
 };
 
+/* Where in the file system a process is, and what it takes from new modes. */
+struct fs_struct {
+	int umask;
+};
+
 /* A thread. The kernel's pid is what user space calls a thread ID; its tgid,
  * the thread group's, is what user space calls the process ID.
  */
@@ -74,6 +88,17 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
+	struct fs_struct *fs;
+};
+
+/* A name with its length and hash. */
+struct qstr {
+	const unsigned char *name;
+};
+
+/* A directory entry: the name by which its parent knows a file. */
+struct dentry {
+	struct qstr d_name;
 };
 
 #pragma clang attribute pop
@@ -98,3 +123,6 @@ struct bpf_pidns_info {
 	__u32 pid;
 	__u32 tgid;
 };
+
+/* The registers of a probed function: struct pt_regs. */
+#include "include/uapi/linux/ptrace.h"

@@ -79,6 +79,18 @@ def seconds(text: str) -> float:
     return value
 
 
+def user_id(text: str) -> int:
+    """Convert a user's name or number; for argparse. Raises ArgumentTypeError."""
+    import pwd
+
+    if text.isdecimal() and int(text) < 1 << 32:
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except (KeyError, ValueError):
+        raise argparse.ArgumentTypeError(f"there is no user {printable(text)!r}") from None
+
+
 def make_parser(
     tool: Tool, options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> argparse.ArgumentParser:

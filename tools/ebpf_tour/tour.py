@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour import cli
+from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.record import Column, Example, Row, Tool
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def why_not(tool: Tool) -> Error | None:
     """Return why none of the tool's ways works here, or None if one does."""
     reasons = []
     for hooks in tool.via.values():
-        missing = [reason for reason in (hook.unsupported() for hook in hooks) if reason]
+        missing = what_is_missing(hooks)
         if not missing:
             return None
-        reasons += missing
+        reasons.append(missing)
     return reasons[0]
 
 

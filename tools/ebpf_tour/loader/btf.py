@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # BTF_KIND_*, from include/uapi/linux/btf.h.
 KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
-KIND_DATASEC = 15
+KIND_FWD, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT = 7, 9, 10, 11
+KIND_FUNC, KIND_FUNC_PROTO, KIND_DATASEC, KIND_TYPE_TAG = 12, 13, 15, 18
 
 _SIGNED, _CHAR = 1, 2  # BTF_INT_SIGNED, BTF_INT_CHAR
 
@@ -63,6 +64,33 @@ class Variable(NamedTuple):
     offset: int
     size: int
     signed: bool
+
+
+class Prototype(NamedTuple):
+    """A function as its header declares it: the types are C text, such as "struct dentry *"."""
+
+    returns: str
+    parameters: tuple[tuple[str, str], ...]
+    """Name and type of each."""
+
+    def index(self, name: str) -> int:
+        """Return which parameter has a name, from 0. Raises Unsupported."""
+        names = [parameter for parameter, _ in self.parameters]
+        if name not in names:
+            raise Unsupported(f"the kernel's function has no parameter {name}, but {names}")
+        return names.index(name)
+
+
+def kernel_function(name: str) -> Prototype:
+    """Return the prototype of a function of the running kernel. Raises Unsupported."""
+    btf = Btf.of_kernel(load_libbpf())
+    try:
+        prototype = btf.prototype(name)
+    finally:
+        btf.close()
+    if prototype is None:
+        raise Unsupported(f"the kernel's BTF has no function {name}")
+    return prototype
 
 
 class Btf:
@@ -165,11 +193,18 @@ class Btf:
         head, _ = self._type(number)
         if head.kind != KIND_STRUCT:
             return Layout("", self._size(number), [self._member("", 0, number)])
-        members = [
-            self._member(self._name(name), bits // 8, kind)
-            for name, kind, bits in self._words(number, 3)  # struct btf_member
-        ]
+        members = list(self._members(number, 0))
         return Layout(self._name(head.name_off) or "struct_", head.size, members)
+
+    def _members(self, number: int, start: int) -> Iterator[Member]:
+        """Yield the members of a structure; those of structures in it count as its own."""
+        for name, kind, bits in self._words(number, 3):  # struct btf_member
+            inner = self._resolve(kind)
+            offset = start + bits // 8
+            if self._type(inner)[0].kind == KIND_STRUCT:
+                yield from self._members(inner, offset)
+            else:
+                yield self._member(self._name(name), offset, inner)
 
     def _member(self, name: str, offset: int, number: int) -> Member:
         number = self._resolve(number)
@@ -208,3 +243,30 @@ class Btf:
                 if found is not None:
                     return start + found
         return None
+
+    def prototype(self, function: str) -> Prototype | None:
+        """Return the prototype of a function, or None if there is none of that name."""
+        number = self._find(function, KIND_FUNC)
+        if not number:
+            return None
+        prototype = self._type(number)[0].size  # the field is `type` in this kind
+        parameters = tuple(
+            (self._name(name), self._spelled(kind))
+            for name, kind in self._words(prototype, 2)  # struct btf_param
+        )
+        return Prototype(self._spelled(self._type(prototype)[0].size), parameters)
+
+    def _spelled(self, number: int) -> str:
+        """Return a type's name in C, without const and its like."""
+        if not number:
+            return "void"
+        head, _ = self._type(number)
+        if head.kind == KIND_PTR:
+            target = self._spelled(head.size)
+            return f"{target}*" if target.endswith("*") else f"{target} *"
+        if head.kind in {KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_TYPE_TAG}:
+            return self._spelled(head.size)
+        union = head.kind == KIND_UNION or (head.kind == KIND_FWD and head.info >> 31)
+        keywords = {KIND_STRUCT: "struct ", KIND_ENUM: "enum ", KIND_FWD: "struct "}
+        keyword = "union " if union else keywords.get(head.kind, "")
+        return f"{keyword}{self._name(head.name_off)}"

@@ -18,11 +18,14 @@ BOTH = ("libbpf", "bcc")
 class Tracepoint(NamedTuple):
     """A tracepoint: a place the kernel's developers marked and named.
 
-    `ls /sys/kernel/tracing/events` lists the categories and their events.
+    `ls /sys/kernel/tracing/events` lists the categories and their events. With
+    `optional`, a way can do without it: arm64 has no system call mkdir, for
+    instance, only mkdirat.
     """
 
     category: str
     event: str
+    optional: bool = False
 
     @property
     def kind(self) -> str:
@@ -206,6 +209,20 @@ class Uprobe(NamedTuple):
 
 
 Hook = Tracepoint | Kprobe | Fentry | RawTracepoint | Uprobe
+
+
+def what_is_missing(hooks: tuple[Hook, ...]) -> Error | None:
+    """Return why a way cannot be used here, or None if it can."""
+    for hook in hooks:
+        error = hook.unsupported()
+        if error and not is_optional(hook):
+            return error
+    return None
+
+
+def is_optional(hook: Hook) -> bool:
+    """Say whether a way works without this hook."""
+    return isinstance(hook, Tracepoint) and hook.optional
 
 
 def _without_function(name: str) -> Error | None:

@@ -94,7 +94,7 @@ class Program(abc.ABC):
         """Do what `load()` is for."""
 
     def attach(self) -> None:
-        """Attach each program to its hook: from now on it runs.
+        """Attach each program to its hook, in the order of the record: from now on it runs.
 
         Raises Error, NotPermitted, Unsupported.
         """
