@@ -127,7 +127,7 @@ def bpf_objects() -> set[tuple[str, int | str]]:
 def _next_id(command: int, number: int) -> int:
     # union bpf_attr: start_id, next_id, open_flags
     try:
-        answer = syscall._bpf(command, struct.pack("=III", number, 0, 0))
+        _, answer = syscall.bpf(command, struct.pack("=III", number, 0, 0))
     except FileNotFoundError:
         return 0
     return int(struct.unpack("=III", answer)[1])

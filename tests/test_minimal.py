@@ -175,7 +175,7 @@ def test_demo(engine: str) -> None:
     result = run(MINIMAL, "--engine", engine, "--demo", "--json")
     assert result.status == 0, result.stderr
     assert len(result.records) == 3
-    assert result.stderr.endswith("Demo: saw all 3, and nothing else.\n")
+    assert result.stderr.endswith("Demo: saw every row that it caused (3), and nothing else.\n")
 
 
 @pytest.mark.usefixtures("leaves_nothing")

@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
-from ebpf_tour.loader import syscall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +97,8 @@ class Program(abc.ABC):
 
         Raises Error, NotPermitted, Unsupported.
         """
+        from ebpf_tour.loader import syscall
+
         # A perf buffer takes nothing before it is open, unlike a ring buffer.
         for fd in self.map_fds():
             if syscall.map_info(fd).type == _PERF_EVENT_ARRAY:

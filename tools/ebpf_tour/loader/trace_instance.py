@@ -8,6 +8,7 @@ buffer of one's own, with a `trace_pipe` of its own.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -60,26 +61,31 @@ class TraceInstance:
         self.lost = 0
         instances = f"{features.tracefs()}/instances"
         self._remove_abandoned(instances)
-        self._path = f"{instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
-        self._pipe = self._create()
+        self._pipe = self._create(instances)
         # Without the column of interrupt flags, whose width varies.
         self._write("trace_options", "noirq-info")
 
-    def _create(self) -> int:
+    def _create(self, instances: str) -> int:
+        """Make the instance and open its trace_pipe.
+
+        While that is open nobody can remove the instance. In the moment
+        before, another tool that starts may take it for abandoned.
+        """
         for _ in range(100):
+            self._path = f"{instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
             try:
                 os.mkdir(self._path)
-                # Open at once: while its trace_pipe is open nobody can remove
-                # the instance, and a starting tool removes what it can.
                 return os.open(f"{self._path}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-            except FileNotFoundError:
-                if not os.path.isdir(os.path.dirname(self._path)):
-                    raise Unsupported("this kernel's tracefs has no trace instances") from None
             except PermissionError:
                 raise NotPermitted(f"may not create {self._path}") from None
             except OSError as error:
-                raise Error(f"cannot create {self._path}: {error.strerror}") from None
-        raise Error(f"{self._path} is removed as often as it is created")
+                if not os.path.isdir(instances):
+                    raise Unsupported("this kernel's tracefs has no trace instances") from None
+                if error.errno not in {errno.ENOENT, errno.EBUSY, errno.ENODEV}:
+                    raise Error(f"cannot create {self._path}: {error.strerror}") from None
+                with contextlib.suppress(OSError):
+                    os.rmdir(self._path)
+        raise Error(f"trace instances in {instances} are removed as fast as they are created")
 
     @staticmethod
     def _remove_abandoned(instances: str) -> None:
