@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ebpf_tour.errors import Error
 from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.asm import disassemble
 from ebpf_tour.loader.btf import Btf, load_libbpf
@@ -35,7 +36,14 @@ class ShownProgram(Program):
                 raise Finished
 
     def load(self) -> None:
-        self._program.load()
+        try:
+            self._program.load()
+        except Error as error:
+            # A program that is refused is what people want the log of.
+            if self._view == "log" and self.verifier_log():
+                print(self.verifier_log(), end="", flush=True)
+                error.hint, error.detail = "the log above says why", ""
+            raise
         views = {"asm": self._asm, "log": self.verifier_log, "maps": self._maps}
         print(views[self._view](), end="")
         raise Finished
