@@ -51,8 +51,9 @@ def leaves_nothing() -> Iterator[None]:
     """Demand that the test leaves no program, map, link or trace instance."""
     before = bpf_objects()
     yield
-    # The kernel frees some of them only after a grace period.
-    wait_until(lambda: bpf_objects() <= before, lambda: f"left: {bpf_objects() - before}")
+    # The kernel frees some of them only after a grace period, but not so late
+    # that a tool beside us could have cleaned up.
+    wait_until(lambda: bpf_objects() <= before, lambda: f"left: {bpf_objects() - before}", 5)
 
 
 @pytest.fixture

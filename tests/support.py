@@ -133,9 +133,11 @@ def _next_id(command: int, number: int) -> int:
     return int(struct.unpack("=III", answer)[1])
 
 
-def wait_until(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+def wait_until(
+    condition: Callable[[], bool], complaint: Callable[[], str], patience_s: float = PATIENCE_S
+) -> None:
     """Wait for what the kernel or another process does in its own time."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, complaint()
         time.sleep(0.01)
