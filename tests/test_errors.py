@@ -243,11 +243,20 @@ def test_verifier_refuses(sources: Path, engine: str) -> None:
         assert start in text
         path.write_text(text.replace(start, f"{start}\n\twhile (bpf_get_prandom_u32()) ;"))
     compile_all(sources, sources)
-    result = run(*in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", engine))
+    command = in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", engine)
+    result = run(*command)
     cause, hint = assert_error(result, 1)
     assert cause.startswith("the kernel refuses to load minimal.")
     assert hint == "--show log has more"
     assert "infinite loop detected" in result.stderr
+
+    result = run(*command, "--show", "log")
+    cause, hint = assert_error(result, 1)
+    assert cause.startswith("the kernel refuses to load minimal.")
+    assert hint == "the log above says why"
+    assert "infinite loop detected" in result.stdout
+    # From its first line on, and not only the end.
+    assert re.search(r"(?m)^0: R1=ctx.* R10=fp0", result.stdout)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
+from ebpf_tour.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,11 +79,18 @@ class Program(abc.ABC):
         Raises Error if it refuses, NotPermitted, Unsupported. With --show, it
         shows what was loaded and raises Finished.
         """
-        self._load()
-        if self._options.show:
-            from ebpf_tour.loader.show import show
+        if not self._options.show:
+            self._load()
+            return
+        from ebpf_tour.loader import show
 
-            show(self, self._options.show)
+        try:
+            self._load()
+        except Error as error:
+            if self._options.show == "log":
+                show.show_log_of_refused(self, error)
+            raise
+        show.show(self, self._options.show)
 
     @abc.abstractmethod
     def omit_map(self, name: str) -> None:
