@@ -7,6 +7,7 @@ by a direct call, and the tracepoints of the system calls.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -116,6 +117,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         "-n", "--name", metavar="NAME", help="only processes whose name contains NAME"
     )
     parser.add_argument("-x", "--failed", action="store_true", help="only attempts that failed")
+    parser.add_argument(
+        "--buffer",
+        type=cli.buffer_bytes,
+        default="256",
+        metavar="KIB",
+        help="size of the ring buffer, rounded up to a power of two (default: 256)",
+    )
 
 
 def run(session: Session) -> None:
@@ -126,7 +134,7 @@ def run(session: Session) -> None:
         program.globals["only_uid"] = -1 if args.user is None else args.user
         for name, number in arguments_of_vfs_mkdir(program.via).items():
             program.globals[name] = number
-        program.max_entries["rb"] = 256 * 1024
+        program.max_entries["rb"] = args.buffer
 
         program.load()
         program.attach()
@@ -151,8 +159,8 @@ def arguments_of_vfs_mkdir(via: str) -> dict[str, int]:
 
     vfs_mkdir = kernel_function("vfs_mkdir")
     found = {
-        "dentry_arg": vfs_mkdir.index("dentry"),
-        "mode_arg": vfs_mkdir.index("mode"),
+        "dentry_arg": vfs_mkdir.position("dentry"),
+        "mode_arg": vfs_mkdir.position("mode"),
         "returns_dentry": vfs_mkdir.returns == "struct dentry *",
     }
     if via == "fentry":
@@ -225,10 +233,8 @@ def make_directories() -> None:
     paths = [os.path.join(top, name) for name in DEMO_NAMES]
     for path in paths:
         os.mkdir(path)
-    try:
+    with contextlib.suppress(FileExistsError):
         os.mkdir(paths[0])
-    except FileExistsError:
-        pass
     for path in [*paths, top]:
         os.rmdir(path)
 

@@ -73,7 +73,7 @@ class Prototype(NamedTuple):
     parameters: tuple[tuple[str, str], ...]
     """Name and type of each."""
 
-    def index(self, name: str) -> int:
+    def position(self, name: str) -> int:
         """Return which parameter has a name, from 0. Raises Unsupported."""
         names = [parameter for parameter, _ in self.parameters]
         if name not in names:
