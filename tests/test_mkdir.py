@@ -346,7 +346,7 @@ def test_a_way_that_is_not_there(via: str) -> None:
 def test_bcc_has_no_fentry() -> None:
     result = run(MKDIR, "--engine", "bcc", "--via", "fentry")
     assert result.status == 69
-    assert "ebpf-mkdir: error: the bcc engine cannot attach to fexit vfs_mkdir\n" in result.stderr
+    assert "ebpf-mkdir: error: the bcc engine cannot attach to fentry vfs_mkdir\n" in result.stderr
 
 
 @pytest.mark.parametrize("options", [("-p", "0"), ("-u", "no-such-user"), ("--via", "magic")])

@@ -49,16 +49,14 @@ TOOL = Tool(
         "--via fentry does the same by a direct call in place of a breakpoint, --via tracepoint "
         "watches the system calls mkdir and mkdirat, which works where kprobes are compiled out."
     ),
-    # The hook at a call's end comes first: hooks are attached in this order and
-    # detached in the reverse, so every call that is seen to begin is seen to end.
     via={
-        "kprobe": (Kprobe("vfs_mkdir", returns=True), Kprobe("vfs_mkdir")),
-        "fentry": (Fentry("vfs_mkdir", returns=True), Fentry("vfs_mkdir")),
+        "kprobe": (Kprobe("vfs_mkdir"), Kprobe("vfs_mkdir", returns=True)),
+        "fentry": (Fentry("vfs_mkdir"), Fentry("vfs_mkdir", returns=True)),
         "tracepoint": (
-            Tracepoint("syscalls", "sys_exit_mkdir", optional=True),
-            Tracepoint("syscalls", "sys_exit_mkdirat"),
             Tracepoint("syscalls", "sys_enter_mkdir", optional=True),
             Tracepoint("syscalls", "sys_enter_mkdirat"),
+            Tracepoint("syscalls", "sys_exit_mkdir", optional=True),
+            Tracepoint("syscalls", "sys_exit_mkdirat"),
         ),
     },
     maps=(

@@ -180,7 +180,7 @@ class BccProgram(Program):
         return Error(f"the kernel refuses to load {name}", "--show log has more", said)
 
     def _attach(self) -> None:
-        for hook, _ in self._loaded:
+        for hook, _ in reversed(self._loaded):
             if isinstance(hook, Uprobe):
                 continue
             with self._capture() as said:

@@ -247,8 +247,8 @@ class LibbpfProgram(Program):
         self._messages.show()
 
     def _attach(self) -> None:
-        order = self._options.hooks.index
-        for program, hook in sorted(self._programs.items(), key=lambda item: order(item[1])):
+        place = self._options.hooks.index
+        for program, hook in sorted(self._programs.items(), key=lambda item: -place(item[1])):
             if not isinstance(hook, Uprobe):
                 self._keep(self._lib.bpf_program__attach(program), hook, str(hook))
 

@@ -101,7 +101,11 @@ class Program(abc.ABC):
         """Do what `load()` is for."""
 
     def attach(self) -> None:
-        """Attach each program to its hook, in the order of the record: from now on it runs.
+        """Attach each program to its hook: from now on it runs.
+
+        The last hook of the record comes first, and is detached last: where
+        one marks a beginning and the next one its end, every beginning that is
+        seen has an end.
 
         Raises Error, NotPermitted, Unsupported.
         """
