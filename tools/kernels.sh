@@ -7,10 +7,12 @@
 #	tools/kernels.sh run VERSION -- COMMAND [ARGUMENT...]
 #
 # VERSION is 5.10, 6.1, 6.12 or 7.2. COMMAND runs as root in the current
-# directory, and its exit status is the one of this script; a guest that dies
-# without one is a failure. Needs qemu-system-x86, busybox-static,
-# python3-venv, kmod and file.
+# directory, which is the only one that it can change. What it prints is shown
+# at its end, and its exit status is the one of this script; a guest that dies
+# without one, or takes longer than KERNELS_TIMEOUT (3600 s), is a failure.
+# Needs qemu-system-x86, busybox-static, python3-venv, kmod and file.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-tour
 apt=$cache/apt
@@ -80,7 +82,7 @@ fetch() {
 		grep -Fx -e "linux-image-$release" -e "linux-binary-$release" \
 			-e "linux-modules-$release")
 
-	echo "Fetching $release from $suite"
+	echo "Fetching $release from $suite" >&2
 	rm -rf "$kernel"
 	mkdir -p "$kernel/packages"
 	(cd "$kernel/packages" && apt apt-get download $packages)
@@ -97,6 +99,10 @@ run() {
 	version=$1
 	[ "$2" = -- ] || usage
 	shift 2
+	for need in qemu-system-x86_64 busybox file depmod; do
+		command -v "$need" >/dev/null || fail "there is no $need" \
+			"apt install qemu-system-x86 busybox-static file kmod"
+	done
 	fetch "$version"
 	if ! [ -x "$vng/bin/vng" ]; then
 		python3 -m venv "$vng"
@@ -107,6 +113,7 @@ run() {
 	# through this directory: vng has no output without a terminal.
 	box=$(mktemp -d "$cache/guest.XXXXXX")
 	trap 'rm -rf "$box"' EXIT
+	trap 'exit 130' INT TERM
 	{
 		echo "exec </dev/null >$(quote "$box/stdout") 2>$(quote "$box/stderr")"
 		echo "cd $(quote "$PWD") &&"
@@ -115,8 +122,9 @@ run() {
 		echo "echo \$? >$(quote "$box/status")"
 	} >"$box/command"
 
-	PATH="$vng/bin:$PATH" vng --run "$cache/kernels/$version/vmlinuz" --user root \
-		--disable-kvm --memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
+	PATH="$vng/bin:$PATH" timeout "${KERNELS_TIMEOUT:-3600}" \
+		vng --run "$cache/kernels/$version/vmlinuz" --user root --disable-kvm \
+		--memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
 		--append "lsm=lockdown,capability,bpf" \
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
 	cat "$box/stdout" 2>/dev/null || cat "$box/console"
