@@ -78,7 +78,7 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-bootstrap", "every process that begins or ends"),
-        Example("ebpf-bootstrap -d 50", "only the exits of processes that lived 50 ms or longer"),
+        Example("ebpf-bootstrap -d 50", "exits of processes that lived 50 ms or longer"),
         Example("ebpf-bootstrap --demo", "see processes that it starts itself"),
         Example("ebpf-bootstrap --transport perf", "through a perf buffer, as older kernels need"),
     ),
