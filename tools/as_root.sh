@@ -9,7 +9,7 @@
 set -eu
 
 if [ "$(id -u)" != 0 ]; then
-	echo "Through sudo, since BPF programs need root: $1" >&2
+	echo "Through sudo, since BPF programs need root: $*" >&2
 	exec sudo env "PATH=$PATH" ${CI:+"CI=$CI"} "$0" "$@"
 fi
 
@@ -17,5 +17,7 @@ if [ -d /sys/kernel/tracing/events ] || [ -d /sys/kernel/debug/tracing/events ];
 	exec "$@"
 fi
 echo "tracefs is not mounted: mounting it for this command only." >&2
-exec unshare --mount sh -c \
-	'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"' sh "$@"
+# Only /sys is made private: in a chroot, / may be no mount that one could change.
+exec unshare --mount --propagation unchanged sh -c \
+	'mount --make-rprivate /sys && mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"' \
+	sh "$@"
