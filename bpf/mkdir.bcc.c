@@ -11,8 +11,8 @@
  *	-Donly_pid=	calls of this process; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *
- * vfs_mkdir() is no interface: its arguments moved in Linux 5.12 and 6.3, its
- * result became a pointer in 6.15. The Python side asks the kernel's BTF.
+ * vfs_mkdir() is no interface: its arguments changed in Linux 5.12, 6.3 and
+ * 7.0, its result in 6.15. The Python side asks the kernel's BTF.
  *
  *	-Ddentry_arg=		which one is the new entry, from 0
  *	-Dmode_arg=		and which one its mode
@@ -111,9 +111,9 @@ static __always_inline void send(struct event *event, long size)
 
 /* Below: vfs_mkdir(), where all ways to make a directory meet. */
 
-/* A kprobe: a breakpoint on the function's first instruction. The context is
- * the CPU's registers, and the calling convention says which one holds which
- * argument. BCC could name the arguments for us, had they fixed places:
+/* A kprobe: a breakpoint on an instruction, here the function's first. The
+ * context is the CPU's registers, and the calling convention says which one
+ * holds which argument. BCC could name the arguments for us, had they fixed places:
  *
  *	int kprobe__vfs_mkdir(struct pt_regs *ctx, struct inode *dir, ...)
  */

@@ -14,8 +14,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __s32 only_pid;		/* calls of this process; 0: of all */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 
-/* vfs_mkdir() is no interface: its arguments moved in Linux 5.12 and 6.3, its
- * result became a pointer in 6.15. The Python side asks the kernel's BTF.
+/* vfs_mkdir() is no interface: its arguments changed in Linux 5.12, 6.3 and
+ * 7.0, its result in 6.15. The Python side asks the kernel's BTF.
  */
 const volatile __u32 dentry_arg;	/* which one is the new entry, from 0 */
 const volatile __u32 mode_arg;		/* and which one its mode */
@@ -45,7 +45,7 @@ struct {
 /* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
+	__uint(max_entries, 1024 * 1024);
 } rb SEC(".maps");
 
 /* Never used: it makes clang describe struct event in the object's BTF, where
@@ -163,9 +163,9 @@ static __always_inline int leave_vfs_mkdir(__u64 frame, __u64 result)
 	return 0;
 }
 
-/* A kprobe: a breakpoint on the function's first instruction. The context is
- * the CPU's registers, and the calling convention says which one holds which
- * argument.
+/* A kprobe: a breakpoint on an instruction, here the function's first. The
+ * context is the CPU's registers, and the calling convention says which one
+ * holds which argument.
  */
 static __always_inline __u64 register_arg(struct pt_regs *ctx, __u32 n)
 {

@@ -344,9 +344,9 @@ def test_a_way_that_is_not_there(via: str) -> None:
 
 
 def test_bcc_has_no_fentry() -> None:
-    result = run(MKDIR, "--engine", "bcc", "--via", "fentry")
-    assert result.status == 69
-    assert "ebpf-mkdir: error: the bcc engine cannot attach to fentry vfs_mkdir\n" in result.stderr
+    cause, hint = assert_error(run(MKDIR, "--engine", "bcc", "--via", "fentry"), 69, "ebpf-mkdir")
+    assert cause == "the bcc engine cannot attach to fentry vfs_mkdir"
+    assert "--engine libbpf" in hint
 
 
 @pytest.mark.parametrize("options", [("-p", "0"), ("-u", "no-such-user"), ("--via", "magic")])

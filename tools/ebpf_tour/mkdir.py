@@ -11,10 +11,10 @@ import contextlib
 import errno
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from ebpf_tour import cli
+from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Fentry, Kprobe, Tracepoint
 from ebpf_tour.record import Column, Example, Map, Row, Tool
@@ -90,7 +90,7 @@ TOOL = Tool(
     examples=(
         Example("ebpf-mkdir", "every directory that is made"),
         Example("ebpf-mkdir --via tracepoint -x", "only the attempts that fail"),
-        Example("ebpf-mkdir -u root -n systemd", "by root, in a process called something systemd"),
+        Example("ebpf-mkdir -u root -n systemd", "by root's processes that are called so"),
         Example("ebpf-mkdir --demo", "see directories that it makes itself"),
         Example("ebpf-mkdir --show asm", "the bytecode that runs in the kernel"),
     ),
@@ -118,9 +118,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--buffer",
         type=cli.buffer_bytes,
-        default="256",
+        default="1024",
         metavar="KIB",
-        help="size of the ring buffer, rounded up to a power of two (default: 256)",
+        help="size of the ring buffer, rounded up to a power of two (default: 1024)",
     )
 
 
@@ -169,7 +169,7 @@ def arguments_of_vfs_mkdir(via: str) -> dict[str, int]:
 def row_of(event: Any) -> Row:
     """Return the row for a record: struct event of mkdir.h."""
     return {
-        "time": time.strftime("%H:%M:%S", time.localtime(wall_time(event.time_ns))),
+        "time": local_time(event.time_ns),
         "comm": from_kernel(event.comm),
         "pid": event.pid,
         "mode": f"{event.mode:04o}",
@@ -191,11 +191,6 @@ def is_wanted(row: Row, args: argparse.Namespace) -> bool:
     if args.failed and not row["errno"]:
         return False
     return not args.name or args.name in str(row["comm"])
-
-
-def wall_time(since_boot_ns: int) -> float:
-    """Return the time of day of what bpf_ktime_get_ns() gave, in seconds since 1970."""
-    return time.time() - (time.monotonic_ns() - since_boot_ns) / 1e9
 
 
 def error_name(number: object) -> str:

@@ -62,7 +62,13 @@ def _choose_way(wish: _Wish, engine: str) -> tuple[str, tuple[Hook, ...]]:
     for name, hooks in ways.items():
         others = [hook for hook in hooks if engine not in hook.engines]
         if others:
-            reasons.append(EngineUnavailable(f"the {engine} engine cannot attach to {others[0]}"))
+            able = " or ".join(others[0].engines)
+            reasons.append(
+                EngineUnavailable(
+                    f"the {engine} engine cannot attach to {others[0]}",
+                    f"take another way (--via), or the engine that can (--engine {able})",
+                )
+            )
             continue
         missing = what_is_missing(hooks)
         # The source can be read where it cannot run.

@@ -66,6 +66,9 @@ class Variable(NamedTuple):
     signed: bool
 
 
+_READ_BTF = "see what it has: bpftool btf dump file /sys/kernel/btf/vmlinux format raw"
+
+
 class Prototype(NamedTuple):
     """A function as its header declares it: the types are C text, such as "struct dentry *"."""
 
@@ -77,7 +80,9 @@ class Prototype(NamedTuple):
         """Return which parameter has a name, from 0. Raises Unsupported."""
         names = [parameter for parameter, _ in self.parameters]
         if name not in names:
-            raise Unsupported(f"the kernel's function has no parameter {name}, but {names}")
+            raise Unsupported(
+                f"the kernel's function has no parameter {name}, but {', '.join(names)}", _READ_BTF
+            )
         return names.index(name)
 
 
@@ -89,7 +94,7 @@ def kernel_function(name: str) -> Prototype:
     finally:
         btf.close()
     if prototype is None:
-        raise Unsupported(f"the kernel's BTF has no function {name}")
+        raise Unsupported(f"the kernel's BTF has no function {name}", _READ_BTF)
     return prototype
 
 
