@@ -10,6 +10,9 @@
  */
 #pragma once
 
+/* libbpf's headers ask for this name, by the kernel's own field names. */
+#define __VMLINUX_H__
+
 typedef signed char __s8;
 typedef unsigned char __u8;
 typedef short __s16;
@@ -92,9 +95,13 @@ enum bpf_map_type {
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
 #define BPF_F_CURRENT_CPU 0xffffffffULL
+#define BPF_F_USER_STACK (1ULL << 8)	/* the process's stack, not the kernel's */
 
 /* Interface of bpf_get_ns_current_pid_tgid(): fixed, so not relocated. */
 struct bpf_pidns_info {
 	__u32 pid;
 	__u32 tgid;
 };
+
+/* The registers of a probed function: struct pt_regs. */
+#include "include/uapi/linux/ptrace.h"
