@@ -167,6 +167,10 @@ def page(tool: Tool) -> str:
     for part in rest:
         heading, _, text = part.partition("\n")
         parts[heading] = text.strip("\n")
+    # Arguments that are no options are left in the description.
+    parts["DESCRIPTION"], tp, arguments = parts["DESCRIPTION"].partition("\n.TP\n")
+    if tp:
+        parts["OPTIONS"] = f".TP\n{arguments}\n{parts['OPTIONS']}"
     parts["OPTIONS"] += "\n\n" + term(r"\fB\-h\fR, \fB\-\-help\fR", "show the options and end")
     assert set(parts) <= set(ORDER), set(parts) - set(ORDER)
     body = "".join(f".SH {heading}\n{parts[heading]}\n" for heading in ORDER if heading in parts)

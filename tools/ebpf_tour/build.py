@@ -20,10 +20,11 @@ ARCHITECTURES = ("x86", "arm64")
 def compile_object(source: Path, target: Path, architecture: str) -> None:
     """Compile one C file into an object with BTF. Raises Error, Unsupported."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A relative name goes into the debug information, so that two checkouts
-    # build the same bytes.
+    # Relative names go into the debug information, so that two checkouts build
+    # the same bytes.
     clang = [
         "clang", "-target", "bpf", "-g", "-O2", "-Wall", "-Werror",
+        "-fdebug-compilation-dir=.",
         f"-D__TARGET_ARCH_{architecture}", "-c", source.name, "-o", str(target.resolve()),
     ]  # fmt: skip
     _run(clang, source.parent)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
 
-    from ebpf_tour.record import Row, Tool
+    from ebpf_tour.record import Column, Row, Tool
 
 # The longest that a demo waits for the events that it caused.
 _DEMO_SECONDS = 20.0
@@ -60,6 +60,7 @@ class Session:
         self._full = False
         self._deadline = float("inf")
         self._writer: Writer | None = None
+        self._limit: int | None = getattr(args, "limit", None)
         self._demo: Demo | None = None
         self._demo_rows = 0
         self._foreign_rows = 0
@@ -70,24 +71,39 @@ class Session:
         """Whether the tool should go on."""
         return not (self._full or self._interrupt.seen or time.monotonic() >= self._deadline)
 
-    def attached(self, doing: str, demo: Demo | None = None) -> None:
+    def attached(
+        self,
+        doing: str,
+        demo: Demo | None = None,
+        columns: tuple[Column, ...] = (),
+        *,
+        report: bool = False,
+    ) -> None:
         """Say that everything is attached; people read it, scripts wait for it.
 
         `doing` is the beginning of the line: "Tracing exec and exit". With
-        --demo, the workload begins now.
+        --demo, the workload begins now. `columns` are those of this run, where
+        they are not the tool's, `report` says that rows come by `report()`.
         """
         if not self.running:
             return
-        self._writer = open_writer(self.args.format, self.tool.columns)
         sys.stderr.write(f"{doing}... Ctrl-C to end.\n")
         sys.stderr.flush()
         if self.args.time_limit is not None:
             self._deadline = time.monotonic() + self.args.time_limit
-        with self._output():
-            self._writer.begin()
-            self._writer.flush()
+        self._writer_for(columns or self.tool.columns, report=report)
         if self.args.demo and demo:
             self._start_demo(demo)
+
+    def _writer_for(self, columns: tuple[Column, ...], *, report: bool) -> Writer:
+        """Open the writer, unless it is open, and write what comes before the rows."""
+        if self._writer is None:
+            self._writer = open_writer(self.args.format, columns)
+            with self._output():
+                if not (report and self.args.format == "table"):
+                    self._writer.begin()
+                self._writer.flush()
+        return self._writer
 
     def _start_demo(self, demo: Demo) -> None:
         self._demo = demo
@@ -110,24 +126,28 @@ class Session:
             return
         with self._output():
             self._writer.row(row)
+        self._count(row)
+
+    def report(self, rows: Iterable[Row]) -> None:
+        """Show the rows of a report, in a table of their own."""
+        if self._interrupt.seen and self._writer is None:
+            return  # it ended before it was attached
+        shown = []
+        for row in rows:
+            if not self._full:
+                shown.append(row)
+                self._count(row)
+        with self._output():
+            self._writer_for(self.tool.columns, report=True).report(shown)
+
+    def _count(self, row: Row) -> None:
         self.rows += 1
         if self._demo and self._demo.caused(row):
             self._demo_rows += 1
         elif self._demo:
             self._foreign_rows += 1
-        if self.rows == self.args.limit or (self._demo and self._demo_rows == self._demo.rows):
+        if self.rows == self._limit or (self._demo and self._demo_rows == self._demo.rows):
             self._full = True
-
-    def report(self, rows: Iterable[Row]) -> None:
-        """Show a whole table at once."""
-        writer = open_writer(self.args.format, self.tool.columns, report=True)
-        with self._output():
-            writer.begin()
-            for row in rows:
-                writer.row(row)
-                self.rows += 1
-            writer.end({"events": self.rows, "lost": 0})
-            writer.flush()
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not past the end of the run. What was written is visible before."""
@@ -160,12 +180,13 @@ class Session:
             self._finish_demo(self._demo)
 
     def _finish_demo(self, demo: Demo) -> None:
-        _, status = os.waitpid(self._child, 0)
-        self._child = 0
+        status = self._wait_for_child()
         if self._interrupt.seen:
             return
         wrong = ""
-        if status:
+        if status is None:
+            wrong = "its workload does not end"
+        elif status:
             wrong = "its workload failed"
         elif self._demo_rows < demo.rows:
             wrong = f"it caused {demo.rows} rows and saw {self._demo_rows}"
@@ -174,7 +195,18 @@ class Session:
         if wrong:
             raise Error(f"the demo failed: {wrong}", "run it again with -v")
         rest = ", and nothing else" if demo.exclusive else ""
-        sys.stderr.write(f"Demo: saw all {demo.rows} rows that it caused{rest}.\n")
+        sys.stderr.write(f"Demo: saw every row that it caused ({demo.rows}){rest}.\n")
+
+    def _wait_for_child(self) -> int | None:
+        """Return the demo's exit status, None if it does not end or is interrupted."""
+        deadline = time.monotonic() + _DEMO_SECONDS
+        while time.monotonic() < deadline and not self._interrupt.seen:
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+            if pid:
+                self._child = 0
+                return status
+            self._interrupt.wait(0.005)
+        return None
 
     def close(self) -> None:
         """End a demo that is still going on."""
@@ -193,7 +225,9 @@ class Session:
             raise Finished from None
         except OSError as error:
             discard_stdout()
-            raise Error(f"cannot write to standard output: {error.strerror}") from None
+            raise Error(
+                f"cannot write to standard output: {error.strerror}", "send it somewhere else"
+            ) from None
 
 
 def discard_stdout() -> None:

@@ -110,16 +110,17 @@ class BccProgram(Program):
 
     def _kernel_structs(self) -> str:
         """Return what stands in for <linux/sched.h> and its like."""
-        if "struct " not in self._text:
-            return ""
         from ebpf_tour.loader.btf import Btf, load_libbpf
-        from ebpf_tour.loader.kernel_structs import definitions
+        from ebpf_tour.loader.kernel_structs import definitions, structs_of
 
         with open(f"{self._directory}/vmlinux.h", encoding="utf-8") as file:
-            vmlinux_h = file.read()
+            structs = structs_of(file.read())
+        named = [name for name in structs if re.search(rf"\bstruct {name}\b", self._text)]
+        if not named:
+            return ""
         btf = Btf.of_kernel(load_libbpf())
         try:
-            return definitions(btf, vmlinux_h, self._text)
+            return definitions(btf, structs, named)
         finally:
             btf.close()
 
@@ -130,30 +131,35 @@ class BccProgram(Program):
         debug = 0
         if self._options.show == "log":
             debug = 0x10  # DEBUG_BPF_REGISTER_STATE: the verifier's log, with registers
-        with self._capture() as said:
-            try:
-                self._bpf = self._bpf_class(
-                    text=self._text.encode(),
-                    cflags=self._flags + self._defines.flags + self._sizes.flags,
-                    debug=debug,
-                )
-            except Exception:  # noqa: BLE001 - bcc raises nothing narrower
-                self._bpf = None
+        name = os.path.basename(self.source)
+        self._bpf, said = self._compile(self._text, debug)
         if self._bpf is None:
+            # BCC inserts structures before the functions, and counts them.
+            # Only for its messages are the lines numbered as in the file: with
+            # the numbers, the verifier's log would show the wrong C.
+            _, counted = self._compile(_numbered(self._text, name), debug)
             raise Error(
-                f"BCC cannot compile {self.source}",
-                "-v shows all it says",
-                said[0].replace("/virtual/main.c", os.path.basename(self.source)),
+                f"BCC cannot compile {self.source}", "-v shows all it says", counted or said
             )
-        with self._capture() as said:
+        with self._capture() as captured:
             for hook in self._options.hooks:
                 function = self._load_function(hook)
                 if function is None:
                     break
                 self._loaded.append((hook, function))
-        self._log = said[0]
+        self._log = captured[0]
         if len(self._loaded) < len(self._options.hooks):
-            raise self._load_error(said[0])
+            raise self._load_error(captured[0])
+
+    def _compile(self, text: str, debug: int) -> tuple[Any, str]:
+        """Return a BPF object, None if BCC refuses, and what BCC said."""
+        with self._capture() as said:
+            try:
+                flags = self._flags + self._defines.flags + self._sizes.flags
+                program = self._bpf_class(text=text.encode(), cflags=flags, debug=debug)
+            except Exception:  # noqa: BLE001 - bcc raises nothing narrower
+                program = None
+        return program, said[0]
 
     def _load_function(self, hook: Hook) -> Any:
         kind = {
@@ -310,6 +316,16 @@ class BccProgram(Program):
             sys.stderr.write(said[0])
 
 
+def _numbered(text: str, name: str) -> str:
+    """Return C text that tells the compiler its line numbers, in each function."""
+    lines = [f'#line 1 "{name}"']
+    for number, line in enumerate(text.splitlines(), 1):
+        lines.append(line)
+        if line == "{":
+            lines.append(f'#line {number + 1} "{name}"')
+    return "\n".join(lines) + "\n"
+
+
 def _import_bcc() -> tuple[Any, Any]:
     """Return a BPF class that attaches nothing by itself, and libbcc.
 
@@ -320,7 +336,7 @@ def _import_bcc() -> tuple[Any, Any]:
     except ImportError as error:
         if error.name not in (None, "bcc"):
             raise EngineUnavailable(f"BCC's Python package is broken: {error}", _INSTALL) from None
-        hidden = sys.prefix != sys.base_prefix and os.path.isdir(_distribution_bcc())
+        hidden = sys.prefix != sys.base_prefix and bool(_distribution_bcc())
         hint = (
             "this virtual environment hides it: make it with --system-site-packages"
             if hidden
@@ -329,9 +345,11 @@ def _import_bcc() -> tuple[Any, Any]:
         raise EngineUnavailable("BCC's Python package is not installed", hint) from None
     except OSError as error:
         raise EngineUnavailable(f"BCC's library cannot be loaded: {error}", _INSTALL) from None
+    if bcc.__file__ is None:  # a directory that Python takes for a package all the same
+        raise EngineUnavailable("BCC's Python package is not installed", _INSTALL)
     if not hasattr(bcc, "BPF"):
         raise EngineUnavailable(
-            f"{os.path.dirname(bcc.__file__ or '')} is not BCC but a lattice package of the same "
+            f"{os.path.dirname(bcc.__file__)} is not BCC but a lattice package of the same "
             "name from PyPI",
             "pip uninstall bcc, then " + _INSTALL,
         )
@@ -349,6 +367,6 @@ def _distribution_bcc() -> str:
     """Return where a distribution's package puts BCC, "" if it is not there."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for path in ("/usr/lib/python3/dist-packages", f"/usr/lib/python{version}/site-packages"):
-        if os.path.isdir(f"{path}/bcc"):
+        if os.path.isfile(f"{path}/bcc/__init__.py"):
             return f"{path}/bcc"
     return ""

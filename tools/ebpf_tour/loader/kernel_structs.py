@@ -22,13 +22,17 @@ _EMBEDDED = re.compile(r"(?:const )?struct (\w+) $")
 _POINTER = re.compile(r"(?:const )?struct (\w+) \*")
 
 
-def definitions(btf: Btf, vmlinux_h: str, program: str) -> str:
-    """Return definitions of the structures that `program` names, on one line.
+def structs_of(vmlinux_h: str) -> dict[str, str]:
+    """Return the bodies of the kernel structures that bpf/vmlinux.h names."""
+    region = _REGION.search(vmlinux_h)
+    return dict(_STRUCT.findall(region[1])) if region else {}
+
+
+def definitions(btf: Btf, structs: dict[str, str], named: list[str]) -> str:
+    """Return definitions of the structures `named` and of those they lead to.
 
     On one line, so that the program's own lines keep their numbers.
     """
-    region = _REGION.search(vmlinux_h)
-    structs = dict(_STRUCT.findall(region[1])) if region else {}
     seen: set[str] = set()
     defined: list[str] = []
 
@@ -43,9 +47,8 @@ def definitions(btf: Btf, vmlinux_h: str, program: str) -> str:
         for pointer in filter(None, map(_POINTER.match, types)):
             define(pointer[1])
 
-    for name in structs:
-        if re.search(rf"\bstruct {name}\b", program):
-            define(name)
+    for name in named:
+        define(name)
     return " ".join(defined)
 
 

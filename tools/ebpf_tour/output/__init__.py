@@ -22,12 +22,17 @@ class Writer(abc.ABC):
         self._stdout = sys.stdout
 
     def begin(self) -> None:
-        """Write what comes before the first row."""
+        """Write what comes before the first row; a report's table has its own header."""
         return
 
     @abc.abstractmethod
     def row(self, row: Row) -> None:
         """Write one row; it has a value for each column's key."""
+
+    def report(self, rows: Iterable[Row]) -> None:
+        """Write the rows of a report, which come all at once."""
+        for row in rows:
+            self.row(row)
 
     def end(self, summary: Row) -> None:  # noqa: ARG002 - only JSON shows it
         """Write what comes after the last row; JSON has the summary there."""
@@ -39,7 +44,7 @@ class Writer(abc.ABC):
 
 
 class TableWriter(Writer):
-    """Lines of fixed width, for events that come one by one."""
+    """Lines of fixed width for events, tables as wide as their content for reports."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         super().__init__(columns)
@@ -56,27 +61,16 @@ class TableWriter(Writer):
     def row(self, row: Row) -> None:
         self._line(cell(column, row) for column in self._shown)
 
-    def _line(self, texts: Iterable[str]) -> None:
-        padded = (pad % text for text, pad in zip(texts, self._pads, strict=True))
-        self._stdout.write(" ".join(padded).rstrip() + "\n")
-
-
-class ReportWriter(Writer):
-    """A table that is as wide as its content, for a report of all rows at once."""
-
-    def __init__(self, columns: tuple[Column, ...]) -> None:
-        super().__init__(columns)
-        self._shown = [column for column in columns if column.header]
-        self._rows: list[list[str]] = []
-
-    def row(self, row: Row) -> None:
-        self._rows.append([cell(column, row) for column in self._shown])
-
-    def end(self, summary: Row) -> None:  # noqa: ARG002 - only JSON shows it
+    def report(self, rows: Iterable[Row]) -> None:
         from ebpf_tour.output.report import table
 
         headers = [column.header for column in self._shown]
-        self._stdout.write(table(headers, self._rows, [column.right for column in self._shown]))
+        cells = [[cell(column, row) for column in self._shown] for row in rows]
+        self._stdout.write(table(headers, cells, [column.right for column in self._shown]))
+
+    def _line(self, texts: Iterable[str]) -> None:
+        padded = (pad % text for text, pad in zip(texts, self._pads, strict=True))
+        self._stdout.write(" ".join(padded).rstrip() + "\n")
 
 
 class JsonWriter(Writer):
@@ -112,13 +106,14 @@ class CsvWriter(Writer):
         self._csv.writerow(";".join(v) if isinstance(v, list) else v for v in values)
 
 
-def open_writer(form: str, columns: tuple[Column, ...], *, report: bool = False) -> Writer:
+def open_writer(form: str, columns: tuple[Column, ...]) -> Writer:
     """Return the writer for one of FORMATS."""
-    if form == "json":
-        return JsonWriter(columns)
-    if form == "csv":
-        return CsvWriter(columns)
-    return ReportWriter(columns) if report else TableWriter(columns)
+    writers: dict[str, type[TableWriter | JsonWriter | CsvWriter]] = {
+        "table": TableWriter,
+        "json": JsonWriter,
+        "csv": CsvWriter,
+    }
+    return writers[form](columns)
 
 
 def cell(column: Column, row: Row) -> str:

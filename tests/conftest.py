@@ -1,0 +1,70 @@
+"""What every test needs: the rules for tests that load into the real kernel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support import ROOT, bpf_objects, wait_until
+
+from ebpf_tour.errors import Error
+from ebpf_tour.loader import features
+from ebpf_tour.tour import why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run here, with the reason. On CI a privilege may not be missing.
+
+    A test names the tools that it runs: `pytest.mark.kernel(TOOL)`.
+    """
+    marker = item.get_closest_marker("kernel")
+    if not marker:
+        return
+    try:
+        features.require_privileges()
+        features.tracefs()
+    except Error as error:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up(f"{error}; hint: {error.hint or 'run make test'}")
+    for tool in marker.args:
+        reason = why_not(tool)
+        if reason:
+            pytest.skip(str(reason))
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the developer's shell sets away from the tools."""
+    for name in ("EBPF_TOUR_ENGINE", "PYTHONPATH", "BCC_KERNEL_SOURCE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def leaves_nothing() -> Iterator[None]:
+    """Demand that the test leaves no program, map, link or trace instance."""
+    before = bpf_objects()
+    yield
+    # The kernel frees some of them only after a grace period.
+    wait_until(lambda: bpf_objects() <= before, lambda: f"left: {bpf_objects() - before}")
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """Return a directory that every user can enter, unlike tmp_path."""
+    with tempfile.TemporaryDirectory(prefix="ebpf-tour-test-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """Return a copy of bpf/ without objects, for a test to change."""
+    ignored = shutil.ignore_patterns("*.o", "__pycache__")
+    return Path(shutil.copytree(ROOT / "bpf", tmp_path / "bpf", ignore=ignored))

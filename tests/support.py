@@ -1,0 +1,141 @@
+"""Start the real commands, and ask the kernel what they have left in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ebpf_tour.loader import features, syscall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+ENGINES = ("libbpf", "bcc")
+
+# The longest that anything here may take; only a hang comes near it.
+PATIENCE_S = 60.0
+
+# enum bpf_cmd, from include/uapi/linux/bpf.h.
+_NEXT_ID = {"program": 11, "map": 12, "link": 31}
+
+
+class Result(NamedTuple):
+    """What a command that has ended leaves: its exit status and its output."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The JSON lines, without the summary."""
+        return self._parsed()[:-1]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last JSON line."""
+        return self._parsed()[-1]
+
+    def _parsed(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+class Running:
+    """A command that runs beside the test. Killed, if need be, when the `with` ends."""
+
+    def __init__(
+        self, *command: str | Path, env: Mapping[str, str] | None = None, stdout: int = -1
+    ) -> None:
+        self._said = b""
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            bufsize=0,  # so that finish() gets all that wait_attached() has not read
+            env={**os.environ, **(env or {})},
+        )
+        self.pid = self.process.pid
+
+    def wait_attached(self) -> Self:
+        """Wait for the line on stderr by which a tool says that it is attached."""
+        assert self.process.stderr
+        while not self._said.endswith(b"Ctrl-C to end.\n"):
+            line = self.process.stderr.readline()
+            assert line, f"it ended before it was attached: {self._said.decode()}"
+            self._said += line
+        return self
+
+    def finish(self, signal: int | None = None) -> Result:
+        """Send a signal, if one is given, and wait for the end."""
+        if signal is not None:
+            self.process.send_signal(signal)
+        stdout, stderr = self.process.communicate(timeout=PATIENCE_S)
+        text = (self._said + stderr).decode()
+        return Result(self.process.returncode, (stdout or b"").decode(), text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
+    """Run a command to its end."""
+    with Running(*command, env=env) as running:
+        return running.finish()
+
+
+def in_mount_namespace(setup: str, *command: str | Path) -> list[str | Path]:
+    """Return a command that runs `command` after shell lines that only it is to see."""
+    return ["unshare", "--mount", "sh", "-ec", f'{setup}\nexec "$@"', "sh", *command]
+
+
+def assert_error(result: Result, status: int, command: str = "ebpf-minimal") -> tuple[str, str]:
+    """Demand an exit status and the two lines of an error; return cause and hint."""
+    assert "Traceback" not in result.stderr
+    assert result.status == status, result.stderr
+    *_, error, hint = result.stderr.splitlines()
+    assert error.startswith(f"{command}: error: "), result.stderr
+    assert hint.startswith("hint: "), result.stderr
+    return error.removeprefix(f"{command}: error: "), hint.removeprefix("hint: ")
+
+
+def bpf_objects() -> set[tuple[str, int | str]]:
+    """Return the ids of all loaded programs, maps and links, and the trace instances."""
+    found: set[tuple[str, int | str]] = set()
+    for kind, command in _NEXT_ID.items():
+        number = 0
+        while number := _next_id(command, number):
+            found.add((kind, number))
+    found |= {("instance", name) for name in os.listdir(f"{features.tracefs()}/instances")}
+    return found
+
+
+def _next_id(command: int, number: int) -> int:
+    # union bpf_attr: start_id, next_id, open_flags
+    try:
+        answer = syscall._bpf(command, struct.pack("=III", number, 0, 0))
+    except FileNotFoundError:
+        return 0
+    return int(struct.unpack("=III", answer)[1])
+
+
+def wait_until(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+    """Wait for what the kernel or another process does in its own time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, complaint()
+        time.sleep(0.01)

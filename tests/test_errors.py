@@ -1,0 +1,259 @@
+"""Each thing that can be missing or forbidden, made so for real in a namespace.
+
+What is demanded: the cause, the next step, the exit status, and that nothing
+stays behind.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from support import BIN, ENGINES, ROOT, assert_error, in_mount_namespace, run
+
+from ebpf_tour.build import compile_all
+from ebpf_tour.loader.btf import load_libbpf
+from ebpf_tour.minimal import TOOL
+
+pytestmark = [pytest.mark.kernel(TOOL), pytest.mark.usefixtures("leaves_nothing")]
+
+MINIMAL = BIN / "ebpf-minimal"
+ONE_ROW = ("--json", "--limit", "1")
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+# Covered instead of unmounted, since they can be mounted more than once.
+NO_TRACEFS = """
+mount -t tmpfs none /sys/kernel/tracing
+[ ! -d /sys/kernel/debug ] || mount -t tmpfs none /sys/kernel/debug
+"""
+NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
+NO_HEADERS = """
+headers=$(realpath -m /lib/modules/$(uname -r)/build)
+[ ! -d "$headers" ] || mount -t tmpfs none "$headers"
+"""
+
+
+@pytest.fixture
+def everyones(open_directory: Path) -> Path:
+    """Return a command that every user may start: a copy, the checkout may be private."""
+    shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
+    shutil.copytree(ROOT / "bpf", open_directory / "ebpf_tour/bpf")
+    command = open_directory / "ebpf-minimal"
+    command.write_text(
+        "#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.minimal import main\nsys.exit(main())\n"
+    )
+    command.chmod(0o755)
+    return command
+
+
+def bcc_package() -> Path:
+    spec = find_spec("bcc")
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).parent
+
+
+def over(directory: Path, target: Path) -> str:
+    """Return the shell line that puts one directory or file over another."""
+    return f"mount --bind '{directory}' '{target}'"
+
+
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_ordinary_user(everyones: Path, engine: str) -> None:
+    """It says how to become root, in a line to paste."""
+    result = run(*NOBODY, everyones, "--engine", engine, "--json")
+    cause, hint = assert_error(result, 77)
+    assert cause == (
+        "may not load BPF programs: that needs root, or the capabilities CAP_BPF and CAP_PERFMON"
+    )
+    assert hint == f"run it as root: sudo {everyones} --engine {engine} --json"
+
+
+def test_ordinary_user_with_the_command_in_path(everyones: Path) -> None:
+    """Sudo has a PATH of its own, so the shell has to look the command up."""
+    path = f"{everyones.parent}:{os.environ['PATH']}"
+    result = run(*NOBODY, "ebpf-minimal", "--limit", "3", env={"PATH": path})
+    _, hint = assert_error(result, 77)
+    assert hint == 'run it as root: sudo "$(command -v ebpf-minimal)" --limit 3'
+
+
+def test_root_of_a_user_namespace() -> None:
+    """As in a rootless container; to become root would be no advice."""
+    result = run("unshare", "--user", "--map-root-user", MINIMAL)
+    cause, hint = assert_error(result, 77)
+    assert "root of a user namespace only" in cause
+    assert "outside of the container" in hint
+
+
+def test_without_capabilities() -> None:
+    """Root in a container that has dropped them."""
+    result = run("setpriv", "--bounding-set=-sys_admin,-bpf", MINIMAL)
+    cause, hint = assert_error(result, 77)
+    assert "CAP_BPF and CAP_PERFMON" in cause
+    assert "sudo" in hint
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_enough_capabilities(engine: str) -> None:
+    """CAP_BPF and CAP_PERFMON are enough: nothing asks for CAP_SYS_ADMIN."""
+    keep = "-all,+bpf,+perfmon,+dac_override,+dac_read_search"
+    result = run("setpriv", f"--bounding-set={keep}", MINIMAL, "--engine", engine, *ONE_ROW)
+    assert result.status == 0, result.stderr
+    assert len(result.records) == 1
+
+
+def test_no_tracefs() -> None:
+    result = run(*in_mount_namespace(NO_TRACEFS, MINIMAL))
+    cause, hint = assert_error(result, 69)
+    assert cause.startswith("tracefs is not mounted")
+    assert "mount -t tracefs tracefs /sys/kernel/tracing" in hint
+
+
+def test_no_tracefs_hint_helps() -> None:
+    """The command in the hint, pasted, is what was missing."""
+    _, hint = assert_error(run(*in_mount_namespace(NO_TRACEFS, MINIMAL)), 69)
+    command = hint.removeprefix("mount it: ")
+    result = run(*in_mount_namespace(f"{NO_TRACEFS}\n{command}", MINIMAL, *ONE_ROW))
+    assert result.status == 0, result.stderr
+
+
+def test_no_btf_and_no_headers() -> None:
+    """Neither engine can work, and both say why."""
+    if os.path.exists("/sys/kernel/kheaders.tar.xz"):
+        pytest.skip("this kernel carries its headers, and nothing can be mounted over the file")
+    result = run(*in_mount_namespace(NO_BTF + NO_HEADERS, MINIMAL))
+    cause, hint = assert_error(result, 69)
+    assert "no BTF in /sys/kernel/btf/vmlinux" in cause
+    assert f"/lib/modules/{os.uname().release}/build" in cause
+    assert f"apt install linux-headers-{os.uname().release}" in hint
+
+
+def test_no_btf() -> None:
+    """CO-RE needs it."""
+    result = run(*in_mount_namespace(NO_BTF, MINIMAL, "--engine", "libbpf"))
+    assert result.status == 69
+    assert result.stderr.startswith("ebpf-minimal: error: this kernel has no BTF in /sys/kernel/")
+    assert "Traceback" not in result.stderr
+
+
+def test_no_such_hook() -> None:
+    (hooks,) = TOOL.via.values()
+    events = f"/sys/kernel/tracing/events/{hooks[0].category}"
+    if not os.path.isdir(events):  # on older systems, tracefs is below debugfs only
+        events = events.replace("/tracing/", "/debug/tracing/")
+    result = run(*in_mount_namespace(f"mount -t tmpfs none {events}", MINIMAL))
+    cause, hint = assert_error(result, 69)
+    assert cause.startswith(f"this kernel has no {hooks[0]}")
+    assert hint.startswith("see which it has: ls /sys/kernel/")
+
+
+def test_no_compiled_object_takes_bcc() -> None:
+    """The default engine falls back, and says so in one line."""
+    directory = ROOT / "bpf" / {"x86_64": "x86", "aarch64": "arm64"}[platform.machine()]
+    setup = f"mount -t tmpfs none '{directory}'"
+    result = run(*in_mount_namespace(setup, MINIMAL, *ONE_ROW))
+    assert result.status == 0, result.stderr
+    assert len(result.records) == 1
+    said, attached = result.stderr.splitlines()
+    assert said == f"ebpf-minimal: using BCC, since {directory}/minimal.bpf.o is not there"
+    assert attached.endswith("Ctrl-C to end.")
+
+    result = run(*in_mount_namespace(setup, MINIMAL, "--engine", "libbpf"))
+    cause, hint = assert_error(result, 69)
+    assert cause == f"{directory}/minimal.bpf.o is not there"
+    assert hint == "in a checkout, compile it: make bpf"
+
+
+def test_no_libbpf() -> None:
+    load_libbpf()
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    library = re.search(r"/\S+/libbpf\.so\S+", maps)
+    assert library
+    setup = f"mount --bind /dev/null {library[0]}"
+    result = run(*in_mount_namespace(setup, MINIMAL, "--engine", "libbpf"))
+    cause, hint = assert_error(result, 69)
+    assert cause.startswith("libbpf.so.1 cannot be loaded: ")
+    assert "apt install libbpf1" in hint
+
+
+def test_no_bcc(tmp_path: Path) -> None:
+    """An empty directory is a package for Python, but not BCC."""
+    setup = over(tmp_path, bcc_package())
+    result = run(*in_mount_namespace(setup, MINIMAL, "--engine", "bcc"))
+    cause, hint = assert_error(result, 69)
+    assert cause == "BCC's Python package is not installed"
+    assert "apt install python3-bpfcc" in hint
+
+
+def test_neither_bcc_nor_libbpf_object(tmp_path: Path) -> None:
+    """With both engines gone, both are named."""
+    setup = f"{over(tmp_path, bcc_package())}\nmount -t tmpfs none '{ROOT}/bpf/x86'"
+    if platform.machine() != "x86_64":
+        setup = setup.replace("/x86'", "/arm64'")
+    cause, hint = assert_error(run(*in_mount_namespace(setup, MINIMAL)), 69)
+    assert "minimal.bpf.o is not there; BCC's Python package is not installed" in cause
+    assert "make bpf; install it: apt install python3-bpfcc" in hint
+
+
+def test_a_virtual_environment_that_hides_bcc(everyones: Path, tmp_path: Path) -> None:
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", tmp_path], check=True)
+    result = run(tmp_path / "bin/python", everyones, "--engine", "bcc")
+    cause, hint = assert_error(result, 69)
+    assert cause == "BCC's Python package is not installed"
+    assert "--system-site-packages" in hint
+
+
+def test_the_other_bcc(tmp_path: Path) -> None:
+    """PyPI's `bcc` is a lattice package."""
+    (tmp_path / "bcc").mkdir()
+    (tmp_path / "bcc/__init__.py").write_text('"""Body-centred cubic."""\n')
+    result = run(MINIMAL, "--engine", "bcc", env={"PYTHONPATH": str(tmp_path)})
+    cause, hint = assert_error(result, 69)
+    assert cause.startswith(f"{tmp_path}/bcc is not BCC")
+    assert hint.startswith("pip uninstall bcc")
+    assert "apt install python3-bpfcc" in hint
+
+
+def test_compiler_refuses(sources: Path) -> None:
+    """The compiler's own words, with the file and the line."""
+    path = sources / "minimal.bcc.c"
+    path.write_text(path.read_text().replace("struct bpf_pidns_info ns = {};", "frobnicate;"))
+    line = path.read_text().splitlines().index("\tfrobnicate;") + 1
+    result = run(*in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", "bcc"))
+    cause, hint = assert_error(result, 1)
+    assert cause.startswith("BCC cannot compile ")
+    assert "-v" in hint
+    said = f"  minimal.bcc.c:{line}:2: error: use of undeclared identifier 'frobnicate'"
+    assert said in result.stderr.splitlines()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_verifier_refuses(sources: Path, engine: str) -> None:
+    """The verifier's own words: here, that a loop never ends."""
+    for path in sources.glob("minimal.*.c"):
+        start = "struct bpf_pidns_info ns = {};"
+        text = path.read_text()
+        assert start in text
+        path.write_text(text.replace(start, f"{start}\n\twhile (bpf_get_prandom_u32()) ;"))
+    compile_all(sources, sources)
+    result = run(*in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", engine))
+    cause, hint = assert_error(result, 1)
+    assert cause.startswith("the kernel refuses to load minimal.")
+    assert hint == "--show log has more"
+    assert "infinite loop detected" in result.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_verbose_shows_what_the_libraries_say(engine: str) -> None:
+    quiet = run(MINIMAL, "--engine", engine, *ONE_ROW)
+    verbose = run(MINIMAL, "--engine", engine, *ONE_ROW, "-v")
+    assert (quiet.status, verbose.status) == (0, 0)
+    assert quiet.stderr.count("\n") == 1
+    if engine == "libbpf":  # BCC has nothing to say about a program that is right
+        assert "libbpf: " in verbose.stderr

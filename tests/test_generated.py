@@ -1,0 +1,101 @@
+"""The generated files are what the records say, and well-formed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from support import ROOT
+
+from ebpf_tour.catalogue import parser_of, tools
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from ebpf_tour.record import Tool
+
+each = pytest.mark.parametrize("tool", tools(), ids=lambda tool: tool.command)
+
+SECTIONS = (
+    *("NAME", "SYNOPSIS", "DESCRIPTION", "HOW IT WORKS", "OPTIONS", "OUTPUT", "EXAMPLES"),
+    *("EXIT STATUS", "REQUIREMENTS", "OVERHEAD", "SEE ALSO"),
+)
+
+
+def load_generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "man/generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def page(tool: Tool) -> Path:
+    return ROOT / f"man/{tool.command}.{tool.section}"
+
+
+def rendered(tool: Tool) -> str:
+    """Return the page as man shows it; what groff complains about fails the test."""
+    if not shutil.which("man"):
+        pytest.skip("man is not installed")
+    done = subprocess.run(
+        ["man", "--warnings", "--local-file", page(tool)],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "MANWIDTH": "80",
+            "MAN_KEEP_FORMATTING": "",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
+
+
+def test_files_are_current() -> None:
+    for path, text in load_generate().derived().items():
+        assert path.read_text() == text, f"{path.name}: run make man"
+
+
+@each
+def test_sections(tool: Tool) -> None:
+    found = re.findall(r"(?m)^\.SH (.*)$", page(tool).read_text())
+    assert [heading for heading in found if heading != "ENVIRONMENT"] == list(SECTIONS)
+    assert ("ENVIRONMENT" in found) == bool(tool.via)
+
+
+@each
+def test_page_shows_everything(tool: Tool) -> None:
+    text = " ".join(rendered(tool).replace("\u2010\n", "-").replace("\u2010", "-").split())
+    assert f"{tool.command} - {tool.summary}" in text
+    for action in parser_of(tool)._actions:
+        for name in action.option_strings or [action.metavar or action.dest]:
+            assert str(name) in text
+    for column in tool.columns:
+        assert f"{column.header} ({column.key})" in text
+    for example in tool.examples:
+        assert example.command in text
+    for hook in tool.hooks:
+        assert str(hook) in text
+
+
+@each
+def test_date_is_the_release_and_not_today(tool: Tool) -> None:
+    """Two builds of one release are the same."""
+    title = next(line for line in page(tool).read_text().splitlines() if line.startswith(".TH"))
+    release = re.search(r"(?m)^## \S+ - (\S+)$", (ROOT / "CHANGELOG.md").read_text())
+    assert release
+    assert release[1] in title.replace("\\", "")
+
+
+def test_roff_escapes() -> None:
+    """A line of a text that looks like a command of roff is none."""
+    roff = load_generate().roff
+    assert roff(".SH no\n'br no\na\\b -x") == "\\&.SH no\n\\&'br no\na\\eb \\-x"

@@ -1,0 +1,47 @@
+"""make install and make uninstall."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from support import BIN, ROOT, run
+
+from ebpf_tour.catalogue import tools
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make(*arguments: str) -> None:
+    done = subprocess.run(["make", "-s", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def below(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*")}
+
+
+def test_help_names_every_target() -> None:
+    text = run("make", "-s", "-C", ROOT, "help").stdout
+    for target in ("demo", "test", "check", "install", "uninstall", "man", "bpf", "clean"):
+        assert f"\n{target} " in f"\n{text}"
+
+
+@pytest.mark.skipif(BIN.parent != ROOT / ".venv", reason="make works with .venv, this is another")
+def test_install_and_uninstall(tmp_path: Path) -> None:
+    """What was there before stays, what was installed goes."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ebpf-other").write_text("somebody else's\n")
+    (tmp_path / "share/man").mkdir(parents=True)
+    before = below(tmp_path)
+    make("install", f"PREFIX={tmp_path}")
+    for tool in tools():
+        version = run(tmp_path / "bin" / tool.command, "--version")
+        assert (version.status, version.stderr) == (0, "")
+        page = tmp_path / f"share/man/man{tool.section}/{tool.command}.{tool.section}"
+        assert page.read_text() == (ROOT / f"man/{page.name}").read_text()
+    make("install", f"PREFIX={tmp_path}")  # again, as for an update
+    make("uninstall", f"PREFIX={tmp_path}")
+    assert below(tmp_path) == before

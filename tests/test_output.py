@@ -1,0 +1,106 @@
+"""Tables, JSON lines and CSV, with values that are out to break them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+from ebpf_tour.output import cell, open_writer
+from ebpf_tour.output.report import table
+from ebpf_tour.record import Column
+
+if TYPE_CHECKING:
+    import pytest
+
+    from ebpf_tour.record import Row
+
+COLUMNS = (
+    Column("time_s", "TIME(s)", "when", 10, "%.3f", right=True),
+    Column("comm", "COMM", "who", 16),
+    Column("count", "COUNT", "how often", 7, right=True),
+    Column("stack", "STACK", "from where"),
+)
+
+ROWS: list[Row] = [
+    {"time_s": 1.0, "comm": "1e5", "count": 3, "stack": ["leaf", "root"]},
+    {"time_s": 12345678.9, "comm": 'a,"b";%s', "count": None, "stack": []},
+    {"time_s": None, "comm": "a name of more than sixteen", "count": 2**64 - 1, "stack": "0x1"},
+]
+
+
+def written(
+    capsys: pytest.CaptureFixture[str], form: str, rows: list[Row], *, report: bool = False
+) -> str:
+    writer = open_writer(form, COLUMNS, report=report)
+    writer.begin()
+    for row in rows:
+        writer.row(row)
+    writer.end({"events": len(rows), "lost": 0})
+    writer.flush()
+    return capsys.readouterr().out
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert written(capsys, "table", ROWS) == (
+        "   TIME(s) COMM               COUNT STACK\n"
+        "     1.000 1e5                    3 leaf;root\n"
+        '12345678.900 a,"b";%s               -\n'
+        "         - a name of more than sixteen 18446744073709551615 0x1\n"
+    )
+
+
+def test_report(capsys: pytest.CaptureFixture[str]) -> None:
+    """As wide as the content; a name that looks like a number stays one."""
+    assert written(capsys, "table", ROWS, report=True) == (
+        "     TIME(s)  COMM                                        COUNT  STACK\n"
+        "       1.000  1e5                                             3  leaf;root\n"
+        '12345678.900  a,"b";%s                                        -\n'
+        "           -  a name of more than sixteen  18446744073709551615  0x1\n"
+    )
+
+
+def test_empty_report(capsys: pytest.CaptureFixture[str]) -> None:
+    """A header, so that one sees that it looked."""
+    text = written(capsys, "table", [], report=True)
+    assert text.split() == [column.header for column in COLUMNS]
+    assert text.count("\n") == 1
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    for report in (False, True):
+        *lines, last = written(capsys, "json", ROWS, report=report).splitlines()
+        assert [json.loads(line) for line in lines] == ROWS
+        assert json.loads(last) == {"type": "summary", "events": 3, "lost": 0}
+
+
+def test_json_keeps_numbers_exact(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "18446744073709551615" in written(capsys, "json", ROWS)
+
+
+def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    text = written(capsys, "csv", ROWS)
+    header, *rows = csv.reader(io.StringIO(text))
+    assert header == ["time_s", "comm", "count", "stack"]
+    assert rows == [
+        ["1.0", "1e5", "3", "leaf;root"],
+        ["12345678.9", 'a,"b";%s', "", ""],
+        ["", "a name of more than sixteen", "18446744073709551615", "0x1"],
+    ]
+    assert written(capsys, "csv", ROWS, report=True) == text
+
+
+def test_cell() -> None:
+    assert cell(None, "%.3f") == "-"
+    assert cell(0, "%d") == "0"
+    assert cell("") == ""
+    assert cell(["a", "b"]) == "a;b"
+    assert cell("%d") == "%d"
+
+
+def test_table_of_odd_cells() -> None:
+    """What tabulate would make of them if it were let."""
+    rows = [["1e5", "0x10"], ["  indented", "nan"], ["", "1_000"]]
+    text = table(["A", "B"], rows, [False, True])
+    assert text == "A             B\n1e5        0x10\nindented    nan\n          1_000\n"

@@ -1,0 +1,133 @@
+"""What every tool has to have, from the records alone: nothing may be missing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from support import ROOT
+
+from ebpf_tour.catalogue import parser_of, tools
+from ebpf_tour.minimal import TOOL as MINIMAL
+
+if TYPE_CHECKING:
+    from ebpf_tour.record import Tool
+
+TOOLS = tools()
+each = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
+
+
+def files(tool: Tool) -> list[str]:
+    """Return the files that make up a tool."""
+    found = [
+        f"tools/ebpf_tour/{tool.name}.py",
+        f"man/{tool.command}.{tool.section}",
+        f"tests/test_{tool.name}.py",
+    ]
+    if tool.via:
+        found.append(f"examples/{tool.name}.md")
+        dialects = {"libbpf": "bpf.c", "bcc": "bcc.c"}
+        found += [f"bpf/{tool.name}.{dialects[engine]}" for engine in tool.engines]
+    return found
+
+
+def check_files(tool: Tool) -> None:
+    missing = [name for name in files(tool) if not (ROOT / name).is_file()]
+    assert not missing, f"{tool.command} has no {', '.join(missing)}"
+
+
+def scripts() -> dict[str, str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found: dict[str, str] = tomllib.load(file)["project"]["scripts"]
+    return found
+
+
+@each
+def test_files(tool: Tool) -> None:
+    check_files(tool)
+
+
+def test_that_a_missing_file_is_named() -> None:
+    made_up = MINIMAL._replace(name="made_up")
+    with pytest.raises(AssertionError, match=re.escape("has no")) as caught:
+        check_files(made_up)
+    for name in files(made_up):
+        assert name in str(caught.value)
+    assert {"bpf/made_up.bpf.c", "bpf/made_up.bcc.c", "examples/made_up.md"} <= set(files(made_up))
+
+
+def test_console_scripts() -> None:
+    """Every tool has one, and every one has a tool."""
+    assert scripts() == {tool.command: f"ebpf_tour.{tool.name}:main" for tool in TOOLS}
+
+
+def test_no_file_without_a_tool() -> None:
+    """Nothing is left behind when a tool is renamed."""
+    known = {name for tool in TOOLS for name in files(tool)}
+    there = {
+        str(path.relative_to(ROOT))
+        for pattern in ("bpf/*.c", "man/ebpf-*", "examples/*.md")
+        for path in ROOT.glob(pattern)
+    }
+    assert there <= known
+
+
+def test_lessons() -> None:
+    """The course has an order."""
+    lessons = [tool.lesson for tool in TOOLS]
+    assert lessons == sorted(set(lessons))
+
+
+@each
+def test_examples_parse(tool: Tool) -> None:
+    for example in tool.examples:
+        command, *options = shlex.split(example.command)
+        assert command == tool.command
+        parser_of(tool).parse_args(options)  # SystemExit fails the test
+
+
+@each
+def test_columns(tool: Tool) -> None:
+    keys = [column.key for column in tool.columns]
+    headers = [column.header for column in tool.columns]
+    assert len(set(keys)) == len(keys)
+    assert len(set(headers)) == len(headers)
+    for key, header in zip(keys, headers, strict=True):
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", key)
+        # Units are lower-case, in parentheses.
+        assert re.sub(r"\([^)]*\)", "", header).isupper()
+
+
+@pytest.mark.parametrize("tool", [t for t in TOOLS if t.via], ids=lambda tool: tool.command)
+def test_table_fits_80_columns(tool: Tool) -> None:
+    """The last column is free text, and its header fits, too."""
+    *fixed, last = tool.columns
+    for column in fixed:
+        assert column.width >= len(column.header), column
+    assert sum(column.width + 1 for column in fixed) + len(last.header) <= 80
+
+
+@each
+def test_texts(tool: Tool) -> None:
+    """Summaries and table cells are phrases, descriptions are sentences."""
+    assert tool.summary[0].islower()
+    assert not tool.summary.endswith(".")
+    for text in (tool.description, tool.how_it_works, tool.requirements, tool.overhead):
+        assert text.endswith(".")
+    for doc in [c.doc for c in tool.columns] + [e.doc for e in tool.examples]:
+        assert doc
+        assert not doc.endswith(".")
+
+
+@each
+def test_maps_and_hooks_stand_in_the_source(tool: Tool) -> None:
+    if not tool.via:
+        return
+    text = (ROOT / f"bpf/{tool.name}.bpf.c").read_text()
+    for hook in tool.hooks:
+        assert f'SEC("{hook.section}")' in text
+    for item in tool.maps:
+        assert item.name.startswith(".") or re.search(rf'\b{item.name} SEC\("\.maps"\)', text)

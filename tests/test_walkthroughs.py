@@ -1,0 +1,143 @@
+"""The walkthroughs in examples/ show what really happens.
+
+A fenced block marked `console` holds commands, after a prompt of `# ` or `$ `,
+and what they print. Each is run; numbers and the width of blanks may differ,
+and a line of `...` stands for any lines. `console no-run` is for what waits
+for Ctrl-C or needs a second terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from support import BIN, PATIENCE_S, ROOT
+
+from ebpf_tour.catalogue import tools
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOOLS = [tool for tool in tools() if tool.via]
+DOCUMENTS = sorted((ROOT / "examples").glob("*.md"))
+ENDS = ("--limit", "--time-limit", "--demo", "--show", "--help", "--version", "| head")
+
+
+class Step(NamedTuple):
+    """A command in a document, and what is printed below it."""
+
+    line: int
+    command: str
+    expected: list[str]
+
+
+def steps(text: str) -> list[Step]:
+    found: list[Step] = []
+    fence = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("```"):
+            fence = "" if fence else line
+        elif fence != "```console":
+            continue
+        elif line.startswith(("# ", "$ ")):
+            found.append(Step(number, line[2:], []))
+        else:
+            found[-1].expected.append(line)
+    return found
+
+
+def normalised(line: str) -> str:
+    return " ".join(re.sub(r"\d+", "N", line).split())
+
+
+def pattern(expected: list[str]) -> str:
+    lines = [r"(?:.*\n)*?" if line == "..." else re.escape(line) + "\n" for line in expected]
+    return "".join(lines)
+
+
+def matches(expected: list[str], printed: str) -> bool:
+    wanted = [normalised(line) for line in expected]
+    actual = "".join(f"{normalised(line)}\n" for line in printed.splitlines())
+    return re.fullmatch(pattern(wanted), actual) is not None
+
+
+def named(step: tuple[Path, Step]) -> str:
+    return f"{step[0].name}:{step[1].line}"
+
+
+ALL = [(path, step) for path in DOCUMENTS for step in steps(path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.kernel(*TOOLS)
+@pytest.mark.parametrize("where", ALL, ids=named)
+def test_command(where: tuple[Path, Step]) -> None:
+    _, step = where
+    done = subprocess.run(
+        ["bash", "-c", step.command],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "80"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE_S,
+    )
+    printed = done.stdout.decode()
+    if not matches(step.expected, printed):
+        # Whole texts, for pytest to show the difference.
+        assert printed == "\n".join([*step.expected, ""])
+
+
+@pytest.mark.parametrize("where", ALL, ids=named)
+def test_command_ends_by_itself(where: tuple[Path, Step]) -> None:
+    """Otherwise the block has to be marked no-run."""
+    command = where[1].command
+    if command.split()[0] in {tool.command for tool in TOOLS}:
+        assert any(end in command for end in ENDS)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_document_has_commands(path: Path) -> None:
+    assert steps(path.read_text(encoding="utf-8"))
+
+
+DOCUMENT = """
+```console
+# first --limit 1
+a 1
+...
+z
+$ second
+```
+```console no-run
+# third
+```
+"""
+
+
+def test_steps() -> None:
+    assert steps(DOCUMENT) == [
+        Step(3, "first --limit 1", ["a 1", "...", "z"]),
+        Step(7, "second", []),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "same"),
+    [
+        (["a 1.5  b"], "a 22.25 b\n", True),
+        (["a 1"], "a b\n", False),
+        (["a 1"], "a 1\na 1\n", False),
+        (["a", "...", "z"], "a\nz\n", True),
+        (["a", "...", "z"], "a\nb\nc\nz\n", True),
+        (["a", "...", "z"], "a\nb\n", False),
+        (["..."], "", True),
+        ([], "", True),
+        ([], "a\n", False),
+        (["a.b"], "axb\n", False),
+    ],
+)
+def test_matches(expected: list[str], printed: str, same: bool) -> None:
+    assert matches(expected, printed) == same
