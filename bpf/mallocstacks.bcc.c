@@ -56,14 +56,11 @@ static bool is_target(void)
 
 static u64 argument(struct pt_regs *ctx, int number)
 {
-	switch (number) {
-	case 1:
+	if (number == 1)
 		return PT_REGS_PARM1(ctx);
-	case 2:
+	if (number == 2)
 		return PT_REGS_PARM2(ctx);
-	default:
-		return PT_REGS_PARM3(ctx);
-	}
+	return PT_REGS_PARM3(ctx);
 }
 
 /* The bytes that are asked for. No allocator gives half of the address space
@@ -206,7 +203,7 @@ int handle_alloc(struct pt_regs *ctx)
 		return 0;
 
 	/* Atomic, since threads add on several CPUs at the same time. */
-	__sync_fetch_and_add(&total->bytes, requested(ctx));
-	__sync_fetch_and_add(&total->calls, 1);
+	lock_xadd(&total->bytes, requested(ctx));
+	lock_xadd(&total->calls, 1);
 	return 0;
 }

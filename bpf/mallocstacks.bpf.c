@@ -83,14 +83,18 @@ static bool is_target(void)
 
 static __u64 argument(struct pt_regs *ctx, int number)
 {
-	switch (number) {
-	case 1:
-		return PT_REGS_PARM1(ctx);
-	case 2:
-		return PT_REGS_PARM2(ctx);
-	default:
-		return PT_REGS_PARM3(ctx);
-	}
+	__u64 first = PT_REGS_PARM1(ctx);
+	__u64 second = PT_REGS_PARM2(ctx);
+	__u64 third = PT_REGS_PARM3(ctx);
+
+	/* Read first, choose then: the compiler would compute the address of
+	 * the one that is wanted, and the verifier accepts ctx only with
+	 * offsets that are constants.
+	 */
+	barrier_var(first);
+	barrier_var(second);
+	barrier_var(third);
+	return number == 1 ? first : number == 2 ? second : third;
 }
 
 /* The bytes that are asked for. No allocator gives half of the address space
