@@ -236,7 +236,8 @@ def run(session: Session) -> None:
             raise
 
         report = Report(session, program, target, Symbols(target))
-        doing = f"Counting {printable(args.function)} of {provider.name} in {target.comm} ({target.pid})"
+        what = f"{printable(args.function)} of {provider.name}"
+        doing = f"Counting {what} in {target.comm} ({target.pid})"
         session.attached(doing, columns=columns(args), report=True)
         if child:
             run_demo(child)
