@@ -107,6 +107,16 @@ static __always_inline bool process_ends(struct task_struct *task, pid_t pid)
 	       leaderless.delete(&pid) == 0;
 }
 
+/* What the parent gets from wait(2). After exit(3) or a signal, all threads
+ * end with one code; otherwise that of the first thread counts.
+ */
+static __always_inline u32 exit_code_of(struct task_struct *task)
+{
+	if (task->signal->flags & SIGNAL_GROUP_EXIT)
+		return task->signal->group_exit_code;
+	return task->group_leader->exit_code;
+}
+
 TRACEPOINT_PROBE(sched, sched_process_exit)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -118,8 +128,7 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
 		return 0;
 
 	fill(&e, task);
-	/* What the parent gets from wait(2). */
-	e.exit_code = task->group_leader->exit_code;
+	e.exit_code = exit_code_of(task);
 
 	/* Unknown if it began before we did. */
 	began = start.lookup(&pid);

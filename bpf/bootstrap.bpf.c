@@ -131,6 +131,16 @@ static __always_inline bool process_ends(struct task_struct *task, pid_t pid)
 	       bpf_map_delete_elem(&leaderless, &pid) == 0;
 }
 
+/* What the parent gets from wait(2). After exit(3) or a signal, all threads
+ * end with one code; otherwise that of the first thread counts.
+ */
+static __always_inline __u32 exit_code_of(struct task_struct *task)
+{
+	if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(task, signal, group_exit_code);
+	return BPF_CORE_READ(task, group_leader, exit_code);
+}
+
 SEC("tp/sched/sched_process_exit")
 int handle_exit(void *ctx)
 {
@@ -143,8 +153,7 @@ int handle_exit(void *ctx)
 		return 0;
 
 	fill(&e, task);
-	/* What the parent gets from wait(2). */
-	e.exit_code = BPF_CORE_READ(task, group_leader, exit_code);
+	e.exit_code = exit_code_of(task);
 
 	/* Unknown if it began before we did. */
 	began = bpf_map_lookup_elem(&start, &pid);

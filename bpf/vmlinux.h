@@ -65,6 +65,8 @@ typedef struct {
 /* What the threads of a process share. */
 struct signal_struct {
 	atomic_t live;		/* threads that have not exited yet */
+	int group_exit_code;	/* of exit(3) or a signal, for all threads */
+	unsigned int flags;
 };
 
 /* A thread. The kernel's pid is what user space calls a thread ID; its tgid,
@@ -91,6 +93,8 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_STACK_TRACE = 7,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
+
+#define SIGNAL_GROUP_EXIT 4	/* in signal_struct.flags: group_exit_code counts */
 
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */

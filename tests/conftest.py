@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ROOT, bpf_objects, wait_until
+from support import ROOT, bpf_objects, held_objects, wait_until
 
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features
@@ -51,8 +51,15 @@ def leaves_nothing() -> Iterator[None]:
     """Demand that the test leaves no program, map, link or trace instance."""
     before = bpf_objects()
     yield
-    # The kernel frees some of them only after a grace period.
-    wait_until(lambda: bpf_objects() <= before, lambda: f"left: {bpf_objects() - before}")
+
+    def left() -> set[tuple[str, int | str]]:
+        new = bpf_objects() - before
+        # Other tracers may have come meanwhile; ours have ended and hold nothing.
+        return new and new - held_objects()
+
+    # The kernel frees some of them only after a grace period, but not so late
+    # that a tool beside us could have cleaned up.
+    wait_until(lambda: not left(), lambda: f"left: {left()}", 5)
 
 
 @pytest.fixture

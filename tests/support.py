@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -124,18 +125,40 @@ def bpf_objects() -> set[tuple[str, int | str]]:
     return found
 
 
+def held_objects() -> set[tuple[str, int | str]]:
+    """Return those that a living process holds: it uses them, nobody has left them."""
+    kinds = {"prog_id": "program", "map_id": "map", "link_id": "link"}
+    found: set[tuple[str, int | str]] = set()
+    for path in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        try:
+            text = path.read_text(encoding="ascii", errors="replace")
+        except OSError:  # closed meanwhile
+            continue
+        for line in text.splitlines():
+            key, _, value = line.partition(":")
+            if key in kinds:
+                found.add((kinds[key], int(value)))
+    for name in os.listdir(f"{features.tracefs()}/instances"):
+        maker = re.fullmatch(r"ebpf-tour-(\d+)-.*", name)
+        if not maker or os.path.exists(f"/proc/{maker[1]}"):
+            found.add(("instance", name))
+    return found
+
+
 def _next_id(command: int, number: int) -> int:
     # union bpf_attr: start_id, next_id, open_flags
     try:
-        answer = syscall._bpf(command, struct.pack("=III", number, 0, 0))
+        _, answer = syscall.bpf(command, struct.pack("=III", number, 0, 0))
     except FileNotFoundError:
         return 0
     return int(struct.unpack("=III", answer)[1])
 
 
-def wait_until(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+def wait_until(
+    condition: Callable[[], bool], complaint: Callable[[], str], patience_s: float = PATIENCE_S
+) -> None:
     """Wait for what the kernel or another process does in its own time."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, complaint()
         time.sleep(0.01)

@@ -43,7 +43,6 @@ headers=$(realpath -m /lib/modules/$(uname -r)/build)
 def everyones(open_directory: Path) -> Path:
     """Return a command that every user may start: a copy, the checkout may be private."""
     shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
-    shutil.copytree(ROOT / "bpf", open_directory / "ebpf_tour/bpf")
     command = open_directory / "ebpf-minimal"
     command.write_text(
         "#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.minimal import main\nsys.exit(main())\n"
@@ -155,7 +154,9 @@ def test_no_such_hook() -> None:
 
 def test_no_compiled_object_takes_bcc() -> None:
     """The default engine falls back, and says so in one line."""
-    directory = ROOT / "bpf" / {"x86_64": "x86", "aarch64": "arm64"}[platform.machine()]
+    directory = (
+        ROOT / "tools/ebpf_tour/bpf" / {"x86_64": "x86", "aarch64": "arm64"}[platform.machine()]
+    )
     setup = f"mount -t tmpfs none '{directory}'"
     result = run(*in_mount_namespace(setup, MINIMAL, *ONE_ROW))
     assert result.status == 0, result.stderr
@@ -242,11 +243,20 @@ def test_verifier_refuses(sources: Path, engine: str) -> None:
         assert start in text
         path.write_text(text.replace(start, f"{start}\n\twhile (bpf_get_prandom_u32()) ;"))
     compile_all(sources, sources)
-    result = run(*in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", engine))
+    command = in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", engine)
+    result = run(*command)
     cause, hint = assert_error(result, 1)
     assert cause.startswith("the kernel refuses to load minimal.")
     assert hint == "--show log has more"
     assert "infinite loop detected" in result.stderr
+
+    result = run(*command, "--show", "log")
+    cause, hint = assert_error(result, 1)
+    assert cause.startswith("the kernel refuses to load minimal.")
+    assert hint == "the log above says why"
+    assert "infinite loop detected" in result.stdout
+    # From its first line on, and not only the end.
+    assert re.search(r"(?m)^0: R1=ctx.* R10=fp0", result.stdout)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

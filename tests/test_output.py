@@ -14,7 +14,7 @@ from ebpf_tour.record import Column
 if TYPE_CHECKING:
     import pytest
 
-    from ebpf_tour.record import Row
+    from ebpf_tour.record import Row, Value
 
 COLUMNS = (
     Column("time_s", "TIME(s)", "when", 10, "%.3f", right=True),
@@ -33,10 +33,14 @@ ROWS: list[Row] = [
 def written(
     capsys: pytest.CaptureFixture[str], form: str, rows: list[Row], *, report: bool = False
 ) -> str:
-    writer = open_writer(form, COLUMNS, report=report)
-    writer.begin()
-    for row in rows:
-        writer.row(row)
+    writer = open_writer(form, COLUMNS)
+    if not (report and form == "table"):
+        writer.begin()
+    if report:
+        writer.report(rows)
+    else:
+        for row in rows:
+            writer.row(row)
     writer.end({"events": len(rows), "lost": 0})
     writer.flush()
     return capsys.readouterr().out
@@ -92,11 +96,29 @@ def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_cell() -> None:
-    assert cell(None, "%.3f") == "-"
-    assert cell(0, "%d") == "0"
-    assert cell("") == ""
-    assert cell(["a", "b"]) == "a;b"
-    assert cell("%d") == "%d"
+    def of(value: Value, form: str = "%s") -> str:
+        return cell(Column("key", "KEY", "a value", form=form), {"key": value})
+
+    assert of(None, "%.3f") == "-"
+    assert of(0, "%d") == "0"
+    assert of("") == ""
+    assert of(["a", "b"]) == "a;b"
+    assert of("%d") == "%d"
+
+
+def test_cell_of_a_whole_row() -> None:
+    column = Column("key", "KEY", "a value", text=lambda row: f"{row['key']}/{row['other']}")
+    assert cell(column, {"key": 1, "other": 2}) == "1/2"
+
+
+def test_a_column_without_a_header_is_not_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = (Column("a", "A", "shown", 1), Column("b", "", "not shown"))
+    for form, wanted in (("table", "A\n1\n"), ("csv", "a,b\n1,2\n")):
+        writer = open_writer(form, columns)
+        writer.begin()
+        writer.row({"a": 1, "b": 2})
+        writer.flush()
+        assert capsys.readouterr().out == wanted
 
 
 def test_table_of_odd_cells() -> None:

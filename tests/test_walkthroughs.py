@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
 TOOLS = [tool for tool in tools() if tool.via]
 DOCUMENTS = sorted((ROOT / "examples").glob("*.md"))
-ENDS = ("--limit", "--time-limit", "--demo", "--show", "--help", "--version", "| head")
+ENDS = (
+    "ebpf-execcount 0.5 2",
+    "--limit",
+    "--time-limit",
+    "--demo",
+    "--show",
+    "--help",
+    "--version",
+    "| head",
+)
 
 
 class Step(NamedTuple):

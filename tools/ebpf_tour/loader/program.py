@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
-from ebpf_tour.loader import syscall
+from ebpf_tour.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,11 +79,18 @@ class Program(abc.ABC):
         Raises Error if it refuses, NotPermitted, Unsupported. With --show, it
         shows what was loaded and raises Finished.
         """
-        self._load()
-        if self._options.show:
-            from ebpf_tour.loader.show import show
+        if not self._options.show:
+            self._load()
+            return
+        from ebpf_tour.loader import show
 
-            show(self, self._options.show)
+        try:
+            self._load()
+        except Error as error:
+            if self._options.show == "log":
+                show.show_log_of_refused(self, error)
+            raise
+        show.show(self, self._options.show)
 
     @abc.abstractmethod
     def omit_map(self, name: str) -> None:
@@ -98,6 +105,8 @@ class Program(abc.ABC):
 
         Raises Error, NotPermitted, Unsupported.
         """
+        from ebpf_tour.loader import syscall
+
         # A perf buffer takes nothing before it is open, unlike a ring buffer.
         for fd in self.map_fds():
             if syscall.map_info(fd).type == _PERF_EVENT_ARRAY:

@@ -12,6 +12,7 @@ from ebpf_tour.session import Finished
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ebpf_tour.errors import Error
     from ebpf_tour.loader.program import Program
 
 _INSN_BYTES = 8
@@ -25,6 +26,14 @@ def show(program: Program, view: str) -> NoReturn:
     views = {"source": _source, "asm": _asm, "log": _log, "maps": _maps}
     print(views[view](program), end="")
     raise Finished
+
+
+def show_log_of_refused(program: Program, error: Error) -> None:
+    """Print the log of a program that the verifier refused: that is what it is for."""
+    log = program.verifier_log()
+    if log:
+        print(log, end="", flush=True)
+        error.hint, error.detail = "the log above says why", ""
 
 
 def _source(program: Program) -> str:

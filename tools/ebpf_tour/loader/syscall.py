@@ -23,15 +23,18 @@ _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
 
 
-def _bpf(command: int, attr: bytes) -> int:
-    """Call bpf(2) with a union bpf_attr and return its result. Raises OSError."""
+def bpf(command: int, attr: bytes) -> tuple[int, bytes]:
+    """Make the system call; return its result and the union bpf_attr as it came back.
+
+    Raises OSError.
+    """
     buffer = ct.create_string_buffer(attr, len(attr))
     nr = ct.c_long(_NR_BPF[os.uname().machine])
     result: int = _libc.syscall(nr, ct.c_int(command), buffer, ct.c_uint(len(attr)))
     if result < 0:
         number = ct.get_errno()
         raise OSError(number, f"bpf(2) command {command}: {os.strerror(number)}")
-    return result
+    return result, buffer.raw
 
 
 def _element(command: int, fd: int, key: bytes | None, value: ct.Array[ct.c_char]) -> bool:
@@ -40,7 +43,7 @@ def _element(command: int, fd: int, key: bytes | None, value: ct.Array[ct.c_char
     key_address = ct.addressof(key_buffer) if key_buffer else 0
     try:
         # map_fd, key, value or next_key, flags
-        _bpf(command, struct.pack("=I4xQQQ", fd, key_address, ct.addressof(value), 0))
+        bpf(command, struct.pack("=I4xQQQ", fd, key_address, ct.addressof(value), 0))
     except OSError as error:
         if error.errno == errno.ENOENT:
             return False
@@ -88,7 +91,7 @@ def has_ring_buffer() -> bool:
     # map_type, key_size, value_size, max_entries, map_flags
     attr = struct.pack("=IIIII", ringbuf, 0, 0, os.sysconf("SC_PAGE_SIZE"), 0)
     try:
-        fd = _bpf(_MAP_CREATE, attr)
+        fd, _ = bpf(_MAP_CREATE, attr)
     except OSError as error:
         if error.errno == errno.EINVAL:
             return False
@@ -105,7 +108,7 @@ def possible_cpus() -> int:
 
 def _info(fd: int, size: int) -> bytes:
     info = ct.create_string_buffer(size)
-    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, size, ct.addressof(info)))
+    bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, size, ct.addressof(info)))
     return info.raw
 
 

@@ -8,6 +8,7 @@ buffer of one's own, with a `trace_pipe` of its own.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import time
@@ -58,40 +59,49 @@ class TraceInstance:
 
     def __init__(self) -> None:
         self.lost = 0
-        instances = f"{features.tracefs()}/instances"
-        self._remove_abandoned(instances)
-        self._path = f"{instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
+        self._instances = f"{features.tracefs()}/instances"
+        self._path = f"{self._instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
         self._pipe = self._create()
         # Without the column of interrupt flags, whose width varies.
         self._write("trace_options", "noirq-info")
 
     def _create(self) -> int:
-        for _ in range(100):
-            try:
-                os.mkdir(self._path)
-                # Open at once: while its trace_pipe is open nobody can remove
-                # the instance, and a starting tool removes what it can.
-                return os.open(f"{self._path}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-            except FileNotFoundError:
-                if not os.path.isdir(os.path.dirname(self._path)):
-                    raise Unsupported("this kernel's tracefs has no trace instances") from None
-            except PermissionError:
-                raise NotPermitted(f"may not create {self._path}") from None
-            except OSError as error:
-                raise Error(f"cannot create {self._path}: {error.strerror}") from None
-        raise Error(f"{self._path} is removed as often as it is created")
+        """Make the instance and return its trace_pipe, open.
 
-    @staticmethod
-    def _remove_abandoned(instances: str) -> None:
+        While that is open nobody can remove the instance, and a starting tool
+        removes what it can; the lock is for the moment between the two.
+        """
+        try:
+            with self._lock():
+                self._remove_abandoned()
+                os.mkdir(self._path)
+                return os.open(f"{self._path}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise Unsupported("this kernel's tracefs has no trace instances") from None
+        except PermissionError:
+            raise NotPermitted(f"may not create {self._path}") from None
+        except OSError as error:
+            raise Error(f"cannot create {self._path}: {error.strerror}") from None
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Let only one tool at a time make or remove instances. Raises OSError."""
+        directory = os.open(self._instances, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
+
+    def _remove_abandoned(self) -> None:
         """Remove what a run that was killed has left.
 
         An instance in use has its trace_pipe open, and rmdir answers EBUSY.
         """
-        with contextlib.suppress(OSError):
-            for name in os.listdir(instances):
-                if name.startswith(_PREFIX):
-                    with contextlib.suppress(OSError):
-                        os.rmdir(f"{instances}/{name}")
+        for name in os.listdir(self._instances):
+            if name.startswith(_PREFIX):
+                with contextlib.suppress(OSError):
+                    os.rmdir(f"{self._instances}/{name}")
 
     def _write(self, file: str, text: str) -> None:
         try:
@@ -111,7 +121,7 @@ class TraceInstance:
         # The kernel takes down a thread's name for the buffer when the thread
         # next leaves the processor; until then it is shown as <...>.
         self._write("trace_marker", "what is my name")
-        time.sleep(50e-6)
+        time.sleep(0.001)
         for _ in self.lines():
             pass
 
@@ -155,7 +165,7 @@ class TraceInstance:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), self._lock():
                 os.rmdir(self._path)
 
     def __enter__(self) -> Self:

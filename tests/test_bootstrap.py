@@ -1,0 +1,233 @@
+"""ebpf-bootstrap: processes as they begin and end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import BIN, ENGINES, Result, Running, assert_error, run
+from workloads import LEADERLESS, SPAWN, THREADS, compiled
+
+from ebpf_tour.bootstrap import TOOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BOOTSTRAP = BIN / "ebpf-bootstrap"
+ATTACHED = "Tracing exec and exit... Ctrl-C to end.\n"
+
+pytestmark = pytest.mark.kernel(TOOL)
+both_engines = pytest.mark.parametrize("engine", ENGINES)
+both_transports = pytest.mark.parametrize("transport", ["ringbuf", "perf"])
+
+
+def traced(work: Callable[[], None], *options: str) -> Result:
+    """Run the tool around some work."""
+    with Running(BOOTSTRAP, "--json", *options) as tool:
+        tool.wait_attached()
+        work()
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0, result.stderr
+    return result
+
+
+def ours(result: Result) -> list[dict[str, Any]]:
+    """Return the rows of our children."""
+    return [row for row in result.records if row["ppid"] == os.getpid()]
+
+
+def run_known() -> None:
+    """Run /bin/true 23 times and a shell that ends with 7."""
+    for _ in range(23):
+        subprocess.run(["/bin/true"], check=True)
+    subprocess.run(["/bin/sh", "-c", "exit 7"], check=False)
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+@both_engines
+@both_transports
+def test_exact_rows(engine: str, transport: str) -> None:
+    result = traced(run_known, "--engine", engine, "--transport", transport)
+    assert result.stderr == ATTACHED
+    rows = ours(result)
+    assert len(rows) == 2 * 24
+    for began, ended in zip(rows[::2], rows[1::2], strict=True):
+        assert (began["event"], ended["event"]) == ("EXEC", "EXIT")
+        assert began["pid"] == ended["pid"]
+        assert began["exit_code"] is began["signal"] is began["duration_ns"] is None
+        assert ended["filename"] is ended["signal"] is None
+        assert 0 < ended["duration_ns"] < 60e9
+        for row in (began, ended):
+            assert list(row) == [column.key for column in TOOL.columns]
+            assert re.fullmatch(r"\d\d:\d\d:\d\d", row["time"])
+    assert [row["filename"] for row in rows[::2]] == ["/bin/true"] * 23 + ["/bin/sh"]
+    assert [row["comm"] for row in rows[1::2]] == ["true"] * 23 + ["sh"]
+    assert [row["exit_code"] for row in rows[1::2]] == [0] * 23 + [7]
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+
+
+def test_engines_agree() -> None:
+    """The same rows, but for times and PIDs."""
+    seen = []
+    for engine in ENGINES:
+        rows = ours(traced(run_known, "--engine", engine))
+        seen.append(
+            [
+                {key: row[key] for key in row if key not in {"time", "pid", "duration_ns"}}
+                for row in rows
+            ]
+        )
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 48
+
+
+@both_engines
+def test_signal_is_named(engine: str) -> None:
+    def work() -> None:
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            with subprocess.Popen(["/bin/sleep", "60"]) as sleep:
+                sleep.send_signal(number)
+
+    rows = [row for row in ours(traced(work, "--engine", engine)) if row["event"] == "EXIT"]
+    assert [(row["signal"], row["exit_code"]) for row in rows] == [("SIGKILL", 0), ("SIGTERM", 0)]
+
+
+@both_engines
+def test_threads_give_no_rows(engine: str, tmp_path: Path) -> None:
+    program = compiled(THREADS, tmp_path / "threads")
+    rows = ours(traced(lambda: subprocess.run([program], check=True) and None, "--engine", engine))
+    assert [row["event"] for row in rows] == ["EXEC", "EXIT"]
+
+
+@both_engines
+def test_process_ends_with_its_last_thread(engine: str, tmp_path: Path) -> None:
+    """Not with its first one, which is gone long before."""
+    program = compiled(LEADERLESS, tmp_path / "leaderless")
+    rows = ours(traced(lambda: subprocess.run([program], check=False) and None, "--engine", engine))
+    assert [row["event"] for row in rows] == ["EXEC", "EXIT"]
+    assert rows[1]["exit_code"] == 5
+    assert rows[1]["duration_ns"] >= 100_000_000
+
+
+@both_engines
+def test_duration_shows_only_the_long_lived(engine: str) -> None:
+    def work() -> None:
+        for seconds in ("0", "0.3", "0"):
+            subprocess.run(["/bin/sleep", seconds], check=True)
+
+    rows = ours(traced(work, "--engine", engine, "-d", "200"))
+    assert [row["event"] for row in rows] == ["EXIT"]
+    assert rows[0]["duration_ns"] >= 300_000_000
+
+
+@both_engines
+@both_transports
+def test_full_speed_loses_nothing(engine: str, transport: str, tmp_path: Path) -> None:
+    """40,000 events from two processes."""
+    program = compiled(SPAWN, tmp_path / "spawn")
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        options = ("--json", "--engine", engine, "--transport", transport)
+        with Running(BOOTSTRAP, *options, stdout=file.fileno()) as tool:
+            tool.wait_attached()
+            workers = [
+                subprocess.Popen([program, "10000"], stdin=subprocess.PIPE) for _ in range(2)
+            ]
+            for worker in workers:
+                worker.communicate(b"x")
+                assert worker.returncode == 0
+            result = tool.finish(signal.SIGINT)
+    assert result.status == 0
+    assert result.stderr == ATTACHED
+    *rows, summary = map(json.loads, output.read_text().splitlines())
+    assert summary == {"type": "summary", "events": len(rows), "lost": 0}
+    pids = {worker.pid for worker in workers}
+    for event in ("EXEC", "EXIT"):
+        assert sum(row["ppid"] in pids and row["event"] == event for row in rows) == 20_000
+
+
+@both_engines
+@both_transports
+def test_losses_are_counted_exactly(engine: str, transport: str, tmp_path: Path) -> None:
+    """A reader that is stopped, a buffer that is too small: shown + lost = caused."""
+    program = compiled(SPAWN, tmp_path / "spawn")
+    options = ("--json", "--engine", engine, "--transport", transport, "--buffer", "4")
+    with Running(BOOTSTRAP, *options) as tool:
+        tool.wait_attached()
+        os.kill(tool.pid, signal.SIGSTOP)
+        worker = subprocess.run([program, "3000"], input=b"x", check=True)
+        os.kill(tool.pid, signal.SIGCONT)
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0
+    # The worker itself begins and ends, too.
+    caused = 2 * 3000 + 2 * (worker.returncode == 0)
+    assert result.summary["events"] == len(result.records)
+    assert result.summary["lost"] > 0
+    assert result.summary["events"] + result.summary["lost"] == caused
+    assert f"{result.summary['lost']} events were lost" in result.stderr
+
+
+@both_engines
+def test_hostile_names(engine: str, tmp_path: Path) -> None:
+    """Nothing that a process calls itself reaches the terminal as it is."""
+    name = b"\x1b[1A\n\xff\t'\""
+    path = os.fsencode(tmp_path) + b"/" + name
+    os.symlink(b"/bin/true", path)
+    table = ("--format", "table")
+    for form in ((), table):
+        with Running(BOOTSTRAP, "--json", *form, "--engine", engine) as tool:
+            tool.wait_attached()
+            subprocess.run([path], check=True)
+            result = tool.finish(signal.SIGINT)
+        shown = r"\x1b[1A\n\xff\t'" + '"'
+        if form:
+            assert all(character.isprintable() for character in result.stdout.replace("\n", ""))
+            assert shown in result.stdout
+        else:
+            assert any(row["filename"] == f"{tmp_path}/{shown}" for row in ours(result))
+
+
+@both_engines
+def test_table(engine: str) -> None:
+    with Running(BOOTSTRAP, "--engine", engine) as tool:
+        tool.wait_attached()
+        subprocess.run(["/bin/sh", "-c", "exit 7"], check=False)
+        result = tool.finish(signal.SIGINT)
+    header, *rows = result.stdout.splitlines()
+    assert header == "TIME     EVENT COMM                 PID    PPID FILENAME/EXIT CODE"
+    began, ended = (row for row in rows if f" {os.getpid()} " in row)
+    assert began.endswith(" /bin/sh")
+    assert re.search(r" \[7\] \(\d+ms\)$", ended)
+
+
+@both_engines
+def test_demo(engine: str) -> None:
+    result = run(BOOTSTRAP, "--engine", engine, "--demo")
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith("Demo: saw every row that it caused (6).\n")
+
+
+@both_engines
+def test_stopped_and_continued(engine: str) -> None:
+    """Ctrl-Z and fg do not end it."""
+    with Running(BOOTSTRAP, "--json", "--engine", engine) as tool:
+        tool.wait_attached()
+        for number in (signal.SIGTSTP, signal.SIGCONT):
+            os.kill(tool.pid, number)
+            time.sleep(0)  # let it run into its wait
+        subprocess.run(["/bin/true"], check=True)
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0
+    assert len(ours(result)) == 2
+
+
+@pytest.mark.parametrize("option", ["-d=0", "-d=-1", "-d=abc", "--transport=x", "--buffer=0"])
+def test_bad_input(option: str) -> None:
+    assert_error(run(BOOTSTRAP, *option.split("=")), 2, "ebpf-bootstrap")

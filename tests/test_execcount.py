@@ -1,0 +1,152 @@
+"""ebpf-execcount: counts that are exact, whoever else counts at the same time.
+
+The tool counts the whole machine, which may execute programs of its own
+meanwhile. So the exact number is demanded of our own commands (`--by-comm`), and
+of the total that it is not less.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from support import BIN, ENGINES, Running, assert_error, run
+from workloads import SPAWN, compiled
+
+from ebpf_tour.execcount import TOOL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXECCOUNT = BIN / "ebpf-execcount"
+
+pytestmark = pytest.mark.kernel(TOOL)
+both_engines = pytest.mark.parametrize("engine", ENGINES)
+
+EACH = 500
+
+
+def spawn_from_two(program: Path) -> None:
+    """Execute /bin/true 1,000 times, from two processes at once."""
+    workers = [
+        subprocess.Popen([program, str(EACH)], stdin=subprocess.PIPE, bufsize=0) for _ in range(2)
+    ]
+    for worker in workers:
+        assert worker.stdin
+        worker.stdin.write(b"x")
+    for worker in workers:
+        assert worker.wait() == 0
+        assert worker.stdin
+        worker.stdin.close()
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+@both_engines
+def test_total(engine: str, tmp_path: Path) -> None:
+    program = compiled(SPAWN, tmp_path / "spawn")
+    command = (EXECCOUNT, "--interval", "1", "--count", "3", "--json", "--engine", engine)
+    with Running(*command) as tool:
+        tool.wait_attached()
+        spawn_from_two(program)
+        result = tool.finish()
+    assert result.status == 0
+    assert len(result.records) == 3
+    for row in result.records:
+        assert list(row) == ["time", "count", "rate_per_s", "interval_s"]
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", row["time"])
+    counts = [row["count"] for row in result.records]
+    assert counts == sorted(counts)
+    # The two workers are executed, too.
+    assert counts[-1] >= 2 * EACH + 2
+    counted = sum(row["rate_per_s"] * row["interval_s"] for row in result.records)
+    assert counted == pytest.approx(counts[-1])
+
+
+@both_engines
+def test_by_comm(engine: str, tmp_path: Path) -> None:
+    program = compiled(SPAWN, tmp_path / "spawn-by-comm")
+    with Running(EXECCOUNT, "--by-comm", "--json", "--engine", engine) as tool:
+        tool.wait_attached()
+        spawn_from_two(program)
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0
+    counts = {row["comm"]: row["count"] for row in result.records}
+    assert counts["spawn-by-comm"] == 2 * EACH
+    assert list(counts.values()) == sorted(counts.values(), reverse=True)
+    assert "execve_counter" not in counts
+
+
+@both_engines
+def test_last_report_after_an_interrupt(engine: str, tmp_path: Path) -> None:
+    """Over the time that really passed, long before the interval is over."""
+    program = compiled(SPAWN, tmp_path / "spawn")
+    with Running(EXECCOUNT, "--interval", "3600", "--json", "--engine", engine) as tool:
+        tool.wait_attached()
+        spawn_from_two(program)
+        result = tool.finish(signal.SIGINT)
+    (row,) = result.records
+    assert row["count"] >= 2 * EACH + 2
+    assert 0 < row["interval_s"] < 3600
+    assert row["rate_per_s"] == pytest.approx(row["count"] / row["interval_s"])
+
+
+@both_engines
+def test_calls_that_fail_count_and_execveat_does(engine: str) -> None:
+    """It is the call that is counted."""
+    script = (
+        "import os\n"
+        "with open('/proc/self/comm', 'w') as file:\n"
+        "    file.write('caller')\n"
+        "for _ in range(5):\n"
+        "    if os.fork() == 0:\n"
+        "        try:\n"
+        "            os.execve('/does/not/exist', ['x'], {})\n"
+        "        except FileNotFoundError:\n"
+        "            os.execve(os.open('/bin/true', os.O_RDONLY), ['true'], {})\n"
+        "    os.wait()\n"
+    )
+    with Running(EXECCOUNT, "--by-comm", "--json", "--engine", engine) as tool:
+        tool.wait_attached()
+        subprocess.run(["/usr/bin/python3", "-c", script], check=True)
+        result = tool.finish(signal.SIGINT)
+    # Five that fail, and five by execveat (fexecve).
+    assert {row["comm"]: row["count"] for row in result.records}["caller"] == 10
+
+
+@both_engines
+def test_counter_exists_from_the_start(engine: str) -> None:
+    """A report without a single call has a row, too."""
+    result = run(EXECCOUNT, "0.001", "1", "--json", "--engine", engine)
+    assert len(result.records) == 1
+
+
+def test_table() -> None:
+    result = run(EXECCOUNT, "0.1", "2")
+    header, *rows = result.stdout.splitlines()
+    assert header == "TIME          COUNT   RATE(/s)"
+    assert len(rows) == 2
+    for row in rows:
+        assert re.fullmatch(r"\d\d:\d\d:\d\d +\d+ +\d+\.\d", row)
+        assert len(row) == len(header)
+
+
+@both_engines
+@pytest.mark.parametrize("by_comm", [(), ("--by-comm",)], ids=["total", "by-comm"])
+def test_demo(engine: str, by_comm: tuple[str, ...]) -> None:
+    result = run(EXECCOUNT, "--engine", engine, "--demo", *by_comm)
+    assert result.status == 0, result.stderr
+    assert "Demo: saw every row that it caused (1)." in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("0", "-1", "abc", "nan", "1 0", "1 -1", "1 abc", "--interval 0", "--interval abc"),
+        *("--count 0", "--count 1.5", "1 --interval 2", "1 2 --count 3"),
+    ],
+)
+def test_bad_input(arguments: str) -> None:
+    assert_error(run(EXECCOUNT, *arguments.split()), 2, "ebpf-execcount")

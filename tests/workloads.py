@@ -1,0 +1,86 @@
+"""Small C programs that cause a known number of events."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Runs /bin/true so many times, after a byte has come on standard input.
+SPAWN = """
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	char byte;
+
+	if (read(0, &byte, 1) < 0)
+		return 1;
+	for (int i = 0; i < atoi(argv[1]); i++) {
+		int status;
+		pid_t child = vfork();
+
+		if (child == 0) {
+			execl("/bin/true", "true", NULL);
+			_exit(127);
+		}
+		if (waitpid(child, &status, 0) != child || status)
+			return 1;
+	}
+	return 0;
+}
+"""
+
+# The first thread ends long before the last one, which ends the process with 5.
+LEADERLESS = """
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void *last(void *unused)
+{
+	usleep(100000);
+	exit(5);
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < 3; i++)
+		if (pthread_create(&thread, NULL, last, NULL))
+			return 1;
+	pthread_exit(NULL);
+}
+"""
+
+# Four threads come and go; then the process ends.
+THREADS = """
+#include <pthread.h>
+
+static void *nothing(void *unused)
+{
+	return unused;
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < 4; i++)
+		if (pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+			return 1;
+	return 0;
+}
+"""
+
+
+def compiled(source: str, path: Path) -> Path:
+    """Compile a program and return its path."""
+    flags = ["-O1", "-pthread", "-xc", "-", "-o", str(path)]
+    subprocess.run(["gcc", *flags], input=source, text=True, check=True)
+    return path
