@@ -24,6 +24,7 @@ from ebpf_tour.mallocstacks import APART, DEMO_BYTES, DEMO_CALLS, MAP_FULL, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
 kernel = pytest.mark.kernel(TOOL)
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
@@ -70,7 +71,7 @@ class Workload:
         self.process.stdin.close()
         self.process.wait()
 
-    def __enter__(self) -> Workload:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,10 +89,10 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Path]:
     """Return a directory with the compiled workloads."""
-    sources = (ROOT / "examples/workloads/allocate.c", ROOT / "tests/workloads/functions.c")
+    sources = (ROOT / "examples/workloads/allocate.c", ROOT / "tests/programs/functions.c")
     with tempfile.TemporaryDirectory(prefix="ebpf-tour-test-") as name:
         for source in sources:
-            compile_c(source, Path(name) / source.stem)
+            compile_c(source, Path(name) / source.stem, "-rdynamic")
         yield Path(name)
 
 
@@ -228,9 +229,11 @@ def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -
     for path in (package / "bpf").glob("*/mallocstacks.bpf.o"):
         path.unlink()
     compile_all(package / "bpf", package / "bpf")
-    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); " + (
-        "from ebpf_tour import mallocstacks as m; assert m.__file__.startswith(sys.path[0]); "
-        "sys.exit(m.main())"
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from ebpf_tour import mallocstacks\n"
+        "assert mallocstacks.__file__.startswith(sys.path[0])\n"
+        "sys.exit(mallocstacks.main())"
     )
     with (
         Workload(programs / "allocate", "200", "20000", "2") as workload,
@@ -300,17 +303,31 @@ def test_in_another_pid_namespace(engine: str, programs: Path) -> None:
     assert by_stack(result) == expected(4, 400)
 
 
+IN_PID_NAMESPACE = """
+import subprocess, sys
+target = subprocess.Popen(
+    [sys.argv[1], "4", "400"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0
+)
+tool = subprocess.Popen(
+    [*sys.argv[2:], str(target.pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0
+)
+while not tool.stderr.readline().endswith(b"Ctrl-C to end.\\n"):
+    pass
+target.communicate(b".")
+tool.communicate()
+sys.exit(tool.returncode)
+"""
+
+
 @kernel
 @leaves_nothing
 def test_with_the_tool_in_a_pid_namespace(engine: str, programs: Path) -> None:
-    """Both are in it, so the PID is not the one that the kernel counts by."""
-    script = (
-        'mkfifo "$1/in"; "$2" 4 400 <"$1/in" >/dev/null & exec 3>"$1/in"; '
-        'while ! readlink "/proc/$!/exe" | grep -q allocate; do :; done; '
-        '{ while read -r line; do case $line in *"to end.") echo >&3; exec 3>&-;; esac; done; } '
-        '<"$1/err" & exec 3>&-; exec "$3" $! --json --engine "$4" 2>"$1/err"'
+    """Then the PID that both know is not the one that the kernel counts by."""
+    result = run(
+        *("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", IN_PID_NAMESPACE),
+        *(programs / "allocate", MALLOCSTACKS, "--json", "--engine", engine),
     )
-    pytest.skip("written in the shell it deadlocks") if not script else None
+    assert by_stack(result) == expected(4, 400)
 
 
 @kernel
@@ -326,9 +343,20 @@ def test_a_static_program(engine: str, tmp_path: Path) -> None:
 
 @kernel
 @leaves_nothing
+def test_musl(engine: str, tmp_path: Path) -> None:
+    """A C library that is its own dynamic linker."""
+    source, path = ROOT / "examples/workloads/allocate.c", tmp_path / "allocate"
+    subprocess.run(["musl-gcc", *FLAGS, source, "-o", path], check=True)
+    with Workload(path, "4", "400") as workload:
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+
+
+@kernel
+@leaves_nothing
 def test_a_library_that_replaces_malloc(engine: str, programs: Path, tmp_path: Path) -> None:
     library = tmp_path / "libreplace.so"
-    compile_c(ROOT / "tests/workloads/replace.c", library, "-shared", "-fPIC")
+    compile_c(ROOT / "tests/programs/replace.c", library, "-shared", "-fPIC")
     preload = ("env", f"LD_PRELOAD={library}")
     with Workload(*preload, programs / "allocate", "4", "400") as workload:
         workload.wait_for("allocate")
@@ -374,13 +402,14 @@ def test_a_program_without_names(engine: str, programs: Path, tmp_path: Path) ->
 
 CALLS = {
     "calloc": (10 * 7 * 11, 11),  # and one that is refused
-    "realloc": (10 * 1000, 10),
+    "realloc": (10 * 1000 + 10 * 1500, 20),  # reallocarray() calls it
     "reallocarray": (10 * 1500, 10),
     "posix_memalign": (10 * 640, 10),
     "aligned_alloc": (10 * 320, 10),
     "memalign": (10 * 48, 10),
     "valloc": (10 * 77, 10),
     "pvalloc": (10 * 78, 10),
+    "new": (10 * 22, 10),
     # Any other: the first argument is the size.
     "_ZN4shop5orderEi": (10 * 100, 10),
 }
@@ -390,13 +419,14 @@ CALLS = {
 @leaves_nothing
 @pytest.mark.parametrize("function", CALLS)
 def test_function(engine: str, programs: Path, function: str) -> None:
-    if function.startswith("_Z"):
-        pytest.skip("not exported by the program")
     with Workload(programs / "functions") as workload:
         result = watch(workload, engine, "--json", "--function", function)
     assert result.status == 0, result.stderr
-    assert total_of(result) == CALLS[function]
-    assert all(names(record)[0] == function for record in result.records)
+    wanted = CALLS[function]
+    if function in ("aligned_alloc", "memalign") and total_of(result).calls == 20:
+        wanted = (3680, 20)  # before 2.38, glibc has one function under both names
+    assert total_of(result) == wanted
+    assert all(record["stack"][0] == f"{function}+0x0" for record in result.records)
 
 
 @kernel
@@ -408,6 +438,7 @@ def test_cxx_names_children_and_refused_requests(engine: str, programs: Path) ->
     # A child made by fork() allocates a gigabyte at the same place.
     totals = {names(r)[1]: Total(r["bytes"], r["count"]) for r in result.records}
     assert totals["shop::order(int)"] == (1000, 10)
+    assert totals["operator new(unsigned long)"] == (220, 10)
     assert totals["refused"] == (0, 1)
 
 
@@ -434,7 +465,7 @@ def test_the_engines_agree(programs: Path) -> None:
     seen = []
     for engine in ENGINES:
         with Workload(programs / "allocate", "8", "4001") as workload:
-            result = watch(workload, engine, "--csv" if False else "--json")
+            result = watch(workload, engine, "--json")
         rows = [{**r, "pid": 0, "time_s": 0} for r in result.records]
         seen.append((result.status, rows, re.sub(r"\d+\)", ")", result.stderr)))
     assert seen[0] == seen[1]
@@ -626,10 +657,7 @@ def test_a_process_that_has_ended() -> None:
     with Workload("true") as workload:
         os.waitid(os.P_PID, workload.pid, os.WEXITED | os.WNOWAIT)
         cause, _ = assert_error(run(MALLOCSTACKS, str(workload.pid)), 1, COMMAND)
-    assert cause in (
-        f"the process {workload.pid} (true) has ended",
-        f"there is no process {workload.pid}",
-    )
+    assert cause == f"the process {workload.pid} (true) has ended"
 
 
 @kernel
@@ -699,10 +727,9 @@ def test_usage(words: tuple[str, ...]) -> None:
 def test_speedscope_file_that_cannot_be_written(programs: Path, tmp_path: Path) -> None:
     path = tmp_path / "missing" / "file"
     with Workload(programs / "allocate", "4", "400") as workload:
-        result = watch(workload, "libbpf", "--speedscope", str(path))
+        result = run(MALLOCSTACKS, str(workload.pid), "--speedscope", str(path))
     cause, _ = assert_error(result, 1, COMMAND)
     assert cause == f"cannot write {path}: No such file or directory"
-    assert "malloc+0x0" in result.stdout  # the report is not lost
 
 
 @kernel
@@ -710,7 +737,6 @@ def test_speedscope_file_that_cannot_be_written(programs: Path, tmp_path: Path) 
 def test_stacks_that_the_machine_limits(engine: str) -> None:
     """The setting is the machine's, so it is only made to look different."""
     setting = "/proc/sys/kernel/perf_event_max_stack"
-    setup = f"echo 64 > /tmp/.depth; mount --bind /tmp/.depth {setting}"
     setup = f"mount -t tmpfs tmpfs /mnt; echo 64 > /mnt/depth; mount --bind /mnt/depth {setting}"
     command = in_mount_namespace(setup, MALLOCSTACKS, "--demo", "--engine", engine)
     cause, hint = assert_error(run(*command), 69, COMMAND)
@@ -726,7 +752,7 @@ def test_broken_elf_files(programs: Path, tmp_path: Path) -> None:
     whole = (programs / "allocate").read_bytes()
     path = tmp_path / "broken"
     damaged = [whole[:length] for length in range(0, len(whole), 997)]
-    damaged += [whole[:at] + b"\xff" * 8 + whole[at + 8 :] for at in range(0, 64)]
+    damaged += [whole[:at] + b"\xff" * 8 + whole[at + 8 :] for at in range(64)]
     damaged += [whole[:at] + b"\xff" * 8 + whole[at + 8 :] for at in range(64, len(whole), 499)]
     for content in damaged:
         path.write_bytes(content)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ebpf_tour import cli
 from ebpf_tour.errors import Error, Unsupported, UsageError
@@ -21,12 +22,12 @@ from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.text import printable
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
+    from typing import Self
 
     from ebpf_tour.loader import Program
     from ebpf_tour.loader.symbols import Symbols
-    from ebpf_tour.loader.target import Target
+    from ebpf_tour.loader.target import Provider, Target
     from ebpf_tour.session import Session
 
 ALLOC = Uprobe("handle_alloc")
@@ -201,49 +202,39 @@ def number_of_stacks(text: str) -> int:
 
 
 def run(session: Session) -> None:
+    # Imported here, since they bring in ctypes, which --help does not need.
+    from ebpf_tour.loader.symbols import Symbols
+    from ebpf_tour.loader.target import Target
+
     args = session.args
     check(args)
     with contextlib.ExitStack() as stack:
         program = stack.enter_context(open_program(TOOL, session))
-        configure(program, args)
         if args.show:
+            configure(program, args, None)
             program.load()  # shows it and does not return
 
-        child = start_demo() if args.demo else None
-        if child:
-            stack.callback(end_demo, child)
-        from ebpf_tour.loader.symbols import Symbols
-        from ebpf_tour.loader.target import Target
+        demo = stack.enter_context(DemoProcess()) if args.demo else None
+        target = stack.enter_context(contextlib.closing(Target(demo.pid if demo else args.pid)))
+        provider = choose_provider(session, target)
+        file = stack.enter_context(open_file(args.speedscope)) if args.speedscope else None
 
-        target = stack.enter_context(contextlib.closing(Target(child.pid if child else args.pid)))
-        function = function_of(args)
-        provider, *others = target.providers(function.symbol)
-        if others:
-            names = ", ".join(other.name for other in others)
-            session.warn(
-                f"counting {printable(args.function)} of {provider.name}, not that of {names}"
-            )
-
-        program.globals["target_pid"] = target.pid_in_namespace
-        program.globals["pidns_dev"] = features.kernel_dev(target.pid_namespace.st_dev)
-        program.globals["pidns_ino"] = target.pid_namespace.st_ino
+        configure(program, args, target)
         program.load()
         program.attach()
-        try:
-            program.attach_uprobe(ALLOC, provider.path, provider.offset, target.pid)
-        except Error:
-            raise_if_ended(target)
-            raise
+        attach_uprobe(program, provider, target)
 
         report = Report(session, program, target, Symbols(target))
         what = f"{printable(args.function)} of {provider.name}"
         doing = f"Counting {what} in {target.comm} ({target.pid})"
         session.attached(doing, columns=columns(args), report=True)
-        if child:
-            run_demo(child)
+        if demo:
+            demo.begin()
         follow(session, program, target, report)
-        if child:
-            finish_demo(report)
+        if file:
+            write_speedscope(file, report, args)
+        if demo and not target.alive:
+            demo.check(report)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -259,22 +250,61 @@ def check(args: argparse.Namespace) -> None:
         )
 
 
-def configure(program: Program, args: argparse.Namespace) -> None:
-    """Set what does not depend on the process."""
-    with contextlib.suppress(OSError), open(DEPTH_SETTING, encoding="ascii") as file:
-        depth = int(file.read())
-        if depth < DEPTH:
-            raise Unsupported(
-                f"this machine limits stacks to {depth} frames ({DEPTH_SETTING})",
-                f"sysctl kernel.perf_event_max_stack={DEPTH}",
-            )
+def configure(program: Program, args: argparse.Namespace, target: Target | None) -> None:
+    """Set the sizes of the maps and the global variables; without a process only to show them."""
+    require_depth()
     for name in ("stack_traces", "collided", "totals"):
         program.max_entries[name] = args.num_stacks
     function = function_of(args)
     program.globals["size_argument"] = function.size
     program.globals["number_argument"] = function.number
-    for name in ("target_pid", "pidns_dev", "pidns_ino"):
-        program.globals[name] = 0
+    namespace = target.pid_namespace if target else os.stat("/proc/self/ns/pid")
+    program.globals["target_pid"] = target.pid_in_namespace if target else 0
+    program.globals["pidns_dev"] = features.kernel_dev(namespace.st_dev)
+    program.globals["pidns_ino"] = namespace.st_ino
+
+
+def require_depth() -> None:
+    """Raise Unsupported where the kernel would refuse the stack-trace map."""
+    try:
+        with open(DEPTH_SETTING, encoding="ascii") as file:
+            depth = int(file.read())
+    except OSError:
+        return
+    if depth < DEPTH:
+        raise Unsupported(
+            f"this machine limits stacks to {depth} frames ({DEPTH_SETTING})",
+            f"sysctl kernel.perf_event_max_stack={DEPTH}",
+        )
+
+
+def choose_provider(session: Session, target: Target) -> Provider:
+    """Return where the function is that the process calls. Raises Error."""
+    provider, *others = target.providers(function_of(session.args).symbol)
+    if others:
+        function = printable(session.args.function)
+        names = ", ".join(other.name for other in others)
+        session.warn(f"counting {function} of {provider.name}, not that of {names}")
+    return provider
+
+
+def attach_uprobe(program: Program, provider: Provider, target: Target) -> None:
+    try:
+        program.attach_uprobe(ALLOC, provider.path, provider.offset, target.pid)
+    except Error:
+        if target.alive:
+            raise
+        raise target.ended() from None
+
+
+def open_file(path: str) -> IO[str]:
+    """Open the file for speedscope: before anything is traced for it. Raises Error."""
+    try:
+        return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise Error(
+            f"cannot write {printable(path)}: {error.strerror}", "name another file"
+        ) from None
 
 
 def function_of(args: argparse.Namespace) -> Function:
@@ -290,11 +320,6 @@ def measure(args: argparse.Namespace) -> str:
     return "count" if args.by == "calls" else "bytes"
 
 
-def raise_if_ended(target: Target) -> None:
-    if not target.alive:
-        raise target.ended()
-
-
 def follow(session: Session, program: Program, target: Target, report: Report) -> None:
     """Wait for the end, with a report now and then, and make the last one."""
     interval = session.args.interval or float("inf")
@@ -307,7 +332,6 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
             due += interval
     program.detach()  # so that the last report misses nothing
     report.make()
-    report.finish()
 
 
 class Report:
@@ -321,8 +345,9 @@ class Report:
         self._symbols = symbols
         self._totals, self._apart = program.map("totals"), program.map("apart")
         self._stack_traces, self._collided = program.map("stack_traces"), program.map("collided")
+        self.name = f"{target.comm} ({target.pid})"
         self._started = time.monotonic()
-        self._rows: list[Row] = []
+        self.rows: list[Row] = []
         self._stacks = 0
 
     def make(self) -> None:
@@ -331,8 +356,9 @@ class Report:
         rows = list(self._recorded())
         self._stacks = len(rows)
         rows += self._not_recorded()
-        self._rows = sorted(rows, key=lambda row: -int(str(row[key])))
-        self._session.report(self._rows[: self._session.args.top])
+        self.rows = sorted(rows, key=lambda row: -int(str(row[key])))
+        self._session.report(self.rows[: self._session.args.top])
+        self._say_total()
 
     def _row(self, stack: list[str], size: int, calls: int) -> Row:
         return {
@@ -375,42 +401,37 @@ class Report:
             if total.calls:
                 yield self._row([text], total.bytes, total.calls)
 
-    def total(self, key: str) -> int:
-        """Return the sum over all rows of the last report."""
-        return sum(int(str(row[key])) for row in self._rows)
-
-    def finish(self) -> None:
-        """Write the file for speedscope, and say on stderr what all rows add up to."""
-        session = self._session
-        if session.args.speedscope:
-            self._write_speedscope(session.args.speedscope)
-        shown = min(len(self._rows), session.args.top or len(self._rows))
-        rest = f"; the largest {shown} rows are shown" if shown < len(self._rows) else ""
-        session.warn(
+    def _say_total(self) -> None:
+        args = self._session.args
+        shown = min(len(self.rows), args.top or len(self.rows))
+        rest = f"; the largest {shown} rows are shown" if shown < len(self.rows) else ""
+        self._session.warn(
             f"{self.total('bytes')} bytes in {self.total('count')} calls, "
             f"at {self._stacks} stacks{rest}"
         )
         full = self._apart.get(MAP_FULL)
         if full.calls:
-            number = session.args.num_stacks
-            session.warn(
+            self._session.warn(
                 f"{full.bytes} bytes in {full.calls} calls came from more stacks than the "
-                f"{number} there is room for; raise NUM_STACKS, for example to {8 * number}"
+                f"{args.num_stacks} there is room for; raise NUM_STACKS, for example to "
+                f"{8 * args.num_stacks}"
             )
 
-    def _write_speedscope(self, path: str) -> None:
-        from ebpf_tour.output.stacks import Measure, speedscope
+    def total(self, key: str) -> int:
+        """Return the sum over all rows of the last report."""
+        return sum(int(str(row[key])) for row in self.rows)
 
-        measures = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
-        measures.sort(key=lambda item: item.key != measure(self._session.args))
-        name = f"{self._target.comm} ({self._target.pid})"
-        try:
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(speedscope(name, self._rows, measures), file)
-        except OSError as error:
-            raise Error(
-                f"cannot write {printable(path)}: {error.strerror}", "name another file"
-            ) from None
+
+def write_speedscope(file: IO[str], report: Report, args: argparse.Namespace) -> None:
+    from ebpf_tour.output.stacks import Measure, speedscope
+
+    measures = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
+    measures.sort(key=lambda item: item.key != measure(args))
+    try:
+        json.dump(speedscope(report.name, report.rows, measures), file)
+        file.flush()
+    except OSError as error:
+        raise Error(f"cannot write {printable(file.name)}: {error.strerror}") from None
 
 
 DEMO_CALLS = 1000
@@ -426,43 +447,49 @@ for _ in range({DEMO_CALLS}):
 """
 
 
-def start_demo() -> subprocess.Popen[bytes]:
-    """Start the process that the demo watches; it waits for a line to begin."""
-    import subprocess
+class DemoProcess:
+    """The process that the demo watches."""
 
-    child = subprocess.Popen(
-        [sys.executable, "-c", DEMO],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for us
-    )
-    assert child.stdout
-    child.stdout.readline()
-    return child
+    def __init__(self) -> None:
+        import subprocess
 
-
-def run_demo(child: subprocess.Popen[bytes]) -> None:
-    sys.stderr.write(f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n")
-    sys.stderr.flush()
-    assert child.stdin
-    child.stdin.write(b"\n")
-    child.stdin.flush()
-
-
-def end_demo(child: subprocess.Popen[bytes]) -> None:
-    child.kill()
-    child.communicate()
-
-
-def finish_demo(report: Report) -> None:
-    """Raise Error unless all that the child allocated was counted."""
-    wanted = DEMO_CALLS * DEMO_BYTES
-    if report.total("bytes") < wanted or report.total("count") < DEMO_CALLS:
-        raise Error(
-            f"the demo failed: it allocated {wanted} bytes in {DEMO_CALLS} calls and saw less",
-            "run it again with -v",
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", DEMO],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us
         )
-    sys.stderr.write(f"Demo: saw the {wanted} bytes that it allocated.\n")
+        assert self._child.stdout
+        self._child.stdout.readline()  # by then it is ready
+        self.pid = self._child.pid
+
+    def begin(self) -> None:
+        """Let it allocate."""
+        sys.stderr.write(
+            f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n"
+        )
+        sys.stderr.flush()
+        assert self._child.stdin
+        self._child.stdin.write(b"\n")
+        self._child.stdin.flush()
+
+    def check(self, report: Report) -> None:
+        """Raise Error unless all that it allocated was counted."""
+        wanted = DEMO_CALLS * DEMO_BYTES
+        if report.total("bytes") < wanted or report.total("count") < DEMO_CALLS:
+            raise Error(
+                f"the demo failed: it allocated {wanted} bytes in {DEMO_CALLS} calls, and fewer "
+                "were counted",
+                "run it again with -v",
+            )
+        sys.stderr.write(f"Demo: saw the {wanted} bytes that it allocated.\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.kill()
+        self._child.communicate()
 
 
 def main() -> int:

@@ -67,6 +67,7 @@ class Target:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.comm = "?"
         self._modules: dict[tuple[str, int], Module] = {}
         self._mappings: dict[Mapping, None] = {}
         self._pidfd = -1
@@ -113,6 +114,8 @@ class Target:
             group = self._status()["Tgid"]
         except (OSError, KeyError):
             return Error(f"there is no process {self.pid}", "ps -e shows the processes")
+        if group == str(self.pid):
+            return self.ended()
         return Error(f"{self.pid} is a thread of the process {group}", f"name the process: {group}")
 
     def _status(self) -> dict[str, str]:

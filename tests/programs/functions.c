@@ -21,6 +21,13 @@ FRAME void _ZN4shop5orderEi(int size)
 	free(kept);
 }
 
+/* operator new(unsigned long) */
+FRAME void *_Znwm(size_t size)
+{
+	kept = malloc(size);
+	return kept;
+}
+
 FRAME void refused(void)
 {
 	kept = malloc(too_much);
@@ -33,6 +40,7 @@ FRAME void all(void)
 		void *p = NULL;
 
 		_ZN4shop5orderEi(100);
+		free(_Znwm(22));
 		free(kept = calloc(7, 11));
 		p = malloc(1);
 		free(kept = realloc(p, 1000));
