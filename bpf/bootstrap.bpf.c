@@ -35,7 +35,7 @@ struct {
 /* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
+	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
 } rb SEC(".maps");
 
 /* The older way: a buffer for each CPU. */

@@ -156,21 +156,31 @@ def test_full_speed_loses_nothing(engine: str, transport: str, tmp_path: Path) -
 @both_engines
 @both_transports
 def test_losses_are_counted_exactly(engine: str, transport: str, tmp_path: Path) -> None:
-    """A reader that is stopped, a buffer that is too small: shown + lost = caused."""
+    """A reader that is stopped, a buffer that is too small: shown + lost = caused.
+
+    The tool counts the whole machine. What other processes cause meanwhile, a
+    second instance sees; on a quiet machine that is nothing.
+    """
     program = compiled(SPAWN, tmp_path / "spawn")
     options = ("--json", "--engine", engine, "--transport", transport, "--buffer", "4")
-    with Running(BOOTSTRAP, *options) as tool:
-        tool.wait_attached()
-        os.kill(tool.pid, signal.SIGSTOP)
-        worker = subprocess.run([program, "3000"], input=b"x", check=True)
-        os.kill(tool.pid, signal.SIGCONT)
-        result = tool.finish(signal.SIGINT)
-    assert result.status == 0
-    # The worker itself begins and ends, too.
-    caused = 2 * 3000 + 2 * (worker.returncode == 0)
+    with Running(BOOTSTRAP, "--json") as observer:
+        observer.wait_attached()
+        with Running(BOOTSTRAP, *options) as tool:
+            tool.wait_attached()
+            os.kill(tool.pid, signal.SIGSTOP)
+            worker = subprocess.Popen([program, "3000"], stdin=subprocess.PIPE)
+            worker.communicate(b"x")
+            os.kill(tool.pid, signal.SIGCONT)
+            result = tool.finish(signal.SIGINT)
+        observed = observer.finish(signal.SIGINT)
+    assert result.status == worker.returncode == observed.summary["lost"] == 0
+    ours = {worker.pid, tool.pid}
+    foreign = sum(row["ppid"] not in ours and row["pid"] not in ours for row in observed.records)
+    caused = 2 * 3000 + 2  # the worker itself begins and ends, too
+    counted = result.summary["events"] + result.summary["lost"]
+    assert caused <= counted <= caused + foreign
     assert result.summary["events"] == len(result.records)
     assert result.summary["lost"] > 0
-    assert result.summary["events"] + result.summary["lost"] == caused
     assert f"{result.summary['lost']} events were lost" in result.stderr
 
 

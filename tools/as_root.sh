@@ -17,5 +17,7 @@ if [ -d /sys/kernel/tracing/events ] || [ -d /sys/kernel/debug/tracing/events ];
 	exec "$@"
 fi
 echo "tracefs is not mounted: mounting it for this command only." >&2
-exec unshare --mount sh -c \
-	'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"' sh "$@"
+# Only /sys is made private: in a chroot, / may be no mount that one could change.
+exec unshare --mount --propagation unchanged sh -c \
+	'mount --make-rprivate /sys && mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"' \
+	sh "$@"

@@ -104,9 +104,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--buffer",
         type=cli.buffer_bytes,
-        default="256",
+        default="1024",
         metavar="KIB",
-        help="size of the ring buffer, rounded up to a power of two (default: 256)",
+        help="size of the ring buffer, rounded up to a power of two (default: 1024)",
     )
 
 
