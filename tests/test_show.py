@@ -98,10 +98,15 @@ def test_asm_is_what_the_kernel_loaded(command: Path, name: str, engine: str) ->
     assert compared >= 0.6 * len(shown) > 10
 
 
+def signed(value: int) -> int:
+    """Return what the verifier shows of a 32-bit constant without its sign."""
+    return value - (1 << 32) if 1 << 31 <= value < 1 << 32 else value
+
+
 def ours(text: str, number: int) -> str:
     """Turn "if r0 != 0x0 goto pc+16" of instruction 13 into "if r0 != 0 goto 30"."""
     text = text.replace("call bpf_", "call ")
-    text = re.sub(r"0x[0-9a-f]+", lambda match: str(int(match[0], 16)), text)
+    text = re.sub(r"0x[0-9a-f]+", lambda match: str(signed(int(match[0], 16))), text)
     return re.sub(r"pc([+-]\d+)", lambda match: str(number + 1 + int(match[1])), text)
 
 

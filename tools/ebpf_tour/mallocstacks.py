@@ -93,7 +93,7 @@ TOOL = Tool(
         Example("ebpf-mallocstacks 4711", "until Ctrl-C or the end of the process"),
         Example("ebpf-mallocstacks 4711 8192 --top 10", "of up to 8192 stacks, the largest ten"),
         Example("ebpf-mallocstacks 4711 --function calloc", "another function that allocates"),
-        Example("ebpf-mallocstacks 4711 --folded > out.folded", "for flamegraph.pl"),
+        Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
         Example("ebpf-mallocstacks --demo", "watch a child process"),
     ),
     requirements=(
@@ -403,8 +403,7 @@ class Report:
 
     def _say_total(self) -> None:
         args = self._session.args
-        shown = min(len(self.rows), args.top or len(self.rows))
-        rest = f"; the largest {shown} rows are shown" if shown < len(self.rows) else ""
+        rest = f"; --top shows {args.top} of {len(self.rows)} rows" if args.top else ""
         self._session.warn(
             f"{self.total('bytes')} bytes in {self.total('count')} calls, "
             f"at {self._stacks} stacks{rest}"

@@ -138,7 +138,9 @@ class Session:
                 shown.append(row)
                 self._count(row)
         with self._output():
-            self._writer_for(self.tool.columns, report=True).report(shown)
+            writer = self._writer_for(self.tool.columns, report=True)
+            writer.report(shown)
+            writer.flush()
 
     def _count(self, row: Row) -> None:
         self.rows += 1
