@@ -1,3 +1,12 @@
 """ebpf-tour: eBPF by example, one small tool for each hook and map type."""
 
+import sys
+
 __version__ = "0.1.0"
+
+if sys.argv[0].rpartition("/")[2].startswith("ebpf-"):
+    # This is one of our commands. Until it takes the signals over, in
+    # cli.main(), a Ctrl-C ends it at once, without a traceback of the imports.
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

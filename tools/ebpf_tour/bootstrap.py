@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from ebpf_tour import cli
+from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Tracepoint
 from ebpf_tour.record import Column, Example, Map, Row, Tool
@@ -78,7 +78,7 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-bootstrap", "every process that begins or ends"),
-        Example("ebpf-bootstrap -d 50", "only the exits of processes that lived 50 ms or longer"),
+        Example("ebpf-bootstrap -d 50", "exits of processes that lived 50 ms or longer"),
         Example("ebpf-bootstrap --demo", "see processes that it starts itself"),
         Example("ebpf-bootstrap --transport perf", "through a perf buffer, as older kernels need"),
     ),
@@ -145,7 +145,7 @@ def row_of(event: Any) -> Row:
     is_exec = event.kind == EVENT_EXEC
     number = event.exit_code & 0x7F  # as in wait(2); 0x80 means that a core was dumped
     return {
-        "time": time.strftime("%H:%M:%S", time.localtime(wall_time(event.time_ns))),
+        "time": local_time(event.time_ns),
         "event": "EXEC" if is_exec else "EXIT",
         "comm": from_kernel(event.comm),
         "pid": event.pid,
@@ -158,11 +158,6 @@ def row_of(event: Any) -> Row:
 
 
 EVENT_EXEC = 0  # enum event_kind of bootstrap.h
-
-
-def wall_time(since_boot_ns: int) -> float:
-    """Return the time of day of what bpf_ktime_get_ns() gave, in seconds since 1970."""
-    return time.time() - (time.monotonic_ns() - since_boot_ns) / 1e9
 
 
 def signal_name(number: int) -> str:

@@ -45,7 +45,7 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-minimal", "a line a second until Ctrl-C"),
-        Example("ebpf-minimal --demo", "prove that other processes' writes are filtered out"),
+        Example("ebpf-minimal --demo", "see that other writers are filtered out"),
         Example("ebpf-minimal --json --limit 3", "three records for a script"),
         Example("ebpf-minimal --show source", "read the C program"),
     ),

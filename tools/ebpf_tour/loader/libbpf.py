@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ebpf_tour.loader.reader import Reader
 
 # enum libbpf_print_level
-_WARN, _DEBUG = 0, 2
+_WARN = 0
 
 # BPF_LOG_LEVEL2 | BPF_LOG_STATS: every instruction that the verifier looked
 # at with the state of the registers, and a line of statistics.
@@ -72,9 +72,10 @@ class _Messages:
         self.callback = _PrintFn(self._receive)  # alive as long as libbpf may call it
 
     def _receive(self, level: int, form: bytes, arguments: int) -> int:
-        if level == _DEBUG and not self._verbose:
+        if level != _WARN and not self._verbose:
             return 0
-        buffer = ct.create_string_buffer(64 << 10)
+        # A warning may hold the verifier's whole log.
+        buffer = ct.create_string_buffer((1 << 20) if level == _WARN else (4 << 10))
         self._vsnprintf(buffer, len(buffer), form, arguments)
         text = buffer.value.decode("utf-8", "backslashreplace")
         if level == _WARN:
