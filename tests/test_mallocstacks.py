@@ -365,6 +365,34 @@ def test_a_library_that_replaces_malloc(engine: str, programs: Path, tmp_path: P
     assert "counting malloc of libreplace.so, not that of libc.so.6\n" in result.stderr
 
 
+LOADS_LATER = """
+import ctypes, sys
+sys.stdin.buffer.read(1)
+ctypes.CDLL(sys.argv[1]).late()
+print(flush=True)
+sys.stdin.buffer.read()
+"""
+
+
+@kernel
+@leaves_nothing
+def test_names_of_a_library_that_is_loaded_later(engine: str, tmp_path: Path) -> None:
+    source, library = tmp_path / "late.c", tmp_path / "liblate.so"
+    source.write_text(
+        "#include <stdlib.h>\nvoid late(void) { void *volatile p = malloc(123456); free(p); }"
+    )
+    compile_c(source, library, "-shared", "-fPIC")
+    with (
+        Workload(sys.executable, "-c", LOADS_LATER, library) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        result = tool.finish(signal.SIGINT)
+    (record,) = (record for record in result.records if record["bytes"] == 123456)
+    assert names(record)[:2] == ["malloc", "late"]
+
+
 @kernel
 @leaves_nothing
 def test_names_from_a_separate_debug_file(engine: str, programs: Path, tmp_path: Path) -> None:
@@ -461,6 +489,8 @@ def test_table(engine: str, programs: Path) -> None:
     )
 
 
+@kernel
+@leaves_nothing
 def test_the_engines_agree(programs: Path) -> None:
     seen = []
     for engine in ENGINES:

@@ -45,13 +45,14 @@ class Symbols:
         return [self._name(address, min(index, 1)) for index, address in enumerate(addresses)]
 
     def _name(self, address: int, back: int) -> str:
-        if address not in self._known:
-            self._known[address] = (
-                self._from_files(address, back)
-                or self._from_bcc(address, back)
-                or self._place(address, back)
-            )
-        return self._known[address]
+        name = self._known.get(address)
+        if name:
+            return name
+        name = self._from_files(address, back) or self._from_bcc(address, back)
+        if not name:
+            return self._place(address, back)  # perhaps a later refresh knows more
+        self._known[address] = name
+        return name
 
     def _from_files(self, address: int, back: int) -> str:
         found = self._target.find(address - back)
