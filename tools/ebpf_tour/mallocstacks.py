@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 import time
@@ -422,6 +421,8 @@ class Report:
 
 
 def write_speedscope(file: IO[str], report: Report, args: argparse.Namespace) -> None:
+    import json
+
     from ebpf_tour.output.stacks import Measure, speedscope
 
     measures = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
