@@ -9,7 +9,7 @@
 set -eu
 
 if [ "$(id -u)" != 0 ]; then
-	echo "Through sudo, since BPF programs need root: $1" >&2
+	echo "Through sudo, since BPF programs need root: $*" >&2
 	exec sudo env "PATH=$PATH" ${CI:+"CI=$CI"} "$0" "$@"
 fi
 
