@@ -121,6 +121,7 @@ enum bpf_map_type {
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
 #define BPF_F_CURRENT_CPU 0xffffffffULL
+#define BPF_F_USER_STACK (1ULL << 8)	/* the process's stack, not the kernel's */
 
 /* Interface of bpf_get_ns_current_pid_tgid(): fixed, so not relocated. */
 struct bpf_pidns_info {

@@ -77,7 +77,8 @@ def like_ours(text: str, number: int) -> str:
     text = re.sub(r"\((r\d+) ([+-]) ", r"(\1 \2", text)
     text = re.sub(r" <.*>$", "", text)
     text = re.sub(r"goto ([+-]\d+)$", lambda match: f"goto {number + 1 + int(match[1])}", text)
-    text = re.sub(r"= (\d+) ll$", lambda match: f"= {int(match[1]):#x} ll", text)
+    constant = r"= (-?\d+) ll$"  # with a sign, ours is without
+    text = re.sub(constant, lambda match: f"= {int(match[1]) % (1 << 64):#x} ll", text)
     return re.sub(r"^call (\d+)$", r"call helper#\1", text)
 
 

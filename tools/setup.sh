@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 packages="python3 python3-venv python3-bpfcc libbpf1 libbpf-dev clang llvm"
 extra=""
 if [ "$1" = test ]; then
-	packages="$packages man-db gcc libc6-dev util-linux procps"
+	packages="$packages man-db gcc libc6-dev musl-tools util-linux procps"
 	extra="[dev]"
 fi
 

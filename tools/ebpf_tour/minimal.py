@@ -10,7 +10,7 @@ import os
 import sys
 
 from ebpf_tour import cli
-from ebpf_tour.loader import open_program
+from ebpf_tour.loader import features, open_program
 from ebpf_tour.loader.hooks import Tracepoint
 from ebpf_tour.loader.trace_instance import TraceInstance
 from ebpf_tour.record import Column, Example, Map, Tool
@@ -69,7 +69,7 @@ def run(session: Session) -> None:
         # Configure: global variables are set before the program is loaded.
         program.globals["my_pid"] = os.getpid()
         program.globals["my_fd"] = write_fd
-        program.globals["pidns_dev"] = kernel_dev(namespace.st_dev)
+        program.globals["pidns_dev"] = features.kernel_dev(namespace.st_dev)
         program.globals["pidns_ino"] = namespace.st_ino
 
         program.load()
@@ -93,11 +93,6 @@ def run(session: Session) -> None:
             session.lost = trace.lost
             session.sleep(1)
         os.close(write_fd)
-
-
-def kernel_dev(dev: int) -> int:
-    """Return a device number as the kernel holds it: 12 bits major, 20 minor."""
-    return os.major(dev) << 20 | os.minor(dev)
 
 
 def demo() -> Demo:

@@ -33,7 +33,7 @@ def name_and_error(row: Row) -> str:
 
 TOOL = Tool(
     name="mkdir",
-    lesson=50,
+    lesson=60,
     summary="show each directory that is made, by whom and with which mode",
     description=(
         "Show a row for each directory that any process makes, and for each attempt that fails. "

@@ -138,7 +138,9 @@ class Session:
                 shown.append(row)
                 self._count(row)
         with self._output():
-            self._writer_for(self.tool.columns, report=True).report(shown)
+            writer = self._writer_for(self.tool.columns, report=True)
+            writer.report(shown)
+            writer.flush()
 
     def _count(self, row: Row) -> None:
         self.rows += 1
@@ -153,9 +155,9 @@ class Session:
         """Wait, but not past the end of the run. What was written is visible before."""
         self._wait(seconds, None)
 
-    def wait_readable(self, fd: int) -> None:
-        """Wait until `fd` is readable, but not past the end of the run."""
-        self._wait(float("inf"), fd)
+    def wait_readable(self, fd: int, seconds: float = float("inf")) -> None:
+        """Wait until `fd` is readable, so long at most, and not past the end of the run."""
+        self._wait(seconds, fd)
 
     def _wait(self, seconds: float, fd: int | None) -> None:
         if self._writer:

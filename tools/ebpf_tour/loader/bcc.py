@@ -257,9 +257,10 @@ class BccProgram(Program):
         return fd
 
     def map(self, name: str) -> Map:
-        from ebpf_tour.loader.libbpf import map_layouts
+        from ebpf_tour.loader.libbpf import map_layouts, map_types
 
-        return Map(self.map_fd(name), *map_layouts(*self._layouts(), name))
+        lib, obj = self._layouts()
+        return Map(self.map_fd(name), *map_layouts(lib, obj, map_types(lib, obj)[name]))
 
     def counter(self, name: str) -> int:
         raw = syscall.lookup(self.map_fd(name), bytes(4), 8) or bytes(8)

@@ -163,3 +163,8 @@ def tracefs() -> str:
         "tracefs is not mounted, so no tracepoint can be found",
         "mount it: mount -t tracefs tracefs /sys/kernel/tracing",
     )
+
+
+def kernel_dev(dev: int) -> int:
+    """Return a device number as the kernel holds it: 12 bits major, 20 minor."""
+    return os.major(dev) << 20 | os.minor(dev)

@@ -124,6 +124,7 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_link__destroy", integer, [pointer]),
         ("bpf_program__attach_uprobe", pointer, [pointer, ct.c_bool, integer, string, size]),
         ("bpf_map__fd", integer, [pointer]),
+        ("bpf_map__name", string, [pointer]),
         ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
@@ -206,6 +207,7 @@ class LibbpfProgram(Program):
         self._select_programs()
         self.globals = self._globals = _Globals(self._lib, self._object)
         self.max_entries = _MaxEntries(self._lib, self._object)
+        self._map_types = map_types(self._lib, self._object)
 
     def _open(self, path: str) -> None:
         self._object = open_object(self._lib, path, self._options.name)
@@ -272,7 +274,8 @@ class LibbpfProgram(Program):
             self._lib.bpf_link__destroy(self._links.pop())
 
     def map(self, name: str) -> Map:
-        return Map(self.map_fd(name), *map_layouts(self._lib, self._object, name))
+        fd = self.map_fd(name)
+        return Map(fd, *map_layouts(self._lib, self._object, self._map_types[name]))
 
     def _find_map(self, name: str) -> int:
         found: int | None = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
@@ -348,13 +351,25 @@ def open_object(lib: ct.CDLL, path: str, name: str) -> int:
     return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
 
 
-def map_layouts(lib: ct.CDLL, obj: int, name: str) -> tuple[Layout, Layout]:
-    """Return the layouts of a map's keys and values. Raises KeyError."""
-    found = lib.bpf_object__find_map_by_name(obj, name.encode())
-    if not found:
-        raise KeyError(name)
+def map_types(lib: ct.CDLL, obj: int) -> dict[str, tuple[int, int]]:
+    """Return the ids of each map's key and value type in the object's BTF.
+
+    Only before it is loaded: then libbpf forgets them where the kernel wants
+    none, as for stack-trace maps.
+    """
+    found = {}
+    item = lib.bpf_object__next_map(obj, None)
+    while item:
+        ids = lib.bpf_map__btf_key_type_id(item), lib.bpf_map__btf_value_type_id(item)
+        found[lib.bpf_map__name(item).decode()] = ids
+        item = lib.bpf_object__next_map(obj, item)
+    return found
+
+
+def map_layouts(lib: ct.CDLL, obj: int, types: tuple[int, int]) -> tuple[Layout, Layout]:
+    """Return the layouts of a map's keys and values."""
     btf = Btf(lib, lib.bpf_object__btf(obj))
-    key, value = lib.bpf_map__btf_key_type_id(found), lib.bpf_map__btf_value_type_id(found)
+    key, value = types
     return btf.layout(key), btf.layout(value)
 
 

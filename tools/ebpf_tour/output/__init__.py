@@ -107,7 +107,11 @@ class CsvWriter(Writer):
 
 
 def open_writer(form: str, columns: tuple[Column, ...]) -> Writer:
-    """Return the writer for one of FORMATS."""
+    """Return the writer for one of FORMATS, or for "folded" stacks."""
+    if form == "folded":
+        from ebpf_tour.output.stacks import FoldedWriter
+
+        return FoldedWriter(columns)
     writers: dict[str, type[TableWriter | JsonWriter | CsvWriter]] = {
         "table": TableWriter,
         "json": JsonWriter,

@@ -1,0 +1,794 @@
+"""ebpf-mallocstacks, on the real kernel and on programs that allocate known amounts."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from support import BIN, ENGINES, ROOT, Result, Running, assert_error, in_mount_namespace, run
+
+from ebpf_tour.build import compile_all
+from ebpf_tour.loader.elf import BadElf, Elf
+from ebpf_tour.mallocstacks import APART, DEMO_BYTES, DEMO_CALLS, MAP_FULL, TOOL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+kernel = pytest.mark.kernel(TOOL)
+leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
+
+COMMAND = "ebpf-mallocstacks"
+MALLOCSTACKS = BIN / COMMAND
+FULL = APART[MAP_FULL]
+FLAGS = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-pthread")
+
+
+class Total(NamedTuple):
+    bytes: int
+    calls: int
+
+
+class Workload:
+    """A program that waits for a byte before it allocates, and for the end of its input."""
+
+    def __init__(self, *command: str | Path) -> None:
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        self.pid = self.process.pid
+        self.said = b""
+
+    def wait_for(self, program: str) -> Workload:
+        """Wait until the command has become `program` and reads its input."""
+        while not (
+            os.readlink(f"/proc/{self.pid}/exe").split("/")[-1] == program
+            and Path(f"/proc/{self.pid}/syscall").read_text().startswith(("0 0x0 ", "63 0x0 "))
+        ):
+            assert self.process.poll() is None
+        return self
+
+    def allocate(self) -> Workload:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(b".")
+        self.said = self.process.stdout.readline()
+        return self
+
+    def end(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate() if not self.process.stdin.closed else self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    """Return a directory with the compiled workloads."""
+    sources = (ROOT / "examples/workloads/allocate.c", ROOT / "tests/programs/functions.c")
+    with tempfile.TemporaryDirectory(prefix="ebpf-tour-test-") as name:
+        for source in sources:
+            compile_c(source, Path(name) / source.stem, "-rdynamic")
+        yield Path(name)
+
+
+def compile_c(source: Path, target: Path, *flags: str) -> Path:
+    subprocess.run(["gcc", *FLAGS, *flags, source, "-o", target], check=True)
+    return target
+
+
+def watch(
+    workload: Workload, engine: str, *options: str, env: dict[str, str] | None = None
+) -> Result:
+    """Run the tool on the workload, which ends first."""
+    with Running(MALLOCSTACKS, str(workload.pid), *options, "--engine", engine, env=env) as tool:
+        tool.wait_attached()
+        workload.allocate().end()
+        return tool.finish()
+
+
+def expected(stacks: int, calls: int) -> dict[int, Total]:
+    """Return what allocate.c does: at stack N, N + 1 bytes a call."""
+    counts = collections.Counter(i % stacks for i in range(calls))
+    return {number: Total((number + 1) * n, n) for number, n in counts.items()}
+
+
+def names(record: dict[str, Any]) -> list[str]:
+    return [frame.rpartition("+0x")[0] for frame in record["stack"]]
+
+
+def number_of(frames: list[str]) -> int:
+    """Return which stack of allocate.c this is: its digits are the functions."""
+    assert frames[:2] == ["malloc", "allocate"], frames
+    digits = frames[2 : frames.index("work")]
+    return sum(1 << place for place, frame in enumerate(digits) if frame == "one")
+
+
+def by_stack(result: Result) -> dict[int, Total]:
+    """Return the records of allocate.c by the number of their stack, each only once."""
+    assert result.status == 0, result.stderr
+    found: dict[int, Total] = {}
+    for record in result.records:
+        if record["stack"][0] not in APART.values():
+            number = number_of(names(record))
+            assert number not in found
+            found[number] = Total(record["bytes"], record["count"])
+    return found
+
+
+def apart(result: Result) -> dict[str, Total]:
+    return {
+        record["stack"][0]: Total(record["bytes"], record["count"])
+        for record in result.records
+        if record["stack"][0] in APART.values()
+    }
+
+
+def said(total: Total) -> bytes:
+    return f"{total.bytes} bytes in {total.calls} calls\n".encode()
+
+
+def total_of(result: Result) -> Total:
+    records = result.records
+    return Total(sum(r["bytes"] for r in records), sum(r["count"] for r in records))
+
+
+# Exactness.
+
+
+@kernel
+@leaves_nothing
+def test_a_million_calls_on_two_cpus(engine: str, programs: Path) -> None:
+    with Workload(programs / "allocate", "50", "1000000", "2") as workload:
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(50, 1_000_000)
+    assert apart(result) == {}
+    total = total_of(result)
+    assert total == (25_500_000, 1_000_000)
+    assert workload.said == said(total)
+    assert result.summary == {"type": "summary", "events": 50, "lost": 0}
+    sizes = [record["bytes"] for record in result.records]
+    assert sizes == sorted(sizes, reverse=True)
+    assert "25500000 bytes in 1000000 calls, at 50 stacks\n" in result.stderr
+
+
+@kernel
+@leaves_nothing
+def test_every_byte_at_its_own_stack_ten_times_out_of_ten(engine: str, programs: Path) -> None:
+    """Addresses are other ones in each run, and so are the slots that collide."""
+    for _ in range(10):
+        with Workload(programs / "allocate", "50", "20000", "2") as workload:
+            result = watch(workload, engine, "--json")
+        assert by_stack(result) == expected(50, 20_000)
+        assert apart(result) == {}
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("entries", ["1000", "1024"])
+def test_as_many_stacks_as_there_is_room_for(engine: str, programs: Path, entries: str) -> None:
+    """More than a third of them find their slot taken."""
+    with Workload(programs / "allocate", "1000", "100000", "2") as workload:
+        result = watch(workload, engine, entries, "--json")
+    assert by_stack(result) == expected(1000, 100_000)
+    assert apart(result) == {}
+
+
+@kernel
+@leaves_nothing
+def test_more_stacks_than_there_is_room_for(engine: str, programs: Path) -> None:
+    with Workload(programs / "allocate", "5000", "1000000", "2") as workload:
+        result = watch(workload, engine, "16", "--json")
+    wanted = expected(5000, 1_000_000)
+    found = by_stack(result)
+    assert len(found) == 16
+    # What is recorded at all is recorded from its first call to its last.
+    assert found == {number: wanted[number] for number in found}
+    rest = apart(result)
+    assert list(rest) == [FULL]
+    assert total_of(result) == (2_500_500_000, 1_000_000)
+    assert workload.said == said(total_of(result))
+    assert f"{rest[FULL].bytes} bytes in {rest[FULL].calls} calls came from more" in result.stderr
+    assert "raise NUM_STACKS, for example to 128\n" in result.stderr
+
+
+@kernel
+@leaves_nothing
+def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -> None:
+    """With a hash that is always the same they still are never taken for each other."""
+    package = shutil.copytree(ROOT / "tools/ebpf_tour", tmp_path / "ebpf_tour", symlinks=False)
+    for path in (package / "bpf").glob("mallocstacks.*.c"):
+        text = path.read_text()
+        changed = re.sub(r"(hash\(const struct stack \*stack\)\n{\n)", r"\1\treturn 7;\n", text)
+        assert changed != text
+        path.write_text(changed)
+    for path in (package / "bpf").glob("*/mallocstacks.bpf.o"):
+        path.unlink()
+    compile_all(package / "bpf", package / "bpf")
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from ebpf_tour import mallocstacks\n"
+        "assert mallocstacks.__file__.startswith(sys.path[0])\n"
+        "sys.exit(mallocstacks.main())"
+    )
+    with (
+        Workload(programs / "allocate", "200", "20000", "2") as workload,
+        Running(
+            *(sys.executable, "-c", script, str(workload.pid), "256"),
+            *("--engine", engine, "--json"),
+        ) as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate().end()
+        result = tool.finish()
+    wanted = expected(200, 20_000)
+    found = by_stack(result)
+    assert 4 < len(found) < 200
+    assert found == {number: wanted[number] for number in found}
+    assert total_of(result) == (sum(t.bytes for t in wanted.values()), 20_000)
+
+
+# Whose function, whose names.
+
+
+@kernel
+@leaves_nothing
+def test_names_of_a_deleted_program(engine: str, programs: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(programs / "allocate", tmp_path / "allocate"))
+    with Workload(path, "4", "400") as workload:
+        path.unlink()
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+
+
+CONTAINER = """
+mount -t tmpfs tmpfs "$1"; cp "$2" "$1/program"
+for file in $(ldd "$2" | grep -o '/[^ ]*'); do
+	mkdir -p "$1${file%/*}"; cp -L "$file" "$1$file"
+done
+exec chroot "$1" /program 4 400
+"""
+
+
+@kernel
+@leaves_nothing
+def test_in_another_mount_namespace(engine: str, programs: Path, tmp_path: Path) -> None:
+    """With its own C library, whose file no name leads to from here."""
+    command = ("sh", "-ec", CONTAINER, "sh", tmp_path, programs / "allocate")
+    with Workload("unshare", "--mount", *command) as workload:
+        workload.wait_for("program")
+        assert not any(tmp_path.iterdir())
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+
+
+@kernel
+@leaves_nothing
+def test_in_another_pid_namespace(engine: str, programs: Path) -> None:
+    with Workload("unshare", "--pid", "--fork", programs / "allocate", "4", "400") as outer:
+        child = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+        while not child.read_text().split():
+            assert outer.process.poll() is None
+        pid = child.read_text().split()[0]
+        while not os.readlink(f"/proc/{pid}/exe").endswith("/allocate"):
+            assert outer.process.poll() is None
+        with Running(MALLOCSTACKS, pid, "--engine", engine, "--json") as tool:
+            tool.wait_attached()
+            outer.allocate().end()
+            result = tool.finish()
+    assert by_stack(result) == expected(4, 400)
+
+
+IN_PID_NAMESPACE = """
+import subprocess, sys
+target = subprocess.Popen(
+    [sys.argv[1], "4", "400"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0
+)
+tool = subprocess.Popen(
+    [*sys.argv[2:], str(target.pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0
+)
+while not tool.stderr.readline().endswith(b"Ctrl-C to end.\\n"):
+    pass
+target.communicate(b".")
+tool.communicate()
+sys.exit(tool.returncode)
+"""
+
+
+@kernel
+@leaves_nothing
+def test_with_the_tool_in_a_pid_namespace(engine: str, programs: Path) -> None:
+    """Then the PID that both know is not the one that the kernel counts by."""
+    result = run(
+        *("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", IN_PID_NAMESPACE),
+        *(programs / "allocate", MALLOCSTACKS, "--json", "--engine", engine),
+    )
+    assert by_stack(result) == expected(4, 400)
+
+
+@kernel
+@leaves_nothing
+def test_a_static_program(engine: str, tmp_path: Path) -> None:
+    source = ROOT / "examples/workloads/allocate.c"
+    path = compile_c(source, tmp_path / "allocate", "-static")
+    with Workload(path, "4", "400") as workload:
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+    assert f"Counting malloc of allocate in allocate ({workload.pid})..." in result.stderr
+
+
+@kernel
+@leaves_nothing
+def test_musl(engine: str, tmp_path: Path) -> None:
+    """A C library that is its own dynamic linker."""
+    source, path = ROOT / "examples/workloads/allocate.c", tmp_path / "allocate"
+    subprocess.run(["musl-gcc", *FLAGS, source, "-o", path], check=True)
+    with Workload(path, "4", "400") as workload:
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+
+
+@kernel
+@leaves_nothing
+def test_a_library_that_replaces_malloc(engine: str, programs: Path, tmp_path: Path) -> None:
+    library = tmp_path / "libreplace.so"
+    compile_c(ROOT / "tests/programs/replace.c", library, "-shared", "-fPIC")
+    preload = ("env", f"LD_PRELOAD={library}")
+    with Workload(*preload, programs / "allocate", "4", "400") as workload:
+        workload.wait_for("allocate")
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+    assert "counting malloc of libreplace.so, not that of libc.so.6\n" in result.stderr
+
+
+LOADS_LATER = """
+import ctypes, sys
+sys.stdin.buffer.read(1)
+ctypes.CDLL(sys.argv[1]).late()
+print(flush=True)
+sys.stdin.buffer.read()
+"""
+
+
+@kernel
+@leaves_nothing
+def test_names_of_a_library_that_is_loaded_later(engine: str, tmp_path: Path) -> None:
+    source, library = tmp_path / "late.c", tmp_path / "liblate.so"
+    source.write_text(
+        "#include <stdlib.h>\nvoid late(void) { void *volatile p = malloc(123456); free(p); }"
+    )
+    compile_c(source, library, "-shared", "-fPIC")
+    with (
+        Workload(sys.executable, "-c", LOADS_LATER, library) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        result = tool.finish(signal.SIGINT)
+    (record,) = (record for record in result.records if record["bytes"] == 123456)
+    assert names(record)[:2] == ["malloc", "late"]
+
+
+@kernel
+@leaves_nothing
+def test_names_from_a_separate_debug_file(engine: str, programs: Path, tmp_path: Path) -> None:
+    """BCC finds it, beside a program that has no names of its own."""
+    path = Path(shutil.copy(programs / "allocate", tmp_path / "allocate"))
+    subprocess.run(["objcopy", "--only-keep-debug", path, tmp_path / "allocate.debug"], check=True)
+    subprocess.run(["strip", path], check=True)
+    debug = f"--add-gnu-debuglink={tmp_path}/allocate.debug"
+    subprocess.run(["objcopy", debug, path], check=True)
+    with (
+        Workload(path, "4", "400") as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        result = tool.finish(signal.SIGINT)
+    assert by_stack(result) == expected(4, 400)
+
+
+@kernel
+@leaves_nothing
+def test_a_program_without_names(engine: str, programs: Path, tmp_path: Path) -> None:
+    """Then a frame is the file and the place in it."""
+    path = Path(shutil.copy(programs / "allocate", tmp_path / "allocate"))
+    subprocess.run(["strip", path], check=True)
+    with Workload(path, "4", "400") as workload:
+        result = watch(workload, engine, "--json")
+    assert total_of(result) == (1000, 400)
+    for record in result.records:
+        assert re.fullmatch(r"allocate\+0x[0-9a-f]+", record["stack"][1])
+    assert len({tuple(record["stack"]) for record in result.records}) == 4
+
+
+# Other functions.
+
+CALLS = {
+    "calloc": (10 * 7 * 11, 11),  # and one that is refused
+    "realloc": (10 * 1000 + 10 * 1500, 20),  # reallocarray() calls it
+    "reallocarray": (10 * 1500, 10),
+    "posix_memalign": (10 * 640, 10),
+    "aligned_alloc": (10 * 320, 10),
+    "memalign": (10 * 48, 10),
+    "valloc": (10 * 77, 10),
+    "pvalloc": (10 * 78, 10),
+    "new": (10 * 22, 10),
+    # Any other: the first argument is the size.
+    "_ZN4shop5orderEi": (10 * 100, 10),
+}
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("function", CALLS)
+def test_function(engine: str, programs: Path, function: str) -> None:
+    with Workload(programs / "functions") as workload:
+        result = watch(workload, engine, "--json", "--function", function)
+    assert result.status == 0, result.stderr
+    wanted = CALLS[function]
+    if function in ("aligned_alloc", "memalign") and total_of(result).calls == 20:
+        wanted = (3680, 20)  # before 2.38, glibc has one function under both names
+    assert total_of(result) == wanted
+    assert all(record["stack"][0] == f"{function}+0x0" for record in result.records)
+
+
+@kernel
+@leaves_nothing
+def test_cxx_names_children_and_refused_requests(engine: str, programs: Path) -> None:
+    with Workload(programs / "functions") as workload:
+        result = watch(workload, engine, "--json")
+    assert result.status == 0, result.stderr
+    # A child made by fork() allocates a gigabyte at the same place.
+    totals = {names(r)[1]: Total(r["bytes"], r["count"]) for r in result.records}
+    assert totals["shop::order(int)"] == (1000, 10)
+    assert totals["operator new(unsigned long)"] == (220, 10)
+    assert totals["refused"] == (0, 1)
+
+
+# Output.
+
+
+@kernel
+@leaves_nothing
+def test_table(engine: str, programs: Path) -> None:
+    with Workload(programs / "allocate", "4", "400") as workload:
+        result = watch(workload, engine)
+    header, *lines = result.stdout.splitlines()
+    assert header.split() == ["BYTES", "CALLS", "STACK"]
+    assert re.fullmatch(r" +400 +100  malloc\+0x0", lines[0])
+    assert re.fullmatch(r" +allocate\+0x[0-9a-f]+", lines[1])
+    assert sum(line.endswith("malloc+0x0") for line in lines) == 4
+    assert result.stderr == (
+        f"Counting malloc of libc.so.6 in allocate ({workload.pid})... Ctrl-C to end.\n"
+        f"{COMMAND}: 1000 bytes in 400 calls, at 4 stacks\n"
+    )
+
+
+@kernel
+@leaves_nothing
+def test_the_engines_agree(programs: Path) -> None:
+    seen = []
+    for engine in ENGINES:
+        with Workload(programs / "allocate", "8", "4001") as workload:
+            result = watch(workload, engine, "--json")
+        rows = [{**r, "pid": 0, "time_s": 0} for r in result.records]
+        seen.append((result.status, rows, re.sub(r"\d+\)", ")", result.stderr)))
+    assert seen[0] == seen[1]
+
+
+@kernel
+@leaves_nothing
+def test_csv(engine: str, programs: Path) -> None:
+    with Workload(programs / "allocate", "4", "400") as workload:
+        result = watch(workload, engine, "--format", "csv")
+    header, *rows = csv.reader(result.stdout.splitlines())
+    assert header == [column.key for column in TOOL.columns]
+    assert [row[:2] for row in rows] == [
+        ["400", "100"],
+        ["300", "100"],
+        ["200", "100"],
+        ["100", "100"],
+    ]
+    assert all(row[2].startswith("malloc+0x0;allocate+0x") for row in rows)
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("by", ["bytes", "calls"])
+def test_folded(engine: str, programs: Path, by: str) -> None:
+    """A stack with semicolons, root first, a space and a number on each line."""
+    with Workload(programs / "allocate", "50", "50001") as workload:
+        result = watch(workload, engine, "--folded", "--by", by)
+    assert result.status == 0, result.stderr
+    wanted = expected(50, 50_001)
+    found = {}
+    for line in result.stdout.splitlines():
+        stack, _, number = line.rpartition(" ")
+        comm, *frames = stack.split(";")
+        assert comm == "allocate"
+        found[number_of(frames[::-1])] = int(number)
+    assert found == {n: t.bytes if by == "bytes" else t.calls for n, t in wanted.items()}
+
+
+@kernel
+@leaves_nothing
+def test_speedscope(engine: str, programs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out.speedscope.json"
+    with Workload(programs / "allocate", "50", "50001") as workload:
+        result = watch(workload, engine, "--top", "3", "--speedscope", str(path))
+    assert result.status == 0, result.stderr
+    document = json.loads(path.read_text())
+    validate_speedscope(document)
+    bytes_profile, calls_profile = document["profiles"]
+    wanted = expected(50, 50_001)
+    assert (bytes_profile["unit"], calls_profile["unit"]) == ("bytes", "none")
+    assert bytes_profile["endValue"] == sum(t.bytes for t in wanted.values())
+    assert calls_profile["endValue"] == 50_001
+    frames = [frame["name"] for frame in document["shared"]["frames"]]
+    found = {}
+    for sample, size, calls in zip(
+        bytes_profile["samples"], bytes_profile["weights"], calls_profile["weights"], strict=True
+    ):
+        found[number_of([frames[index] for index in reversed(sample)])] = Total(size, calls)
+    assert found == wanted
+
+
+UNITS = {"none", "nanoseconds", "microseconds", "milliseconds", "seconds", "bytes"}
+
+
+def validate_speedscope(document: dict[str, Any]) -> None:
+    """Demand what the published schema does of a file with sampled profiles."""
+    assert document["$schema"] == "https://www.speedscope.app/file-format-schema.json"
+    assert set(document) <= {
+        "$schema",
+        "name",
+        "exporter",
+        "activeProfileIndex",
+        "shared",
+        "profiles",
+    }
+    frames = document["shared"]["frames"]
+    assert all(isinstance(frame["name"], str) for frame in frames)
+    assert all(set(frame) <= {"name", "file", "line", "col"} for frame in frames)
+    assert 0 <= document["activeProfileIndex"] < len(document["profiles"])
+    for profile in document["profiles"]:
+        assert set(profile) == {
+            *("type", "name", "unit", "startValue", "endValue", "samples", "weights")
+        }
+        assert profile["type"] == "sampled"
+        assert isinstance(profile["name"], str)
+        assert profile["unit"] in UNITS
+        assert len(profile["samples"]) == len(profile["weights"])
+        assert all(isinstance(weight, (int, float)) for weight in profile["weights"])
+        assert profile["endValue"] - profile["startValue"] == sum(profile["weights"])
+        assert all(0 <= i < len(frames) for sample in profile["samples"] for i in sample)
+
+
+@kernel
+@leaves_nothing
+def test_top(engine: str, programs: Path) -> None:
+    with Workload(programs / "allocate", "50", "50000") as workload:
+        result = watch(workload, engine, "--top", "2", "--json")
+    assert by_stack(result) == {49: (50_000, 1000), 48: (49_000, 1000)}
+    assert "1275000 bytes in 50000 calls, at 50 stacks; --top shows 2 of 50 rows" in result.stderr
+
+
+@kernel
+@leaves_nothing
+def test_interval(engine: str, programs: Path) -> None:
+    """Reports with the totals so far, and the last one at the end."""
+    options = ("--engine", engine, "--json", "--interval", "0.2")
+    with (
+        Workload(programs / "allocate", "4", "400") as workload,
+        Running(MALLOCSTACKS, str(workload.pid), *options) as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        assert tool.process.stdout
+        first = json.loads(tool.process.stdout.readline())
+        workload.end()
+        result = tool.finish()
+    assert (first["bytes"], first["count"]) == (400, 100)
+    last = result.records[-4:]
+    assert [record["bytes"] for record in last] == [400, 300, 200, 100]
+    assert last[0]["time_s"] > first["time_s"] >= 0.2
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal(engine: str, programs: Path, number: int) -> None:
+    with (
+        Workload(programs / "allocate", "4", "400") as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        result = tool.finish(number)
+    assert by_stack(result) == expected(4, 400)
+
+
+@kernel
+@leaves_nothing
+def test_time_limit(engine: str, programs: Path) -> None:
+    options = ("--engine", engine, "--json", "--time-limit", "0.5")
+    with Workload(programs / "allocate", "4", "400") as workload:
+        result = run(MALLOCSTACKS, str(workload.pid), *options)
+    assert result.status == 0
+    assert result.records == []
+
+
+@kernel
+@leaves_nothing
+def test_demo(engine: str) -> None:
+    result = run(MALLOCSTACKS, "--engine", engine, "--demo", "--json")
+    assert result.status == 0, result.stderr
+    total = total_of(result)
+    assert total.bytes >= DEMO_BYTES * DEMO_CALLS
+    assert total.calls >= DEMO_CALLS
+    assert result.stderr.endswith(
+        f"Demo: saw the {DEMO_BYTES * DEMO_CALLS} bytes that it allocated.\n"
+    )
+
+
+@kernel
+@leaves_nothing
+def test_a_hostile_name(engine: str, programs: Path, tmp_path: Path) -> None:
+    path = shutil.copy(programs / "allocate", tmp_path / "a;b\x1b[1A c")
+    with Workload(path, "4", "400") as workload:
+        folded = watch(workload, engine, "--folded")
+    assert folded.status == 0
+    assert "\x1b" not in folded.stdout + folded.stderr
+    for line in folded.stdout.splitlines():
+        assert re.fullmatch(r"a:b\\x1b\[1A c;[^ ]+ \d+", line), line
+
+
+# Bad input.
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("pid", ["4194304", "99999999999999999999"])
+def test_no_such_process(pid: str) -> None:
+    cause, _ = assert_error(run(MALLOCSTACKS, pid), 1, COMMAND)
+    assert cause == f"there is no process {pid}"
+
+
+@kernel
+@leaves_nothing
+def test_a_process_that_has_ended() -> None:
+    with Workload("true") as workload:
+        os.waitid(os.P_PID, workload.pid, os.WEXITED | os.WNOWAIT)
+        cause, _ = assert_error(run(MALLOCSTACKS, str(workload.pid)), 1, COMMAND)
+    assert cause == f"the process {workload.pid} (true) has ended"
+
+
+@kernel
+@leaves_nothing
+def test_a_kernel_thread() -> None:
+    cause, _ = assert_error(run(MALLOCSTACKS, "2"), 1, COMMAND)
+    assert cause == "the process 2 (kthreadd) is a thread of the kernel"
+
+
+@kernel
+@leaves_nothing
+def test_a_thread(programs: Path) -> None:
+    with Workload(programs / "allocate", "4", "400", "2") as workload:
+        workload.wait_for("allocate")
+        _, thread, _ = sorted(map(int, os.listdir(f"/proc/{workload.pid}/task")))
+        cause, hint = assert_error(run(MALLOCSTACKS, str(thread)), 1, COMMAND)
+    assert cause == f"{thread} is a thread of the process {workload.pid}"
+    assert hint == f"name the process: {workload.pid}"
+
+
+@kernel
+@leaves_nothing
+def test_a_static_program_without_symbols(tmp_path: Path) -> None:
+    path = compile_c(ROOT / "examples/workloads/allocate.c", tmp_path / "bare", "-static", "-s")
+    with Workload(path, "4", "400") as workload:
+        workload.wait_for("bare")
+        cause, hint = assert_error(run(MALLOCSTACKS, str(workload.pid)), 1, COMMAND)
+    assert (
+        cause == f"nothing that the process {workload.pid} (bare) has mapped has a function malloc"
+    )
+    assert "static program without symbols" in hint
+
+
+@kernel
+@leaves_nothing
+def test_no_such_function(programs: Path) -> None:
+    with Workload(programs / "allocate", "4", "400") as workload:
+        workload.wait_for("allocate")
+        result = run(MALLOCSTACKS, str(workload.pid), "--function", "no\x1bsuch")
+    cause, _ = assert_error(result, 1, COMMAND)
+    assert cause.endswith(r"has mapped has a function no\x1bsuch")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("0",),
+        ("-1",),
+        ("abc",),
+        ("1", "0"),
+        ("1", "-1"),
+        ("1", "abc"),
+        ("1", "4294967296"),
+        ("1", "--top", "0"),
+        ("1", "--interval", "0"),
+        ("1", "--demo"),
+        ("1", "--folded", "--interval", "1"),
+    ],
+)
+def test_usage(words: tuple[str, ...]) -> None:
+    assert_error(run(MALLOCSTACKS, *words), 2, COMMAND)
+
+
+@kernel
+@leaves_nothing
+def test_speedscope_file_that_cannot_be_written(programs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "file"
+    with Workload(programs / "allocate", "4", "400") as workload:
+        result = run(MALLOCSTACKS, str(workload.pid), "--speedscope", str(path))
+    cause, _ = assert_error(result, 1, COMMAND)
+    assert cause == f"cannot write {path}: No such file or directory"
+
+
+@kernel
+@leaves_nothing
+def test_stacks_that_the_machine_limits(engine: str) -> None:
+    """The setting is the machine's, so it is only made to look different."""
+    setting = "/proc/sys/kernel/perf_event_max_stack"
+    setup = f"mount -t tmpfs tmpfs /mnt; echo 64 > /mnt/depth; mount --bind /mnt/depth {setting}"
+    command = in_mount_namespace(setup, MALLOCSTACKS, "--demo", "--engine", engine)
+    cause, hint = assert_error(run(*command), 69, COMMAND)
+    assert cause == f"this machine limits stacks to 64 frames ({setting})"
+    assert hint == "sysctl kernel.perf_event_max_stack=127"
+
+
+# The ELF reader.
+
+
+def test_broken_elf_files(programs: Path, tmp_path: Path) -> None:
+    """Cut off or damaged anywhere, they are refused in order or read as they are."""
+    whole = (programs / "allocate").read_bytes()
+    path = tmp_path / "broken"
+    damaged = [whole[:length] for length in range(0, len(whole), 997)]
+    damaged += [whole[:at] + b"\xff" * 8 + whole[at + 8 :] for at in range(64)]
+    damaged += [whole[:at] + b"\xff" * 8 + whole[at + 8 :] for at in range(64, len(whole), 499)]
+    for content in damaged:
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            try:
+                elf = Elf(file.fileno())
+                elf.exported("main")
+                elf.function_at(0x1234)
+                elf.offset_of(0x1234)
+            except BadElf:
+                pass

@@ -1,0 +1,165 @@
+"""ELF files: the functions they hold, and where those lie in the file.
+
+Just what uprobes and stacks need of the format: the loaded segments and the
+two symbol tables. Source: elf(5).
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_IDENT = b"\x7fELF"
+_CLASS_64 = 2
+
+_HEADER = struct.Struct("=16s2HI3QI6H")  # Elf64_Ehdr
+_SEGMENT = struct.Struct("=2I6Q")  # Elf64_Phdr
+_SECTION = struct.Struct("=2I4Q2I2Q")  # Elf64_Shdr
+_SYMBOL = struct.Struct("=I2BH2Q")  # Elf64_Sym
+
+_PT_LOAD, _PT_INTERP = 1, 3
+_SHT_SYMTAB, _SHT_DYNSYM = 2, 11
+_STB_LOCAL = 0
+_STT_FUNC, _STT_GNU_IFUNC = 2, 10
+
+
+class BadElf(Exception):  # noqa: N818 - reads better where it is raised
+    """The file is no ELF file, or a broken one."""
+
+
+class Not64Bit(BadElf):
+    """It is one for 32-bit machines."""
+
+
+class Function(NamedTuple):
+    """A function: its address as the file counts, its bytes, its name.
+
+    An indirect one (`ifunc`) is not the function itself but chooses one when
+    the program starts.
+    """
+
+    address: int
+    size: int
+    name: str
+    indirect: bool = False
+
+
+class _Segment(NamedTuple):
+    offset: int
+    address: int
+    size: int
+
+
+class Elf:
+    """An open ELF file. Raises BadElf, and OSError if it cannot be read."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._size = os.fstat(fd).st_size
+        ident = self._read(0, 16)
+        if ident[:4] != _IDENT:
+            raise BadElf("it is no ELF file")
+        if ident[4] != _CLASS_64:
+            raise Not64Bit("it is a 32-bit program")
+        header = _HEADER.unpack(self._read(0, _HEADER.size))
+        _, _, _, _, _, segments, self._sections, _, _, _, count, _, self._section_count, _ = header
+        table = _SEGMENT.iter_unpack(self._read(segments, count * _SEGMENT.size))
+        self._segments = []
+        self.static = True
+        for kind, _, offset, address, _, size, _, _ in table:
+            if kind == _PT_LOAD:
+                self._segments.append(_Segment(offset, address, size))
+            elif kind == _PT_INTERP:
+                self.static = False
+        self._functions: list[Function] | None = None
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if offset + size > self._size:
+            raise BadElf("it ends too early")
+        return os.pread(self._fd, size, offset)
+
+    def offset_of(self, address: int) -> int:
+        """Return where in the file an address lies. Raises BadElf."""
+        for segment in self._segments:
+            if segment.address <= address < segment.address + segment.size:
+                return address - segment.address + segment.offset
+        raise BadElf(f"no segment holds the address {address:#x}")
+
+    def address_of(self, offset: int) -> int:
+        """Return the address of a place in the file; the inverse. Raises BadElf."""
+        for segment in self._segments:
+            if segment.offset <= offset < segment.offset + segment.size:
+                return offset - segment.offset + segment.address
+        raise BadElf(f"no segment holds the offset {offset:#x}")
+
+    def exported(self, name: str) -> Function | None:
+        """Return a function that the dynamic linker can bind others to.
+
+        In a static program nothing is bound when it starts: there it is one
+        of the symbols that the linker left.
+        """
+        kinds = (_SHT_DYNSYM, _SHT_SYMTAB) if self.static else (_SHT_DYNSYM,)
+        for kind in kinds:
+            for function, binding in self._symbols(kind, name.encode()):
+                if binding != _STB_LOCAL:
+                    return function
+        return None
+
+    def function_at(self, address: int) -> Function | None:
+        """Return the function that an address lies in, as far as symbols tell."""
+        if self._functions is None:
+            self._functions = self._sorted_functions()
+        index = bisect.bisect_right(self._functions, address, key=lambda f: f.address) - 1
+        if index < 0:
+            return None
+        function = self._functions[index]
+        # Assembly code often does not say how long it is.
+        inside = not function.size or address < function.address + function.size
+        return function if inside else None
+
+    def _sorted_functions(self) -> list[Function]:
+        """Return all functions by address, each under the plainest of its names."""
+        found: dict[int, Function] = {}
+        for kind in (_SHT_SYMTAB, _SHT_DYNSYM):
+            for function, _ in self._symbols(kind):
+                known = found.get(function.address)
+                if known is None or _plainness(function) < _plainness(known):
+                    found[function.address] = function
+        return sorted(found.values())
+
+    def _symbols(self, kind: int, wanted: bytes = b"") -> Iterator[tuple[Function, int]]:
+        """Yield the functions of a symbol table with their binding.
+
+        With `wanted`, only those of that name.
+        """
+        sections = self._read(self._sections, self._section_count * _SECTION.size)
+        for index in range(self._section_count):
+            section = _SECTION.unpack_from(sections, index * _SECTION.size)
+            _, section_kind, _, _, offset, size, link, _, _, _ = section
+            if section_kind != kind or link >= self._section_count:
+                continue
+            _, _, _, _, start, length, *_ = _SECTION.unpack_from(sections, link * _SECTION.size)
+            names = self._read(start, length)
+            table = self._read(offset, size - size % _SYMBOL.size)
+            for name_at, info, _, where, address, extent in _SYMBOL.iter_unpack(table):
+                # where: the section that defines it, 0 if it is from elsewhere
+                if info & 0xF not in (_STT_FUNC, _STT_GNU_IFUNC) or not where:
+                    continue
+                if wanted and not names.startswith(wanted + b"\0", name_at):
+                    continue
+                name = names[name_at : names.find(b"\0", name_at)].decode("utf-8", "replace")
+                yield (
+                    Function(address, extent, name, info & 0xF == _STT_GNU_IFUNC),
+                    info >> 4,
+                )
+
+
+def _plainness(function: Function) -> tuple[int, int, str]:
+    """Sort `malloc` before `__libc_malloc`: fewer leading underscores, shorter."""
+    name = function.name
+    return len(name) - len(name.lstrip("_")), len(name), name

@@ -1,0 +1,263 @@
+"""A process that is traced: what it has mapped, and when it ends.
+
+Its files are opened through /proc/PID/map_files, which leads to the very file
+that is mapped: that of a container, one that an update has replaced, and one
+that is deleted. So nothing here depends on names.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import NamedTuple
+
+from ebpf_tour.errors import Error, NotPermitted
+from ebpf_tour.loader.elf import BadElf, Elf, Function, Not64Bit
+from ebpf_tour.text import printable
+
+# From include/linux/sched.h: a flag in /proc/PID/stat.
+_PF_KTHREAD = 0x00200000
+
+
+class Mapping(NamedTuple):
+    """A part of a file in the memory of a process, as a line in /proc/PID/maps."""
+
+    start: int
+    end: int
+    offset: int
+    file: tuple[str, int]
+    path: str
+
+
+class Provider(NamedTuple):
+    """A mapped file that has the function: where the kernel is to probe it."""
+
+    path: str
+    offset: int
+    name: str
+
+
+class Module:
+    """A file that is mapped for execution. It stays open, so it outlives the process."""
+
+    def __init__(self, name: str, path: str, fd: int) -> None:
+        self.name = name
+        self.path = path
+        self._fd = fd
+        self.elf: Elf | None = None
+        self.is_32_bit = False
+        try:
+            self.elf = Elf(fd)
+        except Not64Bit:
+            self.is_32_bit = True
+        except (BadElf, OSError):
+            pass
+
+    @property
+    def inode(self) -> tuple[int, int]:
+        status = os.fstat(self._fd)
+        return status.st_dev, status.st_ino
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class Target:
+    """A process, by its PID. Raises Error if it is none that can be traced."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.comm = "?"
+        self._modules: dict[tuple[str, int], Module] = {}
+        self._mappings: dict[Mapping, None] = {}
+        self._pidfd = -1
+        try:
+            self._open(pid)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, pid: int) -> None:
+        try:
+            self._pidfd = os.pidfd_open(pid)
+            self._identify()
+            self.refresh()
+        except PermissionError:
+            raise NotPermitted(f"may not look into the process {pid}") from None
+        except (OSError, OverflowError):
+            # ESRCH; for a thread ENOENT or, on older kernels, EINVAL.
+            raise self._no_process() from None
+        if not self._mappings:
+            raise self.ended()
+
+    @property
+    def pidfd(self) -> int:
+        """A file descriptor that becomes readable when the process ends."""
+        return self._pidfd
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process goes on."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return not poll.poll(0)
+
+    def ended(self) -> Error:
+        """Return the error for a process that is not there any more."""
+        return Error(
+            f"the process {self.pid} ({self.comm}) has ended",
+            "ps -e shows the processes and their state",
+        )
+
+    def _no_process(self) -> Error:
+        try:
+            group = self._status()["Tgid"]
+        except (OSError, KeyError):
+            return Error(f"there is no process {self.pid}", "ps -e shows the processes")
+        if group == str(self.pid):
+            return self.ended()
+        return Error(f"{self.pid} is a thread of the process {group}", f"name the process: {group}")
+
+    def _status(self) -> dict[str, str]:
+        text = self._proc("status").decode("utf-8", "replace")
+        pairs = (line.partition(":") for line in text.splitlines())
+        return {key: value.strip() for key, _, value in pairs}
+
+    def _proc(self, name: str) -> bytes:
+        with open(f"/proc/{self.pid}/{name}", "rb") as file:
+            return file.read()
+
+    def _identify(self) -> None:
+        """Find out its name, and its number as its own PID namespace counts."""
+        self.comm = printable(os.fsdecode(self._proc("comm").rstrip(b"\n")))
+        flags = self._proc("stat").rpartition(b")")[2].split()[6]
+        if int(flags) & _PF_KTHREAD:
+            raise Error(
+                f"the process {self.pid} ({self.comm}) is a thread of the kernel",
+                "name a process that runs a program: ps --ppid 2 -N shows those",
+            )
+        numbers = self._status().get("NSpid", str(self.pid)).split()
+        self.pid_in_namespace = int(numbers[-1])
+        self.pid_namespace = os.stat(f"/proc/{self.pid}/ns/pid")
+        program = os.stat(f"/proc/{self.pid}/exe")
+        self._program = program.st_dev, program.st_ino
+
+    def refresh(self) -> None:
+        """Look for what the process has mapped since the last time.
+
+        Does nothing once it has ended: what is known by then stays known.
+        """
+        try:
+            lines = self._proc("maps").splitlines()
+        except (ProcessLookupError, FileNotFoundError):
+            return
+        for line in lines:
+            mapping = _parse(line)
+            if mapping and mapping not in self._mappings:
+                self._mappings[mapping] = None
+                if mapping.file not in self._modules:
+                    self._open_module(mapping)
+
+    def _open_module(self, mapping: Mapping) -> None:
+        name = printable(os.path.basename(mapping.path.removesuffix(" (deleted)")))
+        for path in (
+            f"/proc/{self.pid}/map_files/{mapping.start:x}-{mapping.end:x}",
+            # Without CAP_SYS_ADMIN; not for deleted files.
+            f"/proc/{self.pid}/root{mapping.path}",
+        ):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            self._modules[mapping.file] = Module(name, path, fd)
+            return
+
+    def find(self, address: int) -> tuple[Module, int] | None:
+        """Return the mapped file that an address lies in, and where in the file."""
+        for mapping in reversed(self._mappings):
+            if mapping.start <= address < mapping.end and mapping.file in self._modules:
+                module = self._modules[mapping.file]
+                return module, address - mapping.start + mapping.offset
+        return None
+
+    def providers(self, function: str) -> list[Provider]:
+        """Return the mapped files with that function; the first one is what is called.
+
+        The dynamic linker binds every call to the first that it finds: the
+        program itself, then a library that was loaded to replace the function,
+        then the C library. Raises Error if there is none.
+        """
+        found: list[tuple[int, Provider]] = []
+        indirect: list[str] = []
+        for module in self._modules.values():
+            symbol = _exported(module, function)
+            if symbol is None or module.elf is None:
+                continue
+            if symbol.indirect:
+                indirect.append(module.name)
+                continue
+            try:
+                offset = module.elf.offset_of(symbol.address)
+            except BadElf:
+                continue
+            found.append((self._rank(module), Provider(module.path, offset, module.name)))
+        if not found:
+            raise self._not_found(function, indirect)
+        return [provider for _, provider in sorted(found, key=lambda item: item[0])]
+
+    def _rank(self, module: Module) -> int:
+        if module.inode == self._program:
+            return 0
+        if module.name.startswith(("ld-linux", "ld-2", "ld.so", "ld64")):
+            return 3  # older ones have a malloc for the time before the C library is there
+        return 2 if module.name.startswith(("libc.", "libc-", "ld-musl")) else 1
+
+    def _not_found(self, function: str, indirect: list[str]) -> Error:
+        who = f"the process {self.pid} ({self.comm})"
+        if any(module.is_32_bit for module in self._modules.values()):
+            return Error(
+                f"{who} is a 32-bit program, whose arguments are not in registers",
+                "trace a 64-bit build of it",
+            )
+        if indirect:
+            return Error(
+                f"{function} in {indirect[0]} is an indirect function (ifunc): which code runs "
+                "is decided when the program starts",
+                "name the function that it chooses: --function NAME",
+            )
+        return Error(
+            f"nothing that {who} has mapped has a function {printable(function)}",
+            "it may be a static program without symbols, or name its allocator otherwise: "
+            "--function NAME",
+        )
+
+    def close(self) -> None:
+        """Close the files. May be called twice."""
+        while self._modules:
+            self._modules.popitem()[1].close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+def _exported(module: Module, function: str) -> Function | None:
+    try:
+        return module.elf.exported(function) if module.elf else None
+    except (BadElf, OSError):
+        return None
+
+
+def _parse(line: bytes) -> Mapping | None:
+    """Return a line of /proc/PID/maps, or None if it is no file mapped for execution."""
+    # start-end perms offset dev inode path
+    fields = line.split(None, 5)
+    if len(fields) < 6 or b"x" not in fields[1] or not fields[5].startswith(b"/"):
+        return None
+    start, _, end = fields[0].partition(b"-")
+    return Mapping(
+        int(start, 16),
+        int(end, 16),
+        int(fields[2], 16),
+        (fields[3].decode(), int(fields[4])),
+        os.fsdecode(fields[5]),
+    )
