@@ -22,6 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 ENGINES = ("libbpf", "bcc")
 
+# Shell lines for in_mount_namespace(). Covered instead of unmounted, since they
+# can be mounted more than once.
+NO_TRACEFS = """
+mount -t tmpfs none /sys/kernel/tracing
+[ ! -d /sys/kernel/debug ] || mount -t tmpfs none /sys/kernel/debug
+"""
+
 # The longest that anything here may take; only a hang comes near it.
 PATIENCE_S = 60.0
 

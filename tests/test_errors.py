@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support import BIN, ENGINES, ROOT, assert_error, in_mount_namespace, run
+from support import BIN, ENGINES, NO_TRACEFS, ROOT, assert_error, in_mount_namespace, run
 
 from ebpf_tour.build import compile_all
 from ebpf_tour.loader.btf import load_libbpf
@@ -27,11 +27,6 @@ MINIMAL = BIN / "ebpf-minimal"
 ONE_ROW = ("--json", "--limit", "1")
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 
-# Covered instead of unmounted, since they can be mounted more than once.
-NO_TRACEFS = """
-mount -t tmpfs none /sys/kernel/tracing
-[ ! -d /sys/kernel/debug ] || mount -t tmpfs none /sys/kernel/debug
-"""
 NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
 NO_HEADERS = """
 headers=$(realpath -m /lib/modules/$(uname -r)/build)

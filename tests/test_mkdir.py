@@ -16,7 +16,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, Result, Running, assert_error, run
+from support import (
+    BIN,
+    ENGINES,
+    NO_TRACEFS,
+    Result,
+    Running,
+    assert_error,
+    in_mount_namespace,
+    run,
+)
 
 from ebpf_tour.errors import Unsupported
 from ebpf_tour.loader.btf import Prototype, kernel_function
@@ -333,14 +342,18 @@ def test_all_ways_agree(tmp_path: Path) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-@pytest.mark.parametrize("via", TOOL.via)
-def test_a_way_that_is_not_there(via: str) -> None:
-    missing = what_is_missing(TOOL.via[via])
-    if not missing:
-        pytest.skip(f"this kernel has {via}")
-    cause, hint = assert_error(run(MKDIR, "--via", via), missing.status, "ebpf-mkdir")
-    assert cause == str(missing)
-    assert hint == missing.hint
+def test_a_way_that_is_not_there() -> None:
+    """On a kernel that has all ways, --via tracepoint without tracefs takes its place."""
+    ways = [via for via, hooks in TOOL.via.items() if what_is_missing(hooks)]
+    for via in ways:
+        missing = what_is_missing(TOOL.via[via])
+        assert missing
+        cause, hint = assert_error(run(MKDIR, "--via", via), missing.status, "ebpf-mkdir")
+        assert cause == str(missing)
+        assert hint == missing.hint
+    command = in_mount_namespace(NO_TRACEFS, MKDIR, "--via", "tracepoint")
+    cause, _ = assert_error(run(*command), 69, "ebpf-mkdir")
+    assert cause == "tracefs is not mounted, so no tracepoint can be found"
 
 
 def test_bcc_has_no_fentry() -> None:
