@@ -47,6 +47,8 @@ rm -rf "$home"
 if [ "$1" = install ]; then
 	make_directory "$prefix/lib"
 	/usr/bin/python3 -m venv --system-site-packages "$home"
+	# It has a hook that Python imports at each start; builds bring their own.
+	"$home/bin/pip" uninstall --quiet --yes setuptools
 	"$home/bin/pip" install --quiet --disable-pip-version-check "$3"
 	link "$home/bin/ebpf-*" "$prefix/bin"
 	link "$home/share/man/man8/*.8" "$prefix/share/man/man8"

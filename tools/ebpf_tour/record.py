@@ -82,4 +82,4 @@ class Tool(NamedTuple):
     @property
     def hooks(self) -> tuple[Hook, ...]:
         """The hooks of all ways, each once."""
-        return tuple({str(hook): hook for way in self.via.values() for hook in way}.values())
+        return tuple(dict.fromkeys(hook for way in self.via.values() for hook in way))

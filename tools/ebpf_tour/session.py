@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -85,6 +86,7 @@ class Session:
         --demo, the workload begins now. `columns` are those of this run, where
         they are not the tool's, `report` says that rows come by `report()`.
         """
+        gc.enable()  # see ebpf_tour/__init__.py
         if not self.running:
             return
         sys.stderr.write(f"{doing}... Ctrl-C to end.\n")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import is_optional, what_is_missing
+from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _choose_way(wish: _Wish, engine: str) -> tuple[str, tuple[Hook, ...]]:
         missing = what_is_missing(hooks)
         # The source can be read where it cannot run.
         if not missing or wish.show == "source":
-            return name, tuple(h for h in hooks if not (is_optional(h) and h.unsupported()))
+            return name, tuple(h for h in hooks if not (h.optional and h.unsupported()))
         reasons.append(missing)
     raise reasons[-1]
 

@@ -19,7 +19,14 @@ from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.hooks import Kprobe, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.maps import Map
-from ebpf_tour.loader.program import Bytecode, Options, Program, Settings, sources
+from ebpf_tour.loader.program import (
+    PERF_EVENT_ARRAY,
+    Bytecode,
+    Options,
+    Program,
+    Settings,
+    sources,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -293,10 +300,19 @@ class BccProgram(Program):
         return [function.fd for _, function in self._loaded]
 
     def map_fds(self) -> list[int]:
-        count, fd = self._lib.bpf_num_tables, self._lib.bpf_table_fd_id
-        count.argtypes, count.restype = [ct.c_void_p], ct.c_size_t
-        fd.argtypes, fd.restype = [ct.c_void_p, ct.c_size_t], ct.c_int
-        return [fd(self._bpf.module, i) for i in range(count(self._bpf.module))]
+        return [fd for fd, _ in self._tables()]
+
+    def _perf_event_arrays(self) -> list[int]:
+        return [fd for fd, kind in self._tables() if kind == PERF_EVENT_ARRAY]
+
+    def _tables(self) -> Iterator[tuple[int, int]]:
+        """Yield file descriptor and type of each map."""
+        lib, module = self._lib, self._bpf.module
+        lib.bpf_num_tables.argtypes, lib.bpf_num_tables.restype = [ct.c_void_p], ct.c_size_t
+        for function in (lib.bpf_table_fd_id, lib.bpf_table_type_id):
+            function.argtypes, function.restype = [ct.c_void_p, ct.c_size_t], ct.c_int
+        for number in range(lib.bpf_num_tables(module)):
+            yield lib.bpf_table_fd_id(module, number), lib.bpf_table_type_id(module, number)
 
     @contextlib.contextmanager
     def _capture(self) -> Iterator[list[str]]:

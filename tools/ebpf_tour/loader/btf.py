@@ -11,10 +11,11 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import EngineUnavailable, Unsupported
-from ebpf_tour.loader.layout import Layout, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ebpf_tour.loader.layout import Layout, Member
 
 # BTF_KIND_*, from include/uapi/linux/btf.h.
 KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
@@ -194,6 +195,8 @@ class Btf:
         Integers, enumerations, pointers, arrays of them, and structures of
         these: all that the programs' keys, values and records consist of.
         """
+        from ebpf_tour.loader.layout import Layout
+
         number = self._resolve(number)
         head, _ = self._type(number)
         if head.kind != KIND_STRUCT:
@@ -212,6 +215,8 @@ class Btf:
                 yield self._member(self._name(name), offset, inner)
 
     def _member(self, name: str, offset: int, number: int) -> Member:
+        from ebpf_tour.loader.layout import Member
+
         number = self._resolve(number)
         head, address = self._type(number)
         if head.kind == KIND_ARRAY:

@@ -5,6 +5,7 @@ Everything here reads files below /proc and /sys; nothing is loaded.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -36,13 +37,21 @@ def kernel_headers() -> str | None:
     return build if os.path.isdir(f"{build}/include/linux") else None
 
 
+@functools.cache
 def in_kallsyms(symbol: str) -> bool:
     """Say whether the kernel has a symbol of that name."""
+    wanted = re.compile(rb" %s[\n\t]" % re.escape(symbol.encode()))
+    before = b""
     try:
         with open("/proc/kallsyms", "rb") as file:
-            return re.search(rb" %s[\n\t]" % re.escape(symbol.encode()), file.read()) is not None
+            # The file has several MiB: piece by piece, it costs no memory.
+            while piece := file.read(64 << 10):
+                if wanted.search(before + piece):
+                    return True
+                before = piece[-1024:]
     except OSError:
-        return False
+        pass
+    return False
 
 
 def config(option: str) -> str | None:

@@ -7,51 +7,65 @@ not. It asks for the feature itself; it never compares version numbers.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features
 
-BOTH = ("libbpf", "bcc")
 
+class Hook:
+    """A place where a program can be attached. Two of the same kind and name are equal.
 
-class Tracepoint(NamedTuple):
-    """A tracepoint: a place the kernel's developers marked and named.
-
-    `ls /sys/kernel/tracing/events` lists the categories and their events. With
-    `optional`, a way can do without it: arm64 has no system call mkdir, for
-    instance, only mkdirat.
+    `kind` is what the field calls it, `name` the place, `section` the SEC() of
+    its program in the libbpf dialect, `function` the name of its function in
+    the BCC dialect. `engines` are those that can attach to it; a way to see an
+    event can do without an `optional` hook.
     """
 
-    category: str
-    event: str
-    optional: bool = False
-
-    @property
-    def kind(self) -> str:
-        """What the field calls this type of hook."""
-        return "tracepoint"
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        """The engines that can attach to it."""
-        return BOTH
+    kind: str
+    name: str
+    section: str
+    function: str
+    engines: tuple[str, ...] = ("libbpf", "bcc")
+    optional = False
+    returns = False
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.category}:{self.event}"
+        return f"{self.kind} {self.name}".rstrip()
 
-    @property
-    def section(self) -> str:
-        """SEC() of its program in the libbpf dialect."""
-        return f"tp/{self.category}/{self.event}"
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hook) and self._identity() == other._identity()
 
-    @property
-    def function(self) -> str:
-        """Name of the function that TRACEPOINT_PROBE() makes in the BCC dialect."""
-        return f"tracepoint__{self.category}__{self.event}"
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, str, str]:
+        return self.kind, self.name, self.function
 
     def unsupported(self) -> Error | None:
         """Return why this hook cannot be used here, or None if it can."""
+        raise NotImplementedError
+
+
+class Tracepoint(Hook):
+    """A tracepoint: a place the kernel's developers marked and named.
+
+    `ls /sys/kernel/tracing/events` lists the categories and their events. An
+    optional one need not be there: arm64 has no system call mkdir, for
+    instance, only mkdirat.
+    """
+
+    kind = "tracepoint"
+
+    def __init__(self, category: str, event: str, *, optional: bool = False) -> None:
+        self.category = category
+        self.event = event
+        self.optional = optional
+        self.name = f"{category}:{event}"
+        self.section = f"tp/{category}/{event}"
+        # What TRACEPOINT_PROBE() makes.
+        self.function = f"tracepoint__{category}__{event}"
+
+    def unsupported(self) -> Error | None:
         try:
             events = f"{features.tracefs()}/events"
         except Error as error:
@@ -65,30 +79,52 @@ class Tracepoint(NamedTuple):
         )
 
 
-class Kprobe(NamedTuple):
+class RawTracepoint(Hook):
+    """A tracepoint without its record: the program gets the arguments as they are."""
+
+    kind = "raw tracepoint"
+
+    def __init__(self, event: str) -> None:
+        self.name = self.event = event
+        self.section = f"raw_tp/{event}"
+        # What RAW_TRACEPOINT_PROBE() makes.
+        self.function = f"raw_tracepoint__{event}"
+
+    def unsupported(self) -> Error | None:
+        if features.in_kallsyms(f"__tracepoint_{self.event}"):
+            return None
+        return Unsupported(
+            f"this kernel has no {self}",
+            "see which it has: ls /sys/kernel/tracing/events (without the categories)",
+        )
+
+
+class _KernelFunction(Hook):
+    """A hook on a function of the kernel."""
+
+    kinds: tuple[str, str]
+    """The hook's kind at the function's entry, and at its return."""
+
+    def __init__(self, target: str, *, returns: bool = False) -> None:
+        self.name = self.target = target
+        self.returns = returns
+        self.kind = self.kinds[returns]
+        self.section = f"{self.kind}/{target}"
+        self.function = f"{self.kind}__{target}"
+
+    def _without_function(self) -> Error | None:
+        if features.in_kallsyms(self.target):
+            return None
+        return Unsupported(
+            f"this kernel has no function {self.target} to probe",
+            "it may have been renamed or inlined: grep it in /proc/kallsyms",
+        )
+
+
+class Kprobe(_KernelFunction):
     """Entry to a kernel function; with `returns`, its return (a kretprobe)."""
 
-    target: str
-    returns: bool = False
-
-    @property
-    def kind(self) -> str:
-        return "kretprobe" if self.returns else "kprobe"
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        return BOTH
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.target}"
-
-    @property
-    def section(self) -> str:
-        return f"{self.kind}/{self.target}"
-
-    @property
-    def function(self) -> str:
-        return f"{self.kind}__{self.target}"
+    kinds = ("kprobe", "kretprobe")
 
     def unsupported(self) -> Error | None:
         if not os.path.exists("/sys/bus/event_source/devices/kprobe"):
@@ -96,108 +132,51 @@ class Kprobe(NamedTuple):
                 f"this kernel has no kprobes{features.without('KPROBES')}",
                 "a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS has them",
             )
-        return _without_function(self.target)
+        return self._without_function()
 
 
-class Fentry(NamedTuple):
+class Fentry(_KernelFunction):
     """Entry to a kernel function through BPF's own trampoline; with `returns`, its return.
 
     Cheaper than a kprobe, and typed: the program gets the arguments by BTF.
     """
 
-    target: str
-    returns: bool = False
-
-    @property
-    def kind(self) -> str:
-        return "fexit" if self.returns else "fentry"
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        # BCC's KFUNC_PROBE() writes the function's prototype from BTF, with
-        # types that only the real kernel headers define.
-        return ("libbpf",)
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.target}"
-
-    @property
-    def section(self) -> str:
-        return f"{self.kind}/{self.target}"
-
-    @property
-    def function(self) -> str:
-        return f"{self.kind}__{self.target}"
+    kinds = ("fentry", "fexit")
+    # BCC's KFUNC_PROBE() writes the function's prototype from BTF, with types
+    # that only the real kernel headers define.
+    engines = ("libbpf",)
 
     def unsupported(self) -> Error | None:
         from ebpf_tour.loader.btf import probe_tracing
 
         if not features.has_kernel_btf():
-            return Unsupported(f"{self.kind} needs kernel BTF, and this kernel has none")
+            return Unsupported(
+                f"{self.kind} needs kernel BTF, and this kernel has none"
+                f"{features.without('DEBUG_INFO_BTF')}",
+                "a distribution's own kernel has it",
+            )
         if not probe_tracing():
             return NotPermitted(
                 f"this kernel refuses {self.kind} programs",
                 "a hardened kernel does, and one without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
             )
-        return _without_function(self.target)
+        return self._without_function()
 
 
-class RawTracepoint(NamedTuple):
-    """A tracepoint without its record: the program gets the arguments as they are."""
-
-    event: str
-
-    @property
-    def kind(self) -> str:
-        return "raw tracepoint"
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        return BOTH
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.event}"
-
-    @property
-    def section(self) -> str:
-        return f"raw_tp/{self.event}"
-
-    @property
-    def function(self) -> str:
-        return f"raw_tracepoint__{self.event}"
-
-    def unsupported(self) -> Error | None:
-        return (
-            None
-            if features.in_kallsyms(f"__tracepoint_{self.event}")
-            else Unsupported(f"this kernel has no {self}")
-        )
-
-
-class Uprobe(NamedTuple):
+class Uprobe(Hook):
     """Entry to a function of a program or library; with `returns`, its return.
 
-    `function` is the C function of the BPF program. Which function it probes
-    is known at run time only: see `Program.attach_uprobe()`.
+    `function` is the C function of the BPF program, in both dialects. Which
+    function it probes is known at run time only: see
+    `Program.attach_uprobe()`.
     """
 
-    function: str
-    returns: bool = False
+    name = ""
 
-    @property
-    def kind(self) -> str:
-        return "uretprobe" if self.returns else "uprobe"
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        return BOTH
-
-    def __str__(self) -> str:
-        return self.kind
-
-    @property
-    def section(self) -> str:
-        return self.kind
+    def __init__(self, function: str, *, returns: bool = False) -> None:
+        self.function = function
+        self.returns = returns
+        self.kind = self.section = "uretprobe" if returns else "uprobe"
 
     def unsupported(self) -> Error | None:
         if os.path.exists("/sys/bus/event_source/devices/uprobe"):
@@ -208,27 +187,10 @@ class Uprobe(NamedTuple):
         )
 
 
-Hook = Tracepoint | Kprobe | Fentry | RawTracepoint | Uprobe
-
-
 def what_is_missing(hooks: tuple[Hook, ...]) -> Error | None:
     """Return why a way cannot be used here, or None if it can."""
     for hook in hooks:
         error = hook.unsupported()
-        if error and not is_optional(hook):
+        if error and not hook.optional:
             return error
     return None
-
-
-def is_optional(hook: Hook) -> bool:
-    """Say whether a way works without this hook."""
-    return isinstance(hook, Tracepoint) and hook.optional
-
-
-def _without_function(name: str) -> Error | None:
-    if features.in_kallsyms(name):
-        return None
-    return Unsupported(
-        f"this kernel has no function {name} to probe",
-        "it may have been renamed or inlined: grep it in /proc/kallsyms",
-    )

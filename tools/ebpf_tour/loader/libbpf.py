@@ -15,16 +15,25 @@ import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
-from ebpf_tour.loader import features, syscall
+from ebpf_tour.loader import features
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.hooks import Uprobe
-from ebpf_tour.loader.maps import Map
-from ebpf_tour.loader.program import Bytecode, Options, Program, Settings, sources
+from ebpf_tour.loader.program import (
+    PERF_EVENT_ARRAY,
+    Bytecode,
+    Options,
+    Program,
+    Settings,
+    sources,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ebpf_tour.loader.btf import Variable
     from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.layout import Layout
+    from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.reader import Reader
 
 # enum libbpf_print_level
@@ -124,6 +133,7 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_link__destroy", integer, [pointer]),
         ("bpf_program__attach_uprobe", pointer, [pointer, ct.c_bool, integer, string, size]),
         ("bpf_map__fd", integer, [pointer]),
+        ("bpf_map__type", integer, [pointer]),
         ("bpf_map__name", string, [pointer]),
         ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
@@ -159,6 +169,8 @@ class _Globals(Settings):
 
     def read(self, name: str) -> int:
         """Return what the loaded program has made of a variable."""
+        from ebpf_tour.loader import syscall
+
         _, variable, section_map = self._variables[name]
         # What we wrote to above was copied at load; the live one is in the map.
         fd = self._lib.bpf_map__fd(section_map)
@@ -274,6 +286,8 @@ class LibbpfProgram(Program):
             self._lib.bpf_link__destroy(self._links.pop())
 
     def map(self, name: str) -> Map:
+        from ebpf_tour.loader.maps import Map
+
         fd = self.map_fd(name)
         return Map(fd, *map_layouts(self._lib, self._object, self._map_types[name]))
 
@@ -319,14 +333,19 @@ class LibbpfProgram(Program):
         return [self._lib.bpf_program__fd(program) for program in self._programs]
 
     def map_fds(self) -> list[int]:
-        found = []
+        return [fd for fd, _ in self._created_maps()]
+
+    def _perf_event_arrays(self) -> list[int]:
+        return [fd for fd, kind in self._created_maps() if kind == PERF_EVENT_ARRAY]
+
+    def _created_maps(self) -> Iterator[tuple[int, int]]:
+        """Yield file descriptor and type of each map that was not left out."""
         item = self._lib.bpf_object__next_map(self._object, None)
         while item:
             fd = self._lib.bpf_map__fd(item)
-            if fd >= 0:  # it has been created
-                found.append(fd)
+            if fd >= 0:
+                yield fd, self._lib.bpf_map__type(item)
             item = self._lib.bpf_object__next_map(self._object, item)
-        return found
 
     def _name(self, program: int) -> str:
         name: bytes = self._lib.bpf_program__name(program)

@@ -32,7 +32,7 @@ def sources() -> str:
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
 
-_PERF_EVENT_ARRAY = 4  # BPF_MAP_TYPE_PERF_EVENT_ARRAY
+PERF_EVENT_ARRAY = 4  # BPF_MAP_TYPE_PERF_EVENT_ARRAY
 
 # Once events come, how long to let them gather: a wake-up for each event costs
 # more than the event itself.
@@ -109,12 +109,9 @@ class Program(abc.ABC):
 
         Raises Error, NotPermitted, Unsupported.
         """
-        from ebpf_tour.loader import syscall
-
         # A perf buffer takes nothing before it is open, unlike a ring buffer.
-        for fd in self.map_fds():
-            if syscall.map_info(fd).type == _PERF_EVENT_ARRAY:
-                self._readers[fd] = self._open_reader(fd)
+        for fd in self._perf_event_arrays():
+            self._readers[fd] = self._open_reader(fd)
         self._attach()
 
     @abc.abstractmethod
@@ -147,6 +144,10 @@ class Program(abc.ABC):
     @abc.abstractmethod
     def map_fd(self, name: str) -> int:
         """Return the file descriptor of a map. Raises KeyError if there is none."""
+
+    @abc.abstractmethod
+    def _perf_event_arrays(self) -> list[int]:
+        """Return the file descriptors of the maps of that type."""
 
     @abc.abstractmethod
     def _open_reader(self, fd: int) -> Reader:

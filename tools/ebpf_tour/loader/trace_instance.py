@@ -28,11 +28,12 @@ _PREFIX = "ebpf-tour-"
 # "         python3-2338    [001]   742.294553: bpf_trace_printk: ". The name is
 # padded to 16 columns and cannot be longer, so a name that looks like a header
 # deceives nobody.
-_HEADER = re.compile(
-    rb"^(?P<comm>.{16})-(?P<pid>\d+) +\[(?P<cpu>\d+)\] +(?P<time>\d+\.\d+): (?P<event>\w+): ",
-    re.MULTILINE | re.DOTALL,
+# They are compiled when the first line is read: by then the tool is attached.
+_HEADER = (
+    rb"(?ms)^(?P<comm>.{16})-(?P<pid>\d+) +\[(?P<cpu>\d+)\] +(?P<time>\d+\.\d+): "
+    rb"(?P<event>\w+): "
 )
-_LOST = re.compile(rb"^CPU:\d+ \[LOST (\d+) EVENTS\]\n", re.MULTILINE)
+_LOST = rb"(?m)^CPU:\d+ \[LOST (\d+) EVENTS\]\n"
 
 
 class Line(NamedTuple):
@@ -121,9 +122,8 @@ class TraceInstance:
         # The kernel takes down a thread's name for the buffer when the thread
         # next leaves the processor; until then it is shown as <...>.
         self._write("trace_marker", "what is my name")
-        time.sleep(0.001)
-        for _ in self.lines():
-            pass
+        time.sleep(50e-6)
+        self._read()
 
     def _own_tid(self) -> int:
         """Return this thread's id as the first PID namespace counts it.
@@ -132,23 +132,25 @@ class TraceInstance:
         the id that we want on what we write into the trace buffer ourselves.
         """
         self._write("trace_marker", "what is my id")
-        return next(line.tid for line in self.lines() if line.event == "tracing_mark_write")
+        # "         python3-2338    [001] ...": nothing else is in the buffer yet.
+        return int(self._read()[17:].split(None, 1)[0])
+
+    def _read(self) -> bytes:
+        """Return what is in the buffer now, whole lines; nothing if it is empty."""
+        try:
+            return os.read(self._pipe, 64 << 10)
+        except BlockingIOError:
+            return b""
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines that are there now, without waiting."""
-        while True:
-            try:
-                chunk = os.read(self._pipe, 64 << 10)
-            except BlockingIOError:
-                return
-            if not chunk:
-                return
+        while chunk := self._read():
             yield from self._parse(chunk)
 
     def _parse(self, chunk: bytes) -> Iterator[Line]:
-        self.lost += sum(int(lost[1]) for lost in _LOST.finditer(chunk))
-        chunk = _LOST.sub(b"", chunk)
-        headers = list(_HEADER.finditer(chunk))
+        self.lost += sum(int(lost[1]) for lost in re.finditer(_LOST, chunk))
+        chunk = re.sub(_LOST, b"", chunk)
+        headers = list(re.finditer(_HEADER, chunk))
         ends = [header.start() for header in headers[1:]] + [len(chunk)]
         for header, end in zip(headers, ends, strict=True):
             yield Line(
