@@ -82,7 +82,7 @@ TOOL = Tool(
         Example("ebpf-bootstrap --demo", "see processes that it starts itself"),
         Example("ebpf-bootstrap --transport perf", "through a perf buffer, as older kernels need"),
     ),
-    requirements="Linux 5.5 or newer, tracefs, and root (or CAP_BPF and CAP_PERFMON).",
+    requirements="Linux 5.8 or newer, tracefs, and root (or CAP_BPF and CAP_PERFMON).",
     overhead=("Two map operations and one record for each exec and each exit; nothing in between."),
     see_also=("wait(2)", "signal(7)"),
 )
@@ -101,13 +101,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         choices=("ringbuf", "perf"),
         help="how records come to user space (default: ringbuf where the kernel has it)",
     )
-    parser.add_argument(
-        "--buffer",
-        type=cli.buffer_bytes,
-        default="1024",
-        metavar="KIB",
-        help="size of the ring buffer, rounded up to a power of two (default: 1024)",
-    )
+    cli.add_buffer_option(parser)
 
 
 def run(session: Session) -> None:

@@ -91,6 +91,17 @@ def user_id(text: str) -> int:
         raise argparse.ArgumentTypeError(f"there is no user {printable(text)!r}") from None
 
 
+def add_buffer_option(parser: argparse.ArgumentParser) -> None:
+    """Add --buffer, for the tools that send records through a ring buffer."""
+    parser.add_argument(
+        "--buffer",
+        type=buffer_bytes,
+        default="1024",
+        metavar="KIB",
+        help="size of the ring buffer, rounded up to a power of two (default: 1024)",
+    )
+
+
 def make_parser(
     tool: Tool, options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> argparse.ArgumentParser:

@@ -66,7 +66,7 @@ TOOL = Tool(
         Example("ebpf-execcount --demo", "count what it executes itself"),
     ),
     requirements=(
-        "Linux 5.5 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
+        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
         "CAP_PERFMON)."
     ),
     overhead="One atomic addition for each call; no wake-up of the tool.",

@@ -115,13 +115,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "-n", "--name", metavar="NAME", help="only processes whose name contains NAME"
     )
     parser.add_argument("-x", "--failed", action="store_true", help="only attempts that failed")
-    parser.add_argument(
-        "--buffer",
-        type=cli.buffer_bytes,
-        default="1024",
-        metavar="KIB",
-        help="size of the ring buffer, rounded up to a power of two (default: 1024)",
-    )
+    cli.add_buffer_option(parser)
 
 
 def run(session: Session) -> None:

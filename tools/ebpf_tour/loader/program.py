@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
 from ebpf_tour.errors import Error
+from ebpf_tour.loader.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Self
 
     from ebpf_tour.loader.hooks import Hook, Uprobe
     from ebpf_tour.loader.maps import Map
@@ -47,7 +46,7 @@ class Settings(abc.ABC):
         """Set one. Raises KeyError if the C source has nothing of that name."""
 
 
-class Program(abc.ABC):
+class Program(Closing, abc.ABC):
     """A BPF object: its programs, its maps and its global variables.
 
     The constructor opens it and loads nothing. Closing detaches and unloads
@@ -194,17 +193,6 @@ class Program(abc.ABC):
     @abc.abstractmethod
     def map_fds(self) -> list[int]:
         """Return the file descriptors of the maps."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Options(NamedTuple):

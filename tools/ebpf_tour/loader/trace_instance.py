@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features
+from ebpf_tour.loader.closing import Closing
 from ebpf_tour.text import from_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Self
 
 _PREFIX = "ebpf-tour-"
 
@@ -51,7 +50,7 @@ class Line(NamedTuple):
     message: str
 
 
-class TraceInstance:
+class TraceInstance(Closing):
     """A trace buffer of our own, gone when the `with` statement ends.
 
     `lost` counts the lines that the kernel overwrote before they were read.
@@ -169,14 +168,3 @@ class TraceInstance:
             self._pipe = -1
             with contextlib.suppress(OSError), self._lock():
                 os.rmdir(self._path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
