@@ -45,6 +45,13 @@ def test_usage_error(tool: Tool, option: list[str], said: str) -> None:
     assert_usage_error(run(BIN / tool.command, *option), tool, said)
 
 
+@every_tool
+def test_hostile_argument_is_quoted_safely(tool: Tool) -> None:
+    result = run(BIN / tool.command, "--\x1b[1A\n")
+    assert_usage_error(result, tool, r"--\x1b[1A\n")
+    assert "\x1b" not in result.stderr
+
+
 @every_program
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "1.5", "", "²", "\x1b[1A"])
 def test_limit(tool: Tool, value: str) -> None:

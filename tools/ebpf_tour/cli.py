@@ -262,7 +262,8 @@ def _report(command: str, error: Error) -> None:
     if error.detail:
         lines = error.detail.strip().splitlines()
         sys.stderr.write("".join(f"  {printable(line)}\n" for line in lines[-20:]))
-    sys.stderr.write(f"{command}: error: {error}\n")
+    # An argument that is quoted may hold anything.
+    sys.stderr.write(f"{command}: error: {printable(str(error))}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(f"hint: {printable(error.hint)}\n")
     sys.stderr.flush()
