@@ -159,10 +159,15 @@ def tracefs() -> str:
         if os.path.isdir(f"{path}/events"):
             return path
     for path in TRACEFS:
-        if f" {path} " in _read("/proc/self/mounts") and not os.access(path, os.R_OK | os.X_OK):
-            raise NotPermitted(
-                f"may not read {path}: only root may, unless it is opened for others"
-            )
+        try:
+            os.listdir(path)
+        except PermissionError:
+            if f" {path} " in _read("/proc/self/mounts"):
+                raise NotPermitted(
+                    f"may not read {path}: only root may, unless it is opened for others"
+                ) from None
+        except OSError:
+            pass  # not there
     if "tracefs" not in _read("/proc/filesystems"):
         raise Unsupported(
             "this kernel has no tracefs (built without CONFIG_TRACING)",
