@@ -12,7 +12,7 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
@@ -20,6 +20,8 @@ from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program
 
 if TYPE_CHECKING:
+    import argparse
+
     from ebpf_tour.cli import Session
     from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.record import Tool
@@ -36,8 +38,7 @@ def open_program(tool: Tool, session: Session) -> Program:
     args = session.args
     if args.show != "source":
         features.require_privileges()
-    wish = _Wish(tool, getattr(args, "via", "auto"), args.show, args.verbose)
-    program = _open(args.engine, wish)
+    program = _open(args.engine, tool, args)
     if args.show == "source":  # needs no privileges, so it is not loaded
         from ebpf_tour.loader.show import show
 
@@ -46,18 +47,10 @@ def open_program(tool: Tool, session: Session) -> Program:
     return program
 
 
-class _Wish(NamedTuple):
-    """What the command line asks for, but for the engine."""
-
-    tool: Tool
-    via: str
-    show: str | None
-    verbose: bool
-
-
-def _choose_way(wish: _Wish, engine: str) -> tuple[str, tuple[Hook, ...]]:
+def _choose_way(engine: str, tool: Tool, args: argparse.Namespace) -> tuple[str, tuple[Hook, ...]]:
     """Return the first way to see the tool's event that works here, and its hooks."""
-    ways = wish.tool.via if wish.via == "auto" else {wish.via: wish.tool.via[wish.via]}
+    wanted = getattr(args, "via", "auto")  # a tool with one way has no --via
+    ways = tool.via if wanted == "auto" else {wanted: tool.via[wanted]}
     reasons: list[Error] = []
     for name, hooks in ways.items():
         others = [hook for hook in hooks if engine not in hook.engines]
@@ -72,30 +65,30 @@ def _choose_way(wish: _Wish, engine: str) -> tuple[str, tuple[Hook, ...]]:
             continue
         missing = what_is_missing(hooks)
         # The source can be read where it cannot run.
-        if not missing or wish.show == "source":
+        if not missing or args.show == "source":
             return name, tuple(h for h in hooks if not (h.optional and h.unsupported()))
         reasons.append(missing)
     raise reasons[-1]
 
 
-def _open(engine: str, wish: _Wish) -> Program:
+def _open(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
     if engine != "auto":
-        return _open_with(engine, wish)
+        return _open_with(engine, tool, args)
     try:
-        return _open_with("libbpf", wish)
+        return _open_with("libbpf", tool, args)
     except EngineUnavailable as first:
         try:
-            program = _open_with("bcc", wish)
+            program = _open_with("bcc", tool, args)
         except EngineUnavailable as second:
             hint = "; ".join(hint for hint in (first.hint, second.hint) if hint)
             raise EngineUnavailable(f"{first}; {second}", hint) from None
-        print(f"{wish.tool.command}: using BCC, since {first}", file=sys.stderr)
+        print(f"{tool.command}: using BCC, since {first}", file=sys.stderr)
         return program
 
 
-def _open_with(engine: str, wish: _Wish) -> Program:
-    via, hooks = _choose_way(wish, engine)
-    options = Options(wish.tool.name, via, hooks, wish.show, wish.verbose)
+def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
+    via, hooks = _choose_way(engine, tool, args)
+    options = Options(tool.name, via, hooks, args.show, args.verbose)
     if engine == "libbpf":
         from ebpf_tour.loader.libbpf import LibbpfProgram
 

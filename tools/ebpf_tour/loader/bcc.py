@@ -21,7 +21,6 @@ from ebpf_tour.loader.hooks import Kprobe, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
-    Bytecode,
     Options,
     Program,
     Settings,
@@ -287,10 +286,9 @@ class BccProgram(Program):
             self._bpf = None
         self._cleanup.close()
 
-    def bytecode(self) -> list[Bytecode]:
+    def bytecode(self) -> list[tuple[str, bytes]]:
         return [
-            Bytecode(hook.function, self._bpf.dump_func(hook.function.encode()))
-            for hook, _ in self._loaded
+            (hook.function, self._bpf.dump_func(hook.function.encode())) for hook, _ in self._loaded
         ]
 
     def verifier_log(self) -> str:

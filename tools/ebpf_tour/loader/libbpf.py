@@ -20,7 +20,6 @@ from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.hooks import Uprobe
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
-    Bytecode,
     Options,
     Program,
     Settings,
@@ -315,12 +314,12 @@ class LibbpfProgram(Program):
             self._lib.bpf_object__close(self._object)
             self._object = 0
 
-    def bytecode(self) -> list[Bytecode]:
+    def bytecode(self) -> list[tuple[str, bytes]]:
         found = []
         for program in self._programs:
             size = 8 * self._lib.bpf_program__insn_cnt(program)
             insns = ct.string_at(self._lib.bpf_program__insns(program), size)
-            found.append(Bytecode(self._name(program), insns))
+            found.append((self._name(program), insns))
         return found
 
     def verifier_log(self) -> str:

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from ebpf_tour.session import Session
 
 
-class Bytecode(NamedTuple):
-    """A program's name and its instructions, 8 bytes each."""
-
-    name: str
-    insns: bytes
-
-
 def sources() -> str:
     """Return the directory of the C files and objects; in a checkout a link to `bpf/`."""
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
@@ -179,8 +172,8 @@ class Program(Closing, abc.ABC):
         """Detach and unload everything. May be called twice."""
 
     @abc.abstractmethod
-    def bytecode(self) -> list[Bytecode]:
-        """Return the instructions of each loaded program, 8 bytes each."""
+    def bytecode(self) -> list[tuple[str, bytes]]:
+        """Return name and instructions, 8 bytes each, of the loaded programs."""
 
     @abc.abstractmethod
     def verifier_log(self) -> str:
