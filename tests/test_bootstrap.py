@@ -7,11 +7,10 @@ import os
 import re
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, Result, Running, assert_error, run
+from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
 from workloads import LEADERLESS, SPAWN, THREADS, compiled
 
 from ebpf_tour.bootstrap import TOOL
@@ -224,14 +223,21 @@ def test_demo(engine: str) -> None:
     assert result.stderr.endswith("Demo: saw every row that it caused (6).\n")
 
 
+def state(pid: int) -> str:
+    """Return the letter that ps shows: T is stopped, S waits."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
 @both_engines
 def test_stopped_and_continued(engine: str) -> None:
     """Ctrl-Z and fg do not end it."""
     with Running(BOOTSTRAP, "--json", "--engine", engine) as tool:
         tool.wait_attached()
-        for number in (signal.SIGTSTP, signal.SIGCONT):
-            os.kill(tool.pid, number)
-            time.sleep(0)  # let it run into its wait
+        os.kill(tool.pid, signal.SIGTSTP)
+        wait_until(lambda: state(tool.pid) == "T", lambda: "it does not stop")
+        os.kill(tool.pid, signal.SIGCONT)
+        wait_until(lambda: state(tool.pid) == "S", lambda: "it does not wait again")
         subprocess.run(["/bin/true"], check=True)
         result = tool.finish(signal.SIGINT)
     assert result.status == 0

@@ -209,14 +209,10 @@ class BccProgram(Program):
             name = hook.event.encode()
             bpf.attach_raw_tracepoint(tp=name, fn_name=function)
             return lambda: bpf.detach_raw_tracepoint(name)
-        if isinstance(hook, Kprobe) and hook.returns:
-            name = hook.target.encode()
-            bpf.attach_kretprobe(event=name, fn_name=function)
-            return lambda: bpf.detach_kretprobe(name)
         if isinstance(hook, Kprobe):
             name = hook.target.encode()
-            bpf.attach_kprobe(event=name, fn_name=function)
-            return lambda: bpf.detach_kprobe(name)
+            getattr(bpf, f"attach_{hook.kind}")(event=name, fn_name=function)
+            return lambda: getattr(bpf, f"detach_{hook.kind}")(name)
         raise AssertionError(f"{hook} is not for BCC")
 
     def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
