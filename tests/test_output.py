@@ -55,6 +55,16 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_table_column_with_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is there if the option was given; the other formats always have it."""
+    columns = (COLUMNS[1]._replace(option="wide"), COLUMNS[2])
+    seen = []
+    for form, options in (("table", ()), ("table", ("wide",)), ("csv", ())):
+        open_writer(form, columns, options).begin()
+        seen.append(capsys.readouterr().out)
+    assert seen == ["  COUNT\n", "COMM               COUNT\n", "comm,count\n"]
+
+
 def test_report(capsys: pytest.CaptureFixture[str]) -> None:
     """As wide as the content; a name that looks like a number stays one."""
     assert written(capsys, "table", ROWS, report=True) == (

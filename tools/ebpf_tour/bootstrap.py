@@ -6,7 +6,6 @@ record of each to user space.
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from ebpf_tour import cli
 from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.names import signal_name
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
@@ -152,13 +152,6 @@ def row_of(event: Any) -> Row:
 
 
 EVENT_EXEC = 0  # enum event_kind of bootstrap.h
-
-
-def signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"SIG{number}"
 
 
 def demo() -> Demo:

@@ -91,6 +91,37 @@ def user_id(text: str) -> int:
         raise argparse.ArgumentTypeError(f"there is no user {printable(text)!r}") from None
 
 
+def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
+    """Add those of -p, -u, -n and -x that a tool has, each with the field's meaning."""
+    if "p" in letters:
+        parser.add_argument(
+            "-p", "--pid", type=positive_int, metavar="PID", help="only what this process does"
+        )
+    if "u" in letters:
+        parser.add_argument(
+            "-u", "--user", type=user_id, metavar="USER", help="only what this user does (name, ID)"
+        )
+    if "n" in letters:
+        parser.add_argument(
+            "-n", "--name", metavar="NAME", help="only processes whose name contains NAME"
+        )
+    if "x" in letters:
+        parser.add_argument("-x", "--failed", action="store_true", help="only attempts that failed")
+
+
+def add_time_columns(parser: argparse.ArgumentParser) -> None:
+    """Add -T and -t, for columns with the option "time" or "timestamp"."""
+    parser.add_argument(
+        "-T", "--time", action="store_true", help="with a column of the local time (HH:MM:SS)"
+    )
+    parser.add_argument(
+        "-t",
+        "--timestamp",
+        action="store_true",
+        help="with a column of the seconds since the tool was attached",
+    )
+
+
 def add_buffer_option(parser: argparse.ArgumentParser) -> None:
     """Add --buffer, for the tools that send records through a ring buffer."""
     parser.add_argument(

@@ -8,7 +8,6 @@ by a direct call, and the tracepoints of the system calls.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from ebpf_tour import cli
 from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Fentry, Kprobe, Tracepoint
+from ebpf_tour.names import error_name
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def name_and_error(row: Row) -> str:
     """Return the last cell of a row: the name, and before it what went wrong."""
     name = "-" if row["name"] is None else str(row["name"])
-    return f"[{error_name(row['errno'])}] {name}" if row["errno"] else name
+    error = row["errno"]
+    return f"[{error_name(error)}] {name}" if isinstance(error, int) and error else name
 
 
 TOOL = Tool(
@@ -105,16 +106,7 @@ TOOL = Tool(
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-p", "--pid", type=cli.positive_int, metavar="PID", help="only what this process does"
-    )
-    parser.add_argument(
-        "-u", "--user", type=cli.user_id, metavar="USER", help="only what this user does (name, ID)"
-    )
-    parser.add_argument(
-        "-n", "--name", metavar="NAME", help="only processes whose name contains NAME"
-    )
-    parser.add_argument("-x", "--failed", action="store_true", help="only attempts that failed")
+    cli.add_filters(parser, "punx")
     cli.add_buffer_option(parser)
 
 
@@ -185,11 +177,6 @@ def is_wanted(row: Row, args: argparse.Namespace) -> bool:
     if args.failed and not row["errno"]:
         return False
     return not args.name or args.name in str(row["comm"])
-
-
-def error_name(number: object) -> str:
-    """Return EEXIST for 17."""
-    return errno.errorcode.get(int(str(number)), str(number))
 
 
 def demo(via: str) -> Demo:

@@ -23,7 +23,8 @@ class Column(NamedTuple):
     `width` is the least width in a table, 0 for the free text that comes
     last; `form` is a printf conversion for the cell in a table ("%.6f"),
     `text` makes the cell from the whole row instead. A column without a header
-    is not in the table, only in JSON and CSV.
+    is not in the table, only in JSON and CSV; one with an `option` is in the
+    table only if that option was given ("timestamp" for --timestamp).
     """
 
     key: str
@@ -33,6 +34,7 @@ class Column(NamedTuple):
     form: str = "%s"
     right: bool = False
     text: Callable[[Row], str] | None = None
+    option: str = ""
 
 
 class Example(NamedTuple):

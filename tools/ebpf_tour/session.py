@@ -58,6 +58,7 @@ class Session:
         self.rows = 0
         self.lost = 0
         self._interrupt = interrupt
+        self._attached_ns = 0
         self._full = False
         self._deadline = float("inf")
         self._writer: Writer | None = None
@@ -87,6 +88,7 @@ class Session:
         they are not the tool's, `report` says that rows come by `report()`.
         """
         gc.enable()  # see ebpf_tour/__init__.py
+        self._attached_ns = time.monotonic_ns()
         if not self.running:
             return
         sys.stderr.write(f"{doing}... Ctrl-C to end.\n")
@@ -97,10 +99,15 @@ class Session:
         if self.args.demo and demo:
             self._start_demo(demo)
 
+    def seconds(self, since_boot_ns: int) -> float:
+        """Return how long after attaching it was that bpf_ktime_get_ns() gave this."""
+        return max(0, since_boot_ns - self._attached_ns) / 1e9
+
     def _writer_for(self, columns: tuple[Column, ...], *, report: bool) -> Writer:
         """Open the writer, unless it is open, and write what comes before the rows."""
         if self._writer is None:
-            self._writer = open_writer(self.args.format, columns)
+            given = [name for name, value in vars(self.args).items() if value]
+            self._writer = open_writer(self.args.format, columns, given)
             with self._output():
                 if not (report and self.args.format == "table"):
                     self._writer.begin()

@@ -275,8 +275,7 @@ class BccProgram(Program):
         lib, obj = self._layouts()
         return open_reader(lib, fd, event_layout(lib, obj))
 
-    def close(self) -> None:
-        self.detach()
+    def _close(self) -> None:
         if self._bpf is not None:
             self._bpf.cleanup()
             self._bpf = None

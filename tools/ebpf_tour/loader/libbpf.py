@@ -308,8 +308,7 @@ class LibbpfProgram(Program):
 
         return open_reader(self._lib, fd, event_layout(self._lib, self._object))
 
-    def close(self) -> None:
-        self.detach()
+    def _close(self) -> None:
         if self._object:
             self._lib.bpf_object__close(self._object)
             self._object = 0

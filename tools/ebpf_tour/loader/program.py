@@ -165,11 +165,19 @@ class Program(Closing, abc.ABC):
             self.detach()
             yield from reader.drain()
         finally:
+            self._readers.pop(fd, None)
             reader.close()
 
-    @abc.abstractmethod
     def close(self) -> None:
         """Detach and unload everything. May be called twice."""
+        self.detach()
+        while self._readers:  # opened, but never read
+            self._readers.popitem()[1].close()
+        self._close()
+
+    @abc.abstractmethod
+    def _close(self) -> None:
+        """Do what `close()` is for, once everything is detached."""
 
     @abc.abstractmethod
     def bytecode(self) -> list[tuple[str, bytes]]:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ebpf_tour.record import Column, Row
 
@@ -46,9 +46,13 @@ class Writer(abc.ABC):
 class TableWriter(Writer):
     """Lines of fixed width for events, tables as wide as their content for reports."""
 
-    def __init__(self, columns: tuple[Column, ...]) -> None:
+    def __init__(self, columns: tuple[Column, ...], options: Collection[str] = ()) -> None:
         super().__init__(columns)
-        self._shown = [column for column in columns if column.header]
+        self._shown = [
+            column
+            for column in columns
+            if column.header and (not column.option or column.option in options)
+        ]
         self._pads = [self._pad(column) for column in self._shown]
 
     @staticmethod
@@ -106,14 +110,18 @@ class CsvWriter(Writer):
         self._csv.writerow(";".join(v) if isinstance(v, list) else v for v in values)
 
 
-def open_writer(form: str, columns: tuple[Column, ...]) -> Writer:
-    """Return the writer for one of FORMATS, or for "folded" stacks."""
+def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str] = ()) -> Writer:
+    """Return the writer for one of FORMATS, or for "folded" stacks.
+
+    `options` names those that were given: some columns of a table depend on one.
+    """
+    if form == "table":
+        return TableWriter(columns, options)
     if form == "folded":
         from ebpf_tour.output.stacks import FoldedWriter
 
         return FoldedWriter(columns)
-    writers: dict[str, type[TableWriter | JsonWriter | CsvWriter]] = {
-        "table": TableWriter,
+    writers: dict[str, type[JsonWriter | CsvWriter]] = {
         "json": JsonWriter,
         "csv": CsvWriter,
     }
