@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ebpf_tour import __version__
 from ebpf_tour.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.output import FORMATS
-from ebpf_tour.session import Finished, Interrupt, Session, discard_stdout
+from ebpf_tour.session import Finished, Interrupt, Session, say, writing
 from ebpf_tour.text import printable
 
 if TYPE_CHECKING:
@@ -226,9 +226,6 @@ def main(
         return _run(tool, run, make_parser(tool, options), interrupt)
     except Finished:
         return 0
-    except BrokenPipeError:
-        discard_stdout()
-        return 0
     except Error as error:
         if isinstance(error, NotPermitted) and not error.hint:
             error.hint = f"run it as root: {_as_root(tool.command)}"
@@ -244,7 +241,7 @@ def _run(
     parser: argparse.ArgumentParser,
     interrupt: Interrupt,
 ) -> int:
-    args = parser.parse_args()
+    args = _parse(parser)
     if tool.via and args.engine not in ENGINES:
         parser.error(
             f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is none of {', '.join(ENGINES)}"
@@ -256,6 +253,16 @@ def _run(
     finally:
         session.close()
     return 0
+
+
+def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the options. --help and --version print what they have to say, and end."""
+    with writing():
+        try:
+            return parser.parse_args()
+        except SystemExit:
+            sys.stdout.flush()  # here, where a full disk is an error in two lines
+            raise
 
 
 def _open_missing_streams() -> None:
@@ -292,9 +299,8 @@ def _as_root(command: str) -> str:
 def _report(command: str, error: Error) -> None:
     if error.detail:
         lines = error.detail.strip().splitlines()
-        sys.stderr.write("".join(f"  {printable(line)}\n" for line in lines[-20:]))
+        say("".join(f"  {printable(line)}\n" for line in lines[-20:]))
     # An argument that is quoted may hold anything.
-    sys.stderr.write(f"{command}: error: {printable(str(error))}\n")
+    say(f"{command}: error: {printable(str(error))}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {printable(error.hint)}\n")
-    sys.stderr.flush()
+        say(f"hint: {printable(error.hint)}\n")

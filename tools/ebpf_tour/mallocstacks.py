@@ -18,6 +18,7 @@ from ebpf_tour.errors import Error, Unsupported, UsageError
 from ebpf_tour.loader import features, open_program
 from ebpf_tour.loader.hooks import Uprobe
 from ebpf_tour.record import Column, Example, Map, Row, Tool
+from ebpf_tour.session import say
 from ebpf_tour.text import printable
 
 if TYPE_CHECKING:
@@ -465,10 +466,7 @@ class DemoProcess:
 
     def begin(self) -> None:
         """Let it allocate."""
-        sys.stderr.write(
-            f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n"
-        )
-        sys.stderr.flush()
+        say(f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n")
         assert self._child.stdin
         self._child.stdin.write(b"\n")
         self._child.stdin.flush()
@@ -482,7 +480,7 @@ class DemoProcess:
                 "were counted",
                 "run it again with -v",
             )
-        sys.stderr.write(f"Demo: saw the {wanted} bytes that it allocated.\n")
+        say(f"Demo: saw the {wanted} bytes that it allocated.\n")
 
     def __enter__(self) -> Self:
         return self

@@ -26,6 +26,7 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -323,7 +324,7 @@ class BccProgram(Program):
                 file.seek(0)
                 said[0] = file.read().decode("utf-8", "backslashreplace")
         if self._options.verbose:
-            sys.stderr.write(said[0])
+            say(said[0])
 
 
 def _numbered(text: str, name: str) -> str:

@@ -25,6 +25,7 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,7 @@ class _Messages:
         if level == _WARN:
             self.warnings.append(text)
         if self._verbose:
-            sys.stderr.write(text)
+            say(text)
         return 0
 
     def take(self) -> str:
@@ -104,7 +105,7 @@ class _Messages:
         # fail, and it tries to raise a limit that nothing needed after all.
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
-            sys.stderr.write(text)
+            say(text)
 
 
 def declared_libbpf() -> ct.CDLL:
