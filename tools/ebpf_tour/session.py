@@ -119,15 +119,22 @@ class Session:
         self._demo = demo
         self._deadline = min(self._deadline, time.monotonic() + _DEMO_SECONDS)
         say(f"Demo: {demo.story}\n")
+        ready, hold = os.pipe()
         self._child = os.fork()
         if self._child == 0:
             status = 1
             try:
                 self._interrupt.forget()
+                # What the tool has open in the kernel is to end with the tool:
+                # a trace instance, for one, cannot go while it is open here.
+                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
                 demo.workload()
                 status = 0
             finally:
                 os._exit(status)
+        os.close(hold)
+        os.read(ready, 1)  # returns when the child has closed everything
+        os.close(ready)
 
     def row(self, row: Row) -> None:
         """Show one row, unless there are as many as were asked for."""
