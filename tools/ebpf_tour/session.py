@@ -34,7 +34,8 @@ class Demo(NamedTuple):
     `story` tells the reader what happens, `workload` runs in a child once
     everything is attached. It causes `rows` rows, `caused` recognises them, and
     the demo ends when they all have come. With `exclusive`, a row that it did
-    not cause is an error; elsewhere the rest of the machine may go on.
+    not cause is an error; elsewhere the rest of the machine may go on. With
+    `makes_files`, the workload runs in a directory of its own, which goes with it.
     """
 
     story: str
@@ -42,6 +43,7 @@ class Demo(NamedTuple):
     rows: int
     caused: Callable[[Row], bool]
     exclusive: bool = False
+    makes_files: bool = False
 
 
 class Session:
@@ -67,6 +69,7 @@ class Session:
         self._demo_rows = 0
         self._foreign_rows = 0
         self._child = 0
+        self._directory = ""
 
     @property
     def running(self) -> bool:
@@ -118,6 +121,8 @@ class Session:
     def _start_demo(self, demo: Demo) -> None:
         self._demo = demo
         self._deadline = min(self._deadline, time.monotonic() + _DEMO_SECONDS)
+        if demo.makes_files:
+            self._directory = _temporary_directory()
         say(f"Demo: {demo.story}\n")
         ready, hold = os.pipe()
         self._child = os.fork()
@@ -128,6 +133,8 @@ class Session:
                 # What the tool has open in the kernel is to end with the tool:
                 # a trace instance, for one, cannot go while it is open here.
                 os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+                if self._directory:
+                    os.chdir(self._directory)
                 demo.workload()
                 status = 0
             finally:
@@ -227,11 +234,16 @@ class Session:
         return None
 
     def close(self) -> None:
-        """End a demo that is still going on."""
+        """End a demo that is still going on, and remove its files."""
         if self._child:
             os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
             self._child = 0
+        if self._directory:
+            import shutil
+
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = ""
 
 
 @contextlib.contextmanager
@@ -249,6 +261,18 @@ def writing() -> Iterator[None]:
         discard(1)
         raise Error(
             f"cannot write to standard output: {error.strerror}", "send it somewhere else"
+        ) from None
+
+
+def _temporary_directory() -> str:
+    import tempfile
+
+    try:
+        return tempfile.mkdtemp(prefix="ebpf-demo-")
+    except OSError as error:
+        raise Error(
+            f"cannot make a directory for the demo: {error.strerror}",
+            "name a place for it: TMPDIR=DIRECTORY",
         ) from None
 
 
