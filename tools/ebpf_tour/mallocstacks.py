@@ -227,13 +227,14 @@ def run(session: Session) -> None:
         report = Report(session, program, target, Symbols(target))
         what = f"{printable(args.function)} of {provider.name}"
         doing = f"Counting {what} in {target.comm} ({target.pid})"
-        session.attached(doing, columns=columns(args), report=True)
+        if not session.attached(doing, columns=columns(args), report=True):
+            return
         if demo:
             demo.begin()
-        follow(session, program, target, report)
+        ended = follow(session, program, target, report)
         if file:
             write_speedscope(file, report, args)
-        if demo and not target.alive:
+        if demo and ended:
             demo.check(report)
 
 
@@ -320,8 +321,11 @@ def measure(args: argparse.Namespace) -> str:
     return "count" if args.by == "calls" else "bytes"
 
 
-def follow(session: Session, program: Program, target: Target, report: Report) -> None:
-    """Wait for the end, with a report now and then, and make the last one."""
+def follow(session: Session, program: Program, target: Target, report: Report) -> bool:
+    """Wait for the end, with a report now and then, and make the last one.
+
+    Returns whether the process has ended while it was watched.
+    """
     interval = session.args.interval or float("inf")
     due = time.monotonic() + interval
     while session.running and target.alive:
@@ -330,8 +334,10 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
         if time.monotonic() >= due and session.running and target.alive:
             report.make()
             due += interval
+    ended = not target.alive
     program.detach()  # so that the last report misses nothing
     report.make()
+    return ended
 
 
 class Report:
