@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ROOT, bpf_objects, held_objects, wait_until
+from support import ROOT, KernelLog, bpf_objects, held_objects, wait_until
+from workloads import SPAWN, STEP, TARGET, compiled
 
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features
@@ -48,7 +49,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def leaves_nothing() -> Iterator[None]:
-    """Demand that the test leaves no program, map, link or trace instance."""
+    """Demand that the test leaves no program, map, link, trace instance or probe event."""
     before = bpf_objects()
     yield
 
@@ -60,6 +61,27 @@ def leaves_nothing() -> Iterator[None]:
     # The kernel frees some of them only after a grace period, but not so late
     # that a tool beside us could have cleaned up.
     wait_until(lambda: not left(), lambda: f"left: {left()}", 5)
+
+
+@pytest.fixture
+def quiet_kernel() -> Iterator[None]:
+    """Demand that the kernel logs nothing on account of the test."""
+    log = KernelLog()
+    yield
+    complaints = log.complaints()
+    log.close()
+    assert not complaints
+
+
+@pytest.fixture(scope="session")
+def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory with the programs of workloads.py that several tests use."""
+    directory = tmp_path_factory.mktemp("helpers")
+    compiled(SPAWN, directory / "spawn")
+    compiled(STEP, directory / "step", "-static")
+    compiled(TARGET, directory / "target")
+    compiled((ROOT / "tests/programs/hold.c").read_text(encoding="utf-8"), directory / "hold")
+    return directory
 
 
 @pytest.fixture

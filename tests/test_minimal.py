@@ -11,7 +11,7 @@ import sys
 from contextlib import ExitStack
 
 import pytest
-from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
+from support import BIN, ENGINES, Result, Running, assert_error, instances, run, wait_until
 
 from ebpf_tour.loader import features
 from ebpf_tour.minimal import TOOL
@@ -37,12 +37,6 @@ def global_trace() -> str:
     """Return the trace buffer of the whole machine, without taking anything from it."""
     with open(f"{features.tracefs()}/trace", encoding="utf-8", errors="replace") as file:
         return file.read()
-
-
-def instances(pid: int) -> list[str]:
-    """Return the trace instances that a process has made."""
-    names = os.listdir(f"{features.tracefs()}/instances")
-    return [name for name in names if name.startswith(f"ebpf-tour-{pid}-")]
 
 
 def check_records(result: Result, pid: int, count: int) -> None:
