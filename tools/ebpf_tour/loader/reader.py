@@ -101,10 +101,15 @@ class RingBuffer:
                     break
                 length = header & ~_DISCARD
                 if not header & _DISCARD:
-                    records.append(self._layout.decode(self._data[start + _HEADER :]))
+                    records.append(self._decode(start + _HEADER, length))
                 position += (_HEADER + length + 7) & ~7
         self._consumer[0] = position
         return records
+
+    def _decode(self, start: int, length: int) -> Any:
+        """Return one record. Of a short one, the end of the layout is zeros."""
+        raw = bytes(self._data[start : start + length])
+        return self._layout.decode(raw.ljust(self._layout.size, b"\0"))
 
     def _headers(self, start: int, length: int) -> list[int]:
         """Return the lengths of the records, if all have the layout's size."""
