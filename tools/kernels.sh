@@ -5,6 +5,7 @@
 #
 #	tools/kernels.sh fetch VERSION...
 #	tools/kernels.sh run VERSION -- COMMAND [ARGUMENT...]
+#	tools/kernels.sh clean
 #
 # VERSION is 5.10, 6.1, 6.12 or 7.2. COMMAND runs as root in the current
 # directory, which is the only one that it can change. What it prints is shown
@@ -95,6 +96,12 @@ fetch() {
 	ln -s "$(cd "$kernel" && find . -name 'vmlinuz*' | head -n 1)" "$kernel/vmlinuz"
 }
 
+install_vng() {
+	[ -x "$vng/bin/vng" ] && return
+	python3 -m venv "$vng"
+	"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
+}
+
 run() {
 	version=$1
 	[ "$2" = -- ] || usage
@@ -104,10 +111,7 @@ run() {
 			"apt install qemu-system-x86 busybox-static file kmod"
 	done
 	fetch "$version"
-	if ! [ -x "$vng/bin/vng" ]; then
-		python3 -m venv "$vng"
-		"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
-	fi
+	install_vng
 
 	# The command goes in, and what it printed and its exit status come out,
 	# through this directory: vng has no output without a terminal.
@@ -125,7 +129,7 @@ run() {
 	PATH="$vng/bin:$PATH" timeout "${KERNELS_TIMEOUT:-3600}" \
 		vng --run "$cache/kernels/$version/vmlinuz" --user root --disable-kvm \
 		--memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
-		--append "lsm=lockdown,capability,bpf" \
+		--append "lsm=lockdown,capability,bpf" --qemu-opts="-cpu Nehalem" \
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
 	cat "$box/stdout" 2>/dev/null || cat "$box/console"
 	cat "$box/stderr" >&2 2>/dev/null || true
@@ -142,6 +146,7 @@ case ${1-} in
 fetch)
 	shift
 	[ $# -gt 0 ] || usage
+	install_vng
 	for version in "$@"; do fetch "$version"; done
 	;;
 run)
@@ -149,5 +154,6 @@ run)
 	shift
 	run "$@"
 	;;
+clean) rm -rf "$cache/kernels" "$apt" "$vng" ;;
 *) usage ;;
 esac
