@@ -1,8 +1,9 @@
 # make help lists what there is to do.
 PREFIX = /usr/local
 PYTHON = .venv/bin/python
+SUITE = trixie
 
-.PHONY: help demo test test-kernels clean-kernels check install uninstall man bpf clean setup-demo setup-test setup-kernels
+.PHONY: help demo test test-kernels test-bcc clean-kernels check install uninstall man bpf clean setup-demo setup-test setup-kernels
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -16,7 +17,10 @@ test: setup-test bpf ## install what is missing, then run the tests
 test-kernels: setup-kernels bpf ## the same on other kernels, in virtual machines: KERNELS="6.1 7.2"
 	@$(PYTHON) tools/test_kernels.py $(KERNELS)
 
-clean-kernels: ## remove the kernels that test-kernels has fetched
+test-bcc: bpf ## the same with the BCC of another Debian release, on this kernel: SUITE=trixie
+	@tools/test_bcc.sh $(SUITE) $(ARGS)
+
+clean-kernels: ## remove the kernels and releases that these two have fetched
 	@tools/kernels.sh clean
 
 check: setup-test ## lint, types, and whether the generated files are current

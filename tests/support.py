@@ -79,6 +79,7 @@ class Running:
             stdout=stdout,
             stderr=subprocess.PIPE,
             bufsize=0,  # so that finish() gets all that wait_attached() has not read
+            process_group=0,  # its own, as in a shell with job control: SIGTSTP stops it
             env={**os.environ, **(env or {})},
         )
         self.pid = self.process.pid

@@ -13,22 +13,10 @@
 # without one, or takes longer than KERNELS_TIMEOUT (3600 s), is a failure.
 # Needs qemu-system-x86, busybox-static, python3-venv, kmod and file.
 set -eu
-PATH=$PATH:/usr/sbin:/sbin
+. "$(dirname "$0")/debian.sh"
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-tour
 apt=$cache/apt
 vng=$cache/vng
-
-usage() {
-	sed -n 's/^#\t/usage: /p' "$0" >&2
-	exit 2
-}
-
-fail() {
-	echo "kernels.sh: error: $1" >&2
-	echo "hint: $2" >&2
-	exit 1
-}
 
 # The Debian release that has the kernel.
 suite_of() {
@@ -52,22 +40,13 @@ apt() {
 		-o APT::Sandbox::User=root "$@"
 }
 
-# The mirror that this machine takes its own Debian packages from.
-mirror() {
-	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
-		'Created-By: Packages' | sed -n 's/^Debian Debian //p' | head -n 1
-}
-
 fetch() {
 	version=$1
 	suite=$(suite_of "$version")
 	kernel=$cache/kernels/$version
 	[ -e "$kernel/vmlinuz" ] && return
 
-	keys=/usr/share/keyrings/debian-archive-keyring.gpg
-	uri=${DEBIAN_MIRROR:-$(mirror)}
-	[ -n "$uri" ] || fail "this machine's apt knows no Debian mirror" \
-		"name one: DEBIAN_MIRROR=URI tools/kernels.sh fetch $version"
+	uri=$(mirror)
 	mkdir -p "$apt/$suite/partial" "$apt/archives/partial"
 	echo "deb [signed-by=$keys] $uri $suite main" >"$apt/$suite.list"
 	apt apt-get update
@@ -154,6 +133,6 @@ run)
 	shift
 	run "$@"
 	;;
-clean) rm -rf "$cache/kernels" "$apt" "$vng" ;;
+clean) rm -rf "$cache/kernels" "$apt" "$vng" "$cache/suites" ;;
 *) usage ;;
 esac

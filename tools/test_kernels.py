@@ -51,31 +51,36 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
     stem = RESULTS / f"{kernel}-{shard}"
     results, log = stem.with_name(f"{stem.name}.xml"), stem.with_name(f"{stem.name}.log")
     results.unlink(missing_ok=True)
+    log.unlink(missing_ok=True)
     command = [
         *("tools/kernels.sh", "run", kernel, "--"),
+        # Straight into the file, to be watched: the guest's own output comes at its end.
+        *("sh", "-c", f'exec "$@" >{log.relative_to(ROOT)} 2>&1', "sh"),
         *("env", "CI=true", "PYTHONDONTWRITEBYTECODE=1", f"TEST_PATIENCE_S={PATIENCE_S}"),
-        *("tools/as_root.sh", ".venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-q"),
+        *("tools/as_root.sh", ".venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-v"),
         *("-m", "kernel and not heavy", f"--timeout={int(PATIENCE_S) * 3}", "--durations=20"),
         *(f"--shard={shard}/{SHARDS}", f"--junitxml={results.relative_to(ROOT)}", *arguments),
     ]
     began = time.monotonic()
-    with log.open("w") as file:
-        subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "KERNELS_TIMEOUT": GUEST_S},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "KERNELS_TIMEOUT": GUEST_S},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     try:
         tests = list(read_results(results, kernel))
     except (FileNotFoundError, ET.ParseError):
         tests = []
     print(f"{kernel} {shard}/{SHARDS}: {len(tests)} tests, {time.monotonic() - began:.0f} s")
     if not tests:
-        tail = "".join(f"  {line}\n" for line in log.read_text().splitlines()[-15:])
+        said = done.stdout.decode(errors="backslashreplace")
+        if log.exists():
+            said += log.read_text(errors="backslashreplace")
+        tail = "".join(f"  {line}\n" for line in said.splitlines()[-15:])
         raise RuntimeError(f"the guest with {kernel} gave no results:\n{tail}")
     return tests
 
