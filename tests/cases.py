@@ -7,10 +7,10 @@ import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from support import BIN, ENGINES
+from support import BIN, ENGINES, need
 
 from ebpf_tour.catalogue import parser_of, tools
-from ebpf_tour.loader.hooks import Uprobe, what_is_missing
+from ebpf_tour.loader.hooks import Uprobe
 
 if TYPE_CHECKING:
     import argparse
@@ -94,13 +94,11 @@ def _is_able(engine: str, tool: Tool, via: tuple[str, ...]) -> bool:
     return not via or all(engine in hook.engines for hook in tool.via[via[1]])
 
 
-def skip_unless_here(case: Case) -> None:
-    """Skip what goes by hooks that this kernel lacks, with the reason that they give."""
+def need_hooks(case: Case) -> None:
+    """Skip a case whose way to see the event this kernel lacks."""
     if "--via" in case.options:
         via = case.options[case.options.index("--via") + 1]
-        missing = what_is_missing(case.tool.via[via])
-        if missing:
-            pytest.skip(str(missing))
+        need(*case.tool.via[via])
 
 
 @contextlib.contextmanager
