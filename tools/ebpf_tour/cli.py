@@ -123,13 +123,14 @@ def add_time_columns(parser: argparse.ArgumentParser) -> None:
 
 
 def add_buffer_option(parser: argparse.ArgumentParser) -> None:
-    """Add --buffer, for the tools that send records through a ring buffer."""
+    """Add --buffer, for the tools that send records through a ring or perf buffer."""
     parser.add_argument(
         "--buffer",
         type=buffer_bytes,
         default="1024",
         metavar="KIB",
-        help="size of the ring buffer, rounded up to a power of two (default: 1024)",
+        help="size of the ring buffer (of a perf buffer: for each CPU), rounded up to a power of "
+        "two (default: 1024)",
     )
 
 
