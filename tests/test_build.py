@@ -140,6 +140,7 @@ def test_compiler_refuses(sources: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.native
 @pytest.mark.kernel(TOOL)
 @pytest.mark.usefixtures("leaves_nothing")
 @pytest.mark.parametrize("engine", ENGINES)

@@ -80,6 +80,7 @@ def named(step: tuple[Path, Step]) -> str:
 ALL = [(path, step) for path in DOCUMENTS for step in steps(path.read_text(encoding="utf-8"))]
 
 
+@pytest.mark.native
 @pytest.mark.kernel(*TOOLS)
 @pytest.mark.parametrize("where", ALL, ids=named)
 def test_command(where: tuple[Path, Step]) -> None:
