@@ -1,4 +1,4 @@
-"""Write what derives from the tools' records: manual pages, README's catalogue.
+"""Write what derives from the tools' records: manual pages, catalogue, index of the course.
 
 `make man` runs it; with `--check` it writes nothing and fails if a file is not
 what the records say.
@@ -295,10 +295,34 @@ def catalogue() -> str:
     return "\n".join(lines)
 
 
+COURSE = """# The course
+
+The walkthroughs in their order. Each takes about ten minutes: what you will
+see, the program in both dialects, the Python phase by phase, a look inside, the
+same by other means, things to try. One terminal and root are enough.
+
+"""
+
+
+def course() -> str:
+    """Return the walkthroughs' index."""
+    lines = []
+    for number, tool in enumerate((tool for tool in tools() if tool.via), 1):
+        kinds = ", ".join(dict.fromkeys(hook.kind for hook in tool.hooks))
+        types = ", ".join(dict.fromkeys(item.type for item in tool.maps)) or "no map"
+        lines.append(f"{number}. [{tool.command}]({tool.name}.md): {tool.summary}")
+        lines.append(f"   ({kinds}; {types})")
+    others = [tool for tool in tools() if not tool.via]
+    lines += ["", "Beside the course:", ""]
+    lines += [f"- [{tool.command}]({tool.name}.md): {tool.summary}" for tool in others]
+    return COURSE + "\n".join(lines) + "\n"
+
+
 def derived() -> dict[Path, str]:
     """Return every file that derives from the records, with its text."""
     files = {ROOT / f"man/{tool.command}.{tool.section}": page(tool) for tool in tools()}
     files[ROOT / "man/ebpf-tour.7"] = overview()
+    files[ROOT / "examples/README.md"] = course()
     readme = ROOT / "README.md"
     files[readme] = re.sub(
         r"(<!-- catalogue -->\n).*(\n<!-- end -->)",
