@@ -125,6 +125,7 @@ def test_duration_shows_only_the_long_lived(engine: str) -> None:
     assert rows[0]["duration_ns"] >= 300_000_000
 
 
+@pytest.mark.native
 @both_engines
 def test_table(engine: str) -> None:
     with Running(BOOTSTRAP, "--engine", engine) as tool:
@@ -151,6 +152,7 @@ def state(pid: int) -> str:
         return file.read().rpartition(")")[2].split()[0]
 
 
+@pytest.mark.native
 @both_engines
 def test_stopped_and_continued(engine: str) -> None:
     """Ctrl-Z and fg do not end it."""
@@ -166,6 +168,7 @@ def test_stopped_and_continued(engine: str) -> None:
     assert len(ours(result)) == 2
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("option", ["-d=0", "-d=-1", "-d=abc", "--transport=x", "--buffer=0"])
 def test_bad_input(option: str) -> None:
     assert_error(run(BOOTSTRAP, *option.split("=")), 2, "ebpf-bootstrap")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ebpf_tour.record import Tool
 
 pytestmark = [
-    pytest.mark.heavy,
+    pytest.mark.native,
     pytest.mark.usefixtures("leaves_nothing", "quiet_kernel"),
 ]
 
