@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted
 from ebpf_tour.loader.elf import BadElf, Elf, Function, Not64Bit
-from ebpf_tour.text import printable
+from ebpf_tour.text import from_kernel, printable
 
 # From include/linux/sched.h: a flag in /proc/PID/stat.
 _PF_KTHREAD = 0x00200000
@@ -129,7 +129,7 @@ class Target:
 
     def _identify(self) -> None:
         """Find out its name, and its number as its own PID namespace counts."""
-        self.comm = printable(os.fsdecode(self._proc("comm").rstrip(b"\n")))
+        self.comm = from_kernel(self._proc("comm").removesuffix(b"\n"))
         flags = self._proc("stat").rpartition(b")")[2].split()[6]
         if int(flags) & _PF_KTHREAD:
             raise Error(
