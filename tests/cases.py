@@ -52,6 +52,30 @@ def watches_a_process(tool: Tool) -> bool:
     return any(isinstance(hook, Uprobe) for hook in tool.hooks)
 
 
+# ebpf-minimal sees only itself, and some tools only the process that they watch.
+SEE_ALL = [t for t in TOOLS if t.name != "minimal" and not watches_a_process(t)]
+
+
+def counts(tool: Tool) -> bool:
+    """Say whether a tool adds up in the kernel instead of showing each event."""
+    return any(column.key == "count" for column in tool.columns)
+
+
+def to_count_all(tool: Tool) -> list[str]:
+    """Return the options by which a tool that counts does so by name, in one report."""
+    words = []
+    by = option(tool, "--by")
+    if by and "comm" in (by.choices or ()):
+        words += ["--by", "comm"]
+    if option(tool, "--by-comm"):
+        words += ["--by-comm"]
+    if option(tool, "--interval"):
+        words += ["--interval", "3600"]
+    if option(tool, "--top"):
+        words += ["--top", "1000000"]
+    return words
+
+
 def parameters(cases: Iterable[Case]) -> pytest.MarkDecorator:
     """Return the mark that runs a test for each case that the kernel can run."""
     return pytest.mark.parametrize("case", [_parameter(case) for case in cases])
@@ -102,15 +126,19 @@ def need_hooks(case: Case) -> None:
 
 
 @contextlib.contextmanager
-def watched(tool: Tool, helpers: Path, *arguments: str) -> Iterator[tuple[str, ...]]:
+def watched(
+    tool: Tool, helpers: Path, *arguments: str, program: Path | None = None
+) -> Iterator[tuple[str, ...]]:
     """Start the process that a tool needs, if it does, and yield the words that name it.
 
-    With an argument, the process allocates all the time.
+    With an argument, the process allocates all the time. `program` is the file
+    to run, where it is another name of the same.
     """
     if not watches_a_process(tool):
         yield ()
         return
-    with subprocess.Popen([helpers / "target", *arguments], stdout=subprocess.PIPE) as process:
+    command = [program or helpers / "target", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.read(1)  # it is there
         try:

@@ -140,6 +140,7 @@ def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiled(SPAWN, directory / "spawn")
     compiled(STEP, directory / "step", "-static")
     compiled(TARGET, directory / "target")
+    compiled("int main(void) { return 0; }", directory / "nothing", "-static")
     compiled((ROOT / "tests/programs/hold.c").read_text(encoding="utf-8"), directory / "hold")
     return directory
 

@@ -18,36 +18,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cases import (
+    SEE_ALL,
     TOOLS,
     Case,
+    counts,
     in_all_ways,
     need_hooks,
     on_each_engine,
     option,
     parameters,
+    to_count_all,
     watched,
-    watches_a_process,
 )
 from support import PATIENCE_S, Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ebpf_tour.record import Tool
 
 pytestmark = [
     pytest.mark.native,
     pytest.mark.usefixtures("leaves_nothing", "quiet_kernel"),
 ]
-
-# ebpf-minimal sees only itself, and some tools only the process that they watch.
-SEE_ALL = [t for t in TOOLS if t.name != "minimal" and not watches_a_process(t)]
-
-
-def counts(tool: Tool) -> bool:
-    """Say whether a tool adds up in the kernel instead of showing each event."""
-    return any(column.key == "count" for column in tool.columns)
-
 
 each_way = parameters(in_all_ways(SEE_ALL))
 each_way_of_streaming = parameters(in_all_ways([t for t in SEE_ALL if not counts(t)]))
@@ -86,21 +78,6 @@ def directory() -> Iterator[Path]:
     """Return a directory in memory, where a disk does not slow the load down."""
     with tempfile.TemporaryDirectory(prefix="ebpf-tour-test-", dir="/dev/shm") as name:
         yield Path(name)
-
-
-def to_count_all(tool: Tool) -> list[str]:
-    """Return the options by which a tool that counts does so by name, in one report."""
-    words = []
-    by = option(tool, "--by")
-    if by and "comm" in (by.choices or ()):
-        words += ["--by", "comm"]
-    if option(tool, "--by-comm"):
-        words += ["--by-comm"]
-    if option(tool, "--interval"):
-        words += ["--interval", "3600"]
-    if option(tool, "--top"):
-        words += ["--top", "1000000"]
-    return words
 
 
 def seen(records: Iterable[dict[str, Any]]) -> collections.Counter[str]:

@@ -67,8 +67,11 @@ int main(int argc, char **argv)
 		return 1;
 	while (argc == 1)
 		pause();
-	for (;;)
-		free(malloc(1));
+	for (;;) {
+		void *volatile pointer = malloc(1);
+
+		free(pointer);
+	}
 }
 """
 
