@@ -48,11 +48,27 @@ class _Formatter(argparse.HelpFormatter):
         return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
+# An int in C: what a program can be given.
+MOST = 2**31 - 1
+
+
 def positive_int(text: str) -> int:
     """Convert an option's value; for argparse. Raises ArgumentTypeError."""
-    if not text.isdecimal() or int(text) == 0:
+    number = _whole_number(text, MOST)
+    if not number:
+        if text.isdecimal() and text.strip("0"):
+            raise argparse.ArgumentTypeError(f"{printable(text)!r} is more than {MOST}")
         raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a whole number above 0")
-    return int(text)
+    return number
+
+
+def _whole_number(text: str, most: int) -> int | None:
+    """Return the number that a text is, None if it is none or too large."""
+    # Python refuses to convert thousands of digits.
+    if not text.isdecimal() or len(text) > 4000:
+        return None
+    number = int(text)
+    return number if number <= most else None
 
 
 def buffer_bytes(text: str) -> int:
@@ -83,8 +99,9 @@ def user_id(text: str) -> int:
     """Convert a user's name or number; for argparse. Raises ArgumentTypeError."""
     import pwd
 
-    if text.isdecimal() and int(text) < 1 << 32:
-        return int(text)
+    number = _whole_number(text, 2**32 - 1)
+    if number is not None:
+        return number
     try:
         return pwd.getpwnam(text).pw_uid
     except (KeyError, ValueError):
