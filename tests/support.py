@@ -71,13 +71,18 @@ class Running:
     """A command that runs beside the test. Killed, if need be, when the `with` ends."""
 
     def __init__(
-        self, *command: str | Path, env: Mapping[str, str] | None = None, stdout: int = -1
+        self,
+        *command: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdout: int = -1,
+        cwd: Path | None = None,
     ) -> None:
         self._said = b""
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
+            cwd=cwd,
             stderr=subprocess.PIPE,
             bufsize=0,  # so that finish() gets all that wait_attached() has not read
             process_group=0,  # its own, as in a shell with job control: SIGTSTP stops it

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cases import (
+    ALL_TOOLS,
     SEE_ALL,
     TOOLS,
     Case,
     in_all_ways,
     need_hooks,
     on_each_engine,
+    option,
     parameters,
     to_count_all,
     watched,
@@ -31,10 +34,14 @@ from cases import (
 )
 from support import Result, Running
 
+from ebpf_tour.catalogue import parser_of
 from ebpf_tour.text import from_kernel
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
+
+    from ebpf_tour.record import Tool
 
 pytestmark = [
     pytest.mark.native,
@@ -70,6 +77,18 @@ for name in map(os.fsencode, json.load(sys.stdin)):
         os.execv(b"./" + name, [name, name])
     os.wait()
 """
+
+
+def run_named(names: list[bytes], helpers: Path, directory: Path) -> None:
+    """Do WORKLOAD for each of the names."""
+    programs = directory / "programs"
+    programs.mkdir()
+    (directory / "directories").mkdir()
+    for name in names:
+        os.symlink(helpers / "nothing", os.fsencode(programs) + b"/" + name)
+    text = json.dumps([os.fsdecode(name) for name in names])
+    command = [sys.executable, "-BIc", WORKLOAD]
+    subprocess.run(command, cwd=directory, input=text, text=True, check=True)
 
 
 class Terminal:
@@ -147,17 +166,8 @@ def values(rows: list[dict[str, Any]], key: str) -> str:
 @parameters(in_all_ways(SEE_ALL))
 def test_names(case: Case, helpers: Path, tmp_path: Path) -> None:
     need_hooks(case)
-    (tmp_path / "programs").mkdir()
-    (tmp_path / "directories").mkdir()
-    for name in NAMES:
-        os.symlink(helpers / "nothing", os.fsencode(tmp_path / "programs") + b"/" + name)
-
-    def work() -> None:
-        names = json.dumps([os.fsdecode(name) for name in NAMES])
-        command = [sys.executable, "-BIc", WORKLOAD]
-        subprocess.run(command, cwd=tmp_path, input=names, text=True, check=True)
-
-    table, rows = shown_in_all_formats(case.command(*to_count_all(case.tool)), work)
+    command = case.command(*to_count_all(case.tool))
+    table, rows = shown_in_all_formats(command, lambda: run_named(NAMES, helpers, tmp_path))
     lengths = {"comm": COMM, "name": PATH, "path": PATH, "filename": PATH, "args": PATH}
     columns = [key for key in rows[0] if key in lengths]
     assert columns
@@ -190,3 +200,124 @@ def test_name_of_the_tool_itself(case: Case, tmp_path: Path) -> None:
     link.symlink_to(program)
     _, rows = shown_in_all_formats([link, *options], lambda: None, by_itself=True)
     assert [row["comm"] for row in rows] == [from_kernel(NAME)]
+
+
+# Arguments.
+
+FRAGMENT = '"); return 0; } int x('
+VALUES = [
+    FRAGMENT,
+    "%s%n%p{}",
+    "",
+    "two\nlines",
+    "\x1b[2J\x1b[1A",
+    "\udcff",  # a byte that is no UTF-8
+    "$(id)`id`;id",
+    "-1",
+    "9" * 5000,  # more digits than Python converts
+    "x" * (128 * 1024 - 20),  # a little more, and no program can be given it
+]
+
+
+def with_value(tool: Tool) -> list[tuple[str, argparse.Action]]:
+    """Return the options and arguments of a tool that have a value: how to give it, and what."""
+    found = []
+    for action in parser_of(tool)._actions:
+        if action.nargs != 0:
+            prefix = f"{action.option_strings[-1]}=" if action.option_strings else ""
+            found.append((prefix, action))
+    return found
+
+
+@pytest.mark.parametrize("tool", ALL_TOOLS, ids=lambda tool: tool.command)
+def test_any_value_is_taken_or_refused_in_two_lines(
+    tool: Tool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for prefix, _ in with_value(tool):
+        for value in VALUES:
+            words = [prefix + value] if prefix else ["--", value]
+            with contextlib.suppress(SystemExit):
+                parser_of(tool).parse_args(words)
+            out, said = capsys.readouterr()
+            assert out == ""
+            assert said.count("\n") in (0, 2)
+            # Otherwise argparse has named the Python function that converts it.
+            assert "invalid" not in said.replace("invalid choice", "")
+            check_text(said)
+
+
+def accepts(tool: Tool, word: str) -> bool:
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+        parser_of(tool).parse_args([word])
+        return True
+    return False
+
+
+@parameters(on_each_engine(TOOLS))
+def test_the_largest_numbers_fit_into_the_program(case: Case) -> None:
+    """What is larger is refused: a program gets it as it is or not at all."""
+    largest = []
+    for prefix, _ in with_value(case.tool):
+        words = [f"{prefix}{2**bits - 1}" for bits in (31, 32, 63, 64)]
+        taken = [word for word in words if prefix and accepts(case.tool, word)]
+        if taken and not accepts(case.tool, f"{prefix}abc"):
+            largest.append(taken[-1])
+    assert largest  # --limit, if no other
+    with Running(*case.command("--show", "asm", *largest)) as tool:
+        result = tool.finish()
+    assert (result.status, result.stderr) == (0, "")
+
+
+def texts(tool: Tool) -> list[str]:
+    """Return the options of a tool whose value is any text."""
+    return [prefix for prefix, _ in with_value(tool) if prefix and accepts(tool, f"{prefix}abc")]
+
+
+TEXTS = [
+    pytest.param(case, prefix, id=f"{case}{prefix}", marks=pytest.mark.kernel(case.tool))
+    for case in on_each_engine(TOOLS)
+    for prefix in texts(case.tool)
+]
+
+
+def shown(case: Case, directory: Path, what: str, *words: str) -> Result:
+    """Return what --show shows of a program, but for the PID namespace of the tool."""
+    # What the program knows of the tool's PID is then the same each time.
+    as_pid_1 = ("unshare", "--pid", "--fork", "--mount-proc")
+    with Running(*as_pid_1, *case.command("--show", what, *words), cwd=directory) as tool:
+        result = tool.finish()
+    assert "Traceback" not in result.stderr
+    assert result.status in (0, 1, 2)
+    check_text(result.stderr)
+    # Inodes of namespaces begin at 0xf0000000.
+    return result._replace(stdout=re.sub("0xf[0-9a-f]{7} ll", "PIDNS ll", result.stdout))
+
+
+@pytest.mark.parametrize(("case", "prefix"), TEXTS)
+def test_no_value_changes_the_program(case: Case, prefix: str, tmp_path: Path) -> None:
+    """The same source, and the same bytecode as with a harmless value as long as that."""
+    source = shown(case, tmp_path, "source")
+    assert source.status == 0
+    for value in VALUES:
+        result = shown(case, tmp_path, "source", prefix + value)
+        assert result.status != 0 or result == source
+    # The second one is a regular expression, too.
+    for value in ("".join(VALUES[:7]), '"; return 0; int x = 1; %s%n'):
+        result = shown(case, tmp_path, "asm", prefix + value)
+        harmless = "a" * len(os.fsencode(value))
+        assert result.status != 0 or result == shown(case, tmp_path, "asm", prefix + harmless)
+
+
+HOSTILE_COMM = b'%s%n"); {'
+
+
+@parameters(on_each_engine(tool for tool in SEE_ALL if option(tool, "--name")))
+def test_a_hostile_filter_filters(case: Case, helpers: Path, tmp_path: Path) -> None:
+    """It is a name like any other."""
+    names = [HOSTILE_COMM, b"other"]
+    with Running(*case.command("--json", f"--name={HOSTILE_COMM.decode()}")) as tool:
+        tool.wait_attached()
+        run_named(names, helpers, tmp_path)
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0, result.stderr
+    assert {row["comm"] for row in result.records} == {HOSTILE_COMM.decode()}
