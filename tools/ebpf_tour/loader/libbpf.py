@@ -211,7 +211,8 @@ class LibbpfProgram(Program):
         if not features.has_kernel_btf():
             raise EngineUnavailable(
                 f"this kernel has no BTF in {features.KERNEL_BTF}"
-                f"{features.without('DEBUG_INFO_BTF')}, which CO-RE needs"
+                f"{features.without('DEBUG_INFO_BTF')}, which CO-RE needs",
+                "a distribution's own kernel has it",
             )
         self._lib = declared_libbpf()
         self._messages = _Messages(options.verbose)
@@ -278,7 +279,9 @@ class LibbpfProgram(Program):
     def _keep(self, link: int | None, hook: Hook, where: str) -> None:
         if not link:
             number = ct.get_errno()
-            raise hook.unsupported() or self._error(f"cannot attach to {where}", number)
+            raise hook.unsupported() or self._error(
+                f"cannot attach to {where}", number, f"attach to {where}"
+            )
         self._links.append(link)
         self._messages.show()
 
@@ -351,16 +354,16 @@ class LibbpfProgram(Program):
         name: bytes = self._lib.bpf_program__name(program)
         return name.decode()
 
-    def _error(self, what: str, number: int) -> Error:
-        """Return the error for a call that failed with errno `number`."""
+    def _error(self, what: str, number: int, action: str = "load BPF programs") -> Error:
+        """Return the error for a call that failed with errno `number`, doing `action`."""
         said = self._messages.take()
         log = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)-- END PROG LOAD LOG --", said, re.DOTALL)
         if log and log[1].strip():
             return Error(f"{what}: the verifier rejects it", "--show log has more", log[1])
         if self.verifier_log():  # asked for, so it went there instead
             return Error(f"{what}: the verifier rejects it")
-        if number == errno.EPERM:
-            return features.explain_eperm("load BPF programs")
+        if number in (errno.EPERM, errno.EACCES):
+            return features.explain_eperm(action)
         return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
 
 
