@@ -126,6 +126,7 @@ def test_duration_shows_only_the_long_lived(engine: str) -> None:
     assert rows[0]["duration_ns"] >= 300_000_000
 
 
+@pytest.mark.heavy
 @both_engines
 @both_transports
 def test_full_speed_loses_nothing(engine: str, transport: str, tmp_path: Path) -> None:
@@ -152,6 +153,7 @@ def test_full_speed_loses_nothing(engine: str, transport: str, tmp_path: Path) -
         assert sum(row["ppid"] in pids and row["event"] == event for row in rows) == 20_000
 
 
+@pytest.mark.heavy
 @both_engines
 @both_transports
 def test_losses_are_counted_exactly(engine: str, transport: str, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from support import (
     Running,
     assert_error,
     in_mount_namespace,
+    need,
     run,
 )
 
@@ -67,9 +68,7 @@ for path, mode in json.load(sys.stdin):
 def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Return the options for one way that works here."""
     engine, via = request.param
-    missing = what_is_missing(TOOL.via[via])
-    if missing:
-        pytest.skip(str(missing))
+    need(*TOOL.via[via])
     return ("--engine", engine, "--via", via, "--json")
 
 
