@@ -165,23 +165,22 @@ def test_losses_are_counted_exactly(engine: str) -> None:
     A second one, with room enough, sees what the rest of the machine does
     meanwhile. Each sees the lines of both.
     """
-    with (
-        Running(HELLO, "--engine", engine, "--json") as observer,
-        Running(HELLO, "--engine", engine, "--json") as tool,
-    ):
+    command = (HELLO, "--engine", engine, "--json")
+    with Running(*command) as observer:
         observer.wait_attached()
-        tool.wait_attached()
-        (instance,) = Path(features.tracefs(), "instances").glob(f"ebpf-tour-{tool.pid}-*")
-        (instance / "buffer_size_kb").write_text("4")
-        callers = [
-            subprocess.Popen([sys.executable, "-BIc", FAIL, "2000"], stdin=subprocess.PIPE)
-            for _ in range(2)
-        ]
-        os.kill(tool.pid, signal.SIGSTOP)
-        for caller in callers:
-            caller.communicate(b"x")
-        os.kill(tool.pid, signal.SIGCONT)
-        result = tool.finish(signal.SIGINT)
+        with Running(*command) as tool:
+            tool.wait_attached()
+            (instance,) = Path(features.tracefs(), "instances").glob(f"ebpf-tour-{tool.pid}-*")
+            (instance / "buffer_size_kb").write_text("4")
+            callers = [
+                subprocess.Popen([sys.executable, "-BIc", FAIL, "2000"], stdin=subprocess.PIPE)
+                for _ in range(2)
+            ]
+            os.kill(tool.pid, signal.SIGSTOP)
+            for caller in callers:
+                caller.communicate(b"x")
+            os.kill(tool.pid, signal.SIGCONT)
+            result = tool.finish(signal.SIGINT)
         observed = observer.finish(signal.SIGINT)
     pids = {caller.pid for caller in callers}
     caused = 2 * 2 * (1 + 2000)
