@@ -80,6 +80,27 @@ struct fs_struct {
 	int umask;
 };
 
+/* A process's memory. The arguments lie in it, behind them the environment. */
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	unsigned long env_end;
+};
+
+/* What all namespaces have: the inode number of their file in /proc/PID/ns. */
+struct ns_common {
+	unsigned int inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+/* The namespaces of a process. */
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
 /* A thread. The kernel's pid is what user space calls a thread ID; its tgid,
  * the thread group's, is what user space calls the process ID.
  */
@@ -91,6 +112,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
 	struct fs_struct *fs;
+	struct mm_struct *mm;
+	struct nsproxy *nsproxy;
 };
 
 /* A name with its length and hash. */
@@ -117,6 +140,8 @@ enum bpf_map_type {
 };
 
 #define SIGNAL_GROUP_EXIT 4	/* in signal_struct.flags: group_exit_code counts */
+
+#define AT_FDCWD -100		/* paths begin in the current directory */
 
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
