@@ -153,6 +153,38 @@ class Kprobe(_KernelFunction):
         return self._without_function()
 
 
+# What the kernel's functions for system calls are called, before the call's name.
+_SYSCALL_PREFIXES = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+
+
+class Ksyscall(Kprobe):
+    """Entry to a system call, by a kprobe on its function; with `returns`, its return.
+
+    `target` is that function's name here, such as `__x64_sys_execve`. Calls by
+    32-bit programs end in another one. A system call may sleep, and many
+    threads may be in it at once: see loader/kretprobe.py.
+    """
+
+    kinds = ("ksyscall", "kretsyscall")
+
+    def __init__(self, call: str, *, returns: bool = False) -> None:
+        prefix = _SYSCALL_PREFIXES.get(os.uname().machine, "sys_")
+        super().__init__(prefix + call, returns=returns)
+        self.name = call
+        self.section = f"{self.kind}/{call}"
+        # BCC takes syscall__* for functions with the call's arguments.
+        self.function = f"{'kretsyscall' if returns else 'syscall'}__{call}"
+
+    def unsupported(self) -> Error | None:
+        missing = super().unsupported()
+        if missing is None and self.returns:
+            try:
+                features.tracefs()
+            except Error as error:
+                return error
+        return missing
+
+
 class Fentry(_KernelFunction):
     """Entry to a kernel function through BPF's own trampoline; with `returns`, its return.
 

@@ -88,6 +88,23 @@ class Program(Closing, abc.ABC):
     def omit_map(self, name: str) -> None:
         """Do not create a map that the configured program does not use."""
 
+    def reuse_map(self, name: str, path: str, key_bytes: int) -> None:
+        """Take the hash that is pinned at `path` for the one that the C source declares.
+
+        Before load. Raises UsageError if it is not there or has other keys, NotPermitted.
+        """
+        from ebpf_tour.loader.maps import open_pinned_hash
+
+        fd = open_pinned_hash(path, key_bytes)
+        try:
+            self._reuse_map(name, path, fd)
+        finally:
+            os.close(fd)
+
+    @abc.abstractmethod
+    def _reuse_map(self, name: str, path: str, fd: int) -> None:
+        """Do what `reuse_map()` is for; `fd` is the open map."""
+
     @abc.abstractmethod
     def _load(self) -> None:
         """Do what `load()` is for."""
