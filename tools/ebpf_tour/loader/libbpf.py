@@ -25,6 +25,7 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ class _Messages:
         if level == _WARN:
             self.warnings.append(text)
         if self._verbose:
-            sys.stderr.write(text)
+            say(text)
         return 0
 
     def take(self) -> str:
@@ -105,7 +106,7 @@ class _Messages:
         # fail, and it tries to raise a limit that nothing needed after all.
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
-            sys.stderr.write(text)
+            say(text)
 
 
 def declared_libbpf() -> ct.CDLL:
@@ -331,7 +332,7 @@ class LibbpfProgram(Program):
     def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader.reader import open_reader
 
-        return open_reader(self._lib, fd, event_layout(self._lib, self._object))
+        return open_reader(self._lib, fd, event_layout(self._lib, self._object), self.perf_bytes)
 
     def _close(self) -> None:
         if self._object:

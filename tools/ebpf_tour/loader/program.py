@@ -60,9 +60,13 @@ class Program(Closing, abc.ABC):
     max_entries: Settings
     """By map name, how many entries it gets (a ring buffer: bytes); set before load."""
 
+    perf_bytes: int
+    """Size of the perf buffer of each CPU, a power of two; set before attach."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self.via = options.via
+        self.perf_bytes = 64 * os.sysconf("SC_PAGE_SIZE")  # as in libbpf-bootstrap
         self._readers: dict[int, Reader] = {}
 
     def load(self) -> None:
