@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features, syscall
-from ebpf_tour.loader.hooks import Kprobe, RawTracepoint, Tracepoint, Uprobe
+from ebpf_tour.loader.hooks import Kprobe, Ksyscall, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
@@ -126,17 +126,25 @@ class BccProgram(Program):
 
         with open(f"{self._directory}/vmlinux.h", encoding="utf-8") as file:
             structs = structs_of(file.read())
-        named = [name for name in structs if re.search(rf"\bstruct {name}\b", self._text)]
-        if not named:
+        if not any(re.search(rf"\bstruct {name}\b", self._text) for name in structs):
             return ""
         btf = Btf.of_kernel(load_libbpf())
         try:
-            return definitions(btf, structs, named)
+            return definitions(btf, structs, self._text)
         finally:
             btf.close()
 
     def omit_map(self, name: str) -> None:
         pass  # its C file leaves the map out by itself, with #if
+
+    def _reuse_map(self, name: str, path: str, fd: int) -> None:  # noqa: ARG002
+        """BCC wants the path in the C source; a number leads it there, too.
+
+        The source says "/proc/self/fd/" and NAME_fd.
+        """
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        self._cleanup.callback(os.close, place)
+        self._defines[f"{name}_fd"] = place
 
     def _load(self) -> None:
         debug = 0
@@ -179,6 +187,7 @@ class BccProgram(Program):
             Tracepoint: self._bpf_class.TRACEPOINT,
             RawTracepoint: self._bpf_class.RAW_TRACEPOINT,
             Kprobe: self._bpf_class.KPROBE,
+            Ksyscall: self._bpf_class.KPROBE,
             Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
         }[type(hook)]
         try:
@@ -200,6 +209,8 @@ class BccProgram(Program):
                 try:
                     self._detach.append(self._attach_to(hook))
                     failed = False
+                except Error:
+                    raise
                 except Exception:  # noqa: BLE001 - bcc raises nothing narrower
                     failed = True
             if failed:
@@ -223,11 +234,31 @@ class BccProgram(Program):
             name = hook.event.encode()
             bpf.attach_raw_tracepoint(tp=name, fn_name=function)
             return lambda: bpf.detach_raw_tracepoint(name)
+        if isinstance(hook, Ksyscall) and hook.returns:
+            return self._attach_kretprobe(hook)
         if isinstance(hook, Kprobe):
-            name = hook.target.encode()
-            getattr(bpf, f"attach_{hook.kind}")(event=name, fn_name=function)
-            return lambda: getattr(bpf, f"detach_{hook.kind}")(name)
+            kind, name = "kretprobe" if hook.returns else "kprobe", hook.target.encode()
+            getattr(bpf, f"attach_{kind}")(event=name, fn_name=function)
+            return lambda: getattr(bpf, f"detach_{kind}")(name)
         raise AssertionError(f"{hook} is not for BCC")
+
+    def _attach_kretprobe(self, hook: Ksyscall) -> Callable[[], object]:
+        from ebpf_tour.loader.kretprobe import KretprobeEvent
+
+        event = KretprobeEvent(hook.target)
+        name = f"{event.category}:{event.name}".encode()
+        try:
+            with event.created():
+                self._bpf.attach_tracepoint(tp=name, fn_name=hook.function.encode())
+        except BaseException:
+            event.close()
+            raise
+
+        def detach() -> None:
+            self._bpf.detach_tracepoint(name)
+            event.close()
+
+        return detach
 
     def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
         program = next(function for of, function in self._loaded if of == hook)

@@ -101,8 +101,12 @@ class RawTracepoint(Hook):
         self.function = f"raw_tracepoint__{event}"
 
     def unsupported(self) -> Error | None:
-        if features.in_kallsyms(f"__tracepoint_{self.event}"):
-            return None
+        # The function that calls the programs, since commit d25e37d89dd2 ("tracepoint:
+        # Optimize using static_call()") (in v5.10); the tracepoint's data, which
+        # is there only with CONFIG_KALLSYMS_ALL.
+        for prefix in ("__traceiter_", "__tracepoint_"):
+            if features.in_kallsyms(prefix + self.event):
+                return None
         return Unsupported(
             f"this kernel has no {self}",
             "see which it has: ls /sys/kernel/tracing/events (without the categories)",
@@ -147,6 +151,38 @@ class Kprobe(_KernelFunction):
                 "a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS has them",
             )
         return self._without_function()
+
+
+# What the kernel's functions for system calls are called, before the call's name.
+_SYSCALL_PREFIXES = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+
+
+class Ksyscall(Kprobe):
+    """Entry to a system call, by a kprobe on its function; with `returns`, its return.
+
+    `target` is that function's name here, such as `__x64_sys_execve`. Calls by
+    32-bit programs end in another one. A system call may sleep, and many
+    threads may be in it at once: see loader/kretprobe.py.
+    """
+
+    kinds = ("ksyscall", "kretsyscall")
+
+    def __init__(self, call: str, *, returns: bool = False) -> None:
+        prefix = _SYSCALL_PREFIXES.get(os.uname().machine, "sys_")
+        super().__init__(prefix + call, returns=returns)
+        self.name = call
+        self.section = f"{self.kind}/{call}"
+        # BCC takes syscall__* for functions with the call's arguments.
+        self.function = f"{'kretsyscall' if returns else 'syscall'}__{call}"
+
+    def unsupported(self) -> Error | None:
+        missing = super().unsupported()
+        if missing is None and self.returns:
+            try:
+                features.tracefs()
+            except Error as error:
+                return error
+        return missing
 
 
 class Fentry(_KernelFunction):

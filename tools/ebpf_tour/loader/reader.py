@@ -26,13 +26,13 @@ _RINGBUF = 27  # BPF_MAP_TYPE_RINGBUF
 
 
 class Reader(Protocol):
-    """What `Program.events()` needs of a reader."""
+    """What `Program.read()` needs of a reader."""
 
     fd: int
     """Readable when there are records."""
 
     def drain(self) -> list[Any]:
-        """Return all records that are there, decoded, oldest first."""
+        """Return the records that are there, decoded, oldest first; none at the end."""
 
     def close(self) -> None:
         """Release it."""
