@@ -198,6 +198,8 @@ class BccProgram(Program):
     def _load_error(self, said: str) -> Error:
         if _EPERM in said or not said.strip():
             return features.explain_eperm("load BPF programs")
+        if features.NO_HELPER in said and (why := features.explain_lockdown("load BPF programs")):
+            return why
         name = os.path.basename(self.source)
         return Error(f"the kernel refuses to load {name}", "--show log has more", said)
 

@@ -382,6 +382,9 @@ class LibbpfProgram(Program):
         """Return the error for a call that failed with errno `number`, doing `action`."""
         said = self._messages.take()
         log = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)-- END PROG LOAD LOG --", said, re.DOTALL)
+        refused = log[1] if log else self.verifier_log()
+        if features.NO_HELPER in refused and (why := features.explain_lockdown(action)):
+            return why
         if log and log[1].strip():
             return Error(f"{what}: the verifier rejects it", "--show log has more", log[1])
         if self.verifier_log():  # asked for, so it went there instead
