@@ -29,7 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of one part: by a hash of their name, so that each has of all kinds."""
+    """Keep the tests of one part: by a hash of their name, so that each has of all kinds.
+
+    What changes the machine for good comes last.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
     shard = config.getoption("shard")
     if not shard:
         return
