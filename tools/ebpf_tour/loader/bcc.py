@@ -305,7 +305,7 @@ class BccProgram(Program):
         from ebpf_tour.loader.reader import open_reader
 
         lib, obj = self._layouts()
-        return open_reader(lib, fd, event_layout(lib, obj))
+        return open_reader(lib, fd, event_layout(lib, obj), self.perf_buffer_bytes)
 
     def _close(self) -> None:
         if self._bpf is not None:

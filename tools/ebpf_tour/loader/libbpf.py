@@ -330,7 +330,8 @@ class LibbpfProgram(Program):
     def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader.reader import open_reader
 
-        return open_reader(self._lib, fd, event_layout(self._lib, self._object))
+        layout = event_layout(self._lib, self._object)
+        return open_reader(self._lib, fd, layout, self.perf_buffer_bytes)
 
     def _close(self) -> None:
         if self._object:

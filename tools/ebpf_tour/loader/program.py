@@ -60,6 +60,9 @@ class Program(Closing, abc.ABC):
     max_entries: Settings
     """By map name, how many entries it gets (a ring buffer: bytes); set before load."""
 
+    perf_buffer_bytes = 256 << 10
+    """How large the perf buffer of each CPU is, a power of two; set before attach."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self.via = options.via

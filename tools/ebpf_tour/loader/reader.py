@@ -23,7 +23,6 @@ _BUSY, _DISCARD = 1 << 31, 1 << 30
 _HEADER = 8
 
 _RINGBUF = 27  # BPF_MAP_TYPE_RINGBUF
-_PERF_PAGES = 64  # for each CPU, as in libbpf-bootstrap
 
 
 class Reader(Protocol):
@@ -39,12 +38,15 @@ class Reader(Protocol):
         """Release it."""
 
 
-def open_reader(lib: ct.CDLL, fd: int, layout: Layout) -> Reader:
-    """Return the reader for the map behind `fd`, whichever of the two it is."""
+def open_reader(lib: ct.CDLL, fd: int, layout: Layout, perf_bytes: int) -> Reader:
+    """Return the reader for the map behind `fd`, whichever of the two it is.
+
+    A perf buffer gets `perf_bytes` for each CPU, a power of two.
+    """
     info = syscall.map_info(fd)
     if info.type == _RINGBUF:
         return RingBuffer(fd, info.max_entries, layout)
-    return PerfBuffer(lib, fd, layout)
+    return PerfBuffer(lib, fd, layout, perf_bytes)
 
 
 class RingBuffer:
@@ -135,7 +137,7 @@ class PerfBuffer:
     (bpf_perf_event_output() fails) and counts it.
     """
 
-    def __init__(self, lib: ct.CDLL, fd: int, layout: Layout) -> None:
+    def __init__(self, lib: ct.CDLL, fd: int, layout: Layout, size: int) -> None:
         self._lib = lib
         self._layout = layout
         self._raw: list[bytes] = []
@@ -148,7 +150,8 @@ class PerfBuffer:
         lib.perf_buffer__free.argtypes = [ct.c_void_p]
         lib.perf_buffer__free.restype = None
         self._callbacks = _Sample(self._sample), _Lost(self._lost)  # kept alive
-        self._buffer = lib.perf_buffer__new(fd, _PERF_PAGES, *self._callbacks, None, None)
+        pages = size // mmap.PAGESIZE
+        self._buffer = lib.perf_buffer__new(fd, pages, *self._callbacks, None, None)
         if not self._buffer:
             raise Error(f"cannot open the perf buffers: {os.strerror(ct.get_errno())}")
         self.fd = lib.perf_buffer__epoll_fd(self._buffer)
