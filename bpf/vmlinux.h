@@ -118,6 +118,8 @@ enum bpf_map_type {
 
 #define SIGNAL_GROUP_EXIT 4	/* in signal_struct.flags: group_exit_code counts */
 
+#define AT_FDCWD -100		/* paths begin in the current directory */
+
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
 #define BPF_F_CURRENT_CPU 0xffffffffULL
@@ -131,3 +133,6 @@ struct bpf_pidns_info {
 
 /* The registers of a probed function: struct pt_regs. */
 #include "include/uapi/linux/ptrace.h"
+
+/* What openat2() is given: struct open_how. */
+#include "include/uapi/linux/openat2.h"

@@ -182,3 +182,9 @@ def tracefs() -> str:
 def kernel_dev(dev: int) -> int:
     """Return a device number as the kernel holds it: 12 bits major, 20 minor."""
     return os.major(dev) << 20 | os.minor(dev)
+
+
+def pid_namespace() -> tuple[int, int]:
+    """Return device and inode of our PID namespace, for bpf_get_ns_current_pid_tgid()."""
+    status = os.stat("/proc/self/ns/pid")
+    return kernel_dev(status.st_dev), status.st_ino
