@@ -7,6 +7,7 @@ takes the first to the second, by thread.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -237,7 +238,7 @@ def report_unfinished(program: Program, session: Session) -> None:
     """Say how many calls are still waiting for something; their rows are not written."""
     unfinished = sum(1 for _ in program.map("calls").items())
     if unfinished:
-        session.warn(f"{unfinished} calls had begun and not ended")
+        session.warn(f"calls that had not ended, and are not shown: {unfinished}")
 
 
 def demo() -> Demo:
@@ -275,10 +276,8 @@ def open_files() -> None:
     paths = demo_paths(pid)
     for path in paths:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644))
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.open(missing(pid), os.O_RDONLY)
-    except FileNotFoundError:
-        pass
     for path in paths:
         os.unlink(path)
     os.rmdir(demo_directory(pid))
