@@ -12,11 +12,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
+
 from ebpf_tour.loader import features, syscall
+from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
+
+    from ebpf_tour.loader.hooks import Hook
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -29,8 +34,12 @@ mount -t tmpfs none /sys/kernel/tracing
 [ ! -d /sys/kernel/debug ] || mount -t tmpfs none /sys/kernel/debug
 """
 
-# The longest that anything here may take; only a hang comes near it.
-PATIENCE_S = 60.0
+# The longest that anything here may take; only a hang comes near it. An emulated
+# machine is given more.
+PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "60"))
+
+# How the reason of a skip begins that is legal on CI, too.
+UNSUPPORTED = "unsupported here: "
 
 # enum bpf_cmd, from include/uapi/linux/bpf.h.
 _NEXT_ID = {"program": 11, "map": 12, "link": 31}
@@ -70,6 +79,7 @@ class Running:
             stdout=stdout,
             stderr=subprocess.PIPE,
             bufsize=0,  # so that finish() gets all that wait_attached() has not read
+            process_group=0,  # its own, as in a shell with job control: SIGTSTP stops it
             env={**os.environ, **(env or {})},
         )
         self.pid = self.process.pid
@@ -104,6 +114,13 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
     """Run a command to its end."""
     with Running(*command, env=env) as running:
         return running.finish()
+
+
+def need(*hooks: Hook) -> None:
+    """Skip the test if this kernel lacks one of the hooks, with what the hook says of it."""
+    missing = what_is_missing(hooks)
+    if missing:
+        pytest.skip(f"{UNSUPPORTED}{missing}")
 
 
 def in_mount_namespace(setup: str, *command: str | Path) -> list[str | Path]:

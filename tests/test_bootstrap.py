@@ -126,6 +126,7 @@ def test_duration_shows_only_the_long_lived(engine: str) -> None:
     assert rows[0]["duration_ns"] >= 300_000_000
 
 
+@pytest.mark.native
 @both_engines
 @both_transports
 def test_full_speed_loses_nothing(engine: str, transport: str, tmp_path: Path) -> None:
@@ -152,6 +153,7 @@ def test_full_speed_loses_nothing(engine: str, transport: str, tmp_path: Path) -
         assert sum(row["ppid"] in pids and row["event"] == event for row in rows) == 20_000
 
 
+@pytest.mark.native
 @both_engines
 @both_transports
 def test_losses_are_counted_exactly(engine: str, transport: str, tmp_path: Path) -> None:
@@ -183,6 +185,7 @@ def test_losses_are_counted_exactly(engine: str, transport: str, tmp_path: Path)
     assert f"{result.summary['lost']} events were lost" in result.stderr
 
 
+@pytest.mark.native
 @both_engines
 def test_hostile_names(engine: str, tmp_path: Path) -> None:
     """Nothing that a process calls itself reaches the terminal as it is."""
@@ -203,6 +206,7 @@ def test_hostile_names(engine: str, tmp_path: Path) -> None:
             assert any(row["filename"] == f"{tmp_path}/{shown}" for row in ours(result))
 
 
+@pytest.mark.native
 @both_engines
 def test_table(engine: str) -> None:
     with Running(BOOTSTRAP, "--engine", engine) as tool:
@@ -229,6 +233,7 @@ def state(pid: int) -> str:
         return file.read().rpartition(")")[2].split()[0]
 
 
+@pytest.mark.native
 @both_engines
 def test_stopped_and_continued(engine: str) -> None:
     """Ctrl-Z and fg do not end it."""
@@ -244,6 +249,7 @@ def test_stopped_and_continued(engine: str) -> None:
     assert len(ours(result)) == 2
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("option", ["-d=0", "-d=-1", "-d=abc", "--transport=x", "--buffer=0"])
 def test_bad_input(option: str) -> None:
     assert_error(run(BOOTSTRAP, *option.split("=")), 2, "ebpf-bootstrap")

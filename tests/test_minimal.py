@@ -79,6 +79,7 @@ def test_the_engines_agree() -> None:
     assert seen[0][0] == 0
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_csv(engine: str) -> None:
     with Running(MINIMAL, "--engine", engine, "--format", "csv", "--limit", "2") as tool:
@@ -90,6 +91,7 @@ def test_csv(engine: str) -> None:
     ]
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_table(engine: str) -> None:
     result = run(MINIMAL, "--engine", engine, "--limit", "3")
@@ -179,6 +181,7 @@ def test_demo(engine: str) -> None:
     assert result.stderr.endswith("Demo: saw every row that it caused (3), and nothing else.\n")
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_time_limit(engine: str) -> None:
     result = run(MINIMAL, "--engine", engine, "--json", "--time-limit", "1")
@@ -186,6 +189,7 @@ def test_time_limit(engine: str) -> None:
     assert result.summary["events"] == len(result.records) > 0
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal(engine: str, number: int) -> None:
@@ -194,6 +198,7 @@ def test_signal(engine: str, number: int) -> None:
     check_records(result, tool.pid, len(result.records))
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_stop_and_continue(engine: str) -> None:
     """Ctrl-Z and fg do not end it."""
@@ -206,6 +211,7 @@ def test_stop_and_continue(engine: str) -> None:
     check_records(result, tool.pid, 3)
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_reader_goes_away(engine: str) -> None:
     """As with `| head -1`."""
@@ -220,6 +226,7 @@ def test_reader_goes_away(engine: str) -> None:
     assert result.stderr == ATTACHED
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_disk_full(engine: str) -> None:
     with (
@@ -231,6 +238,7 @@ def test_disk_full(engine: str) -> None:
     assert cause == "cannot write to standard output: No space left on device"
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(engine: str, closed: str) -> None:
@@ -258,6 +266,7 @@ def test_a_killed_run_is_cleaned_up_by_the_next() -> None:
     assert instances(alive.pid) == []
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_many_trace_instances_at_once() -> None:
     """Who starts removes what is abandoned, but never what another is just making."""
@@ -279,6 +288,7 @@ def catches_sigterm(pid: int) -> bool:
     return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 @pytest.mark.parametrize("delay_ms", [0, 2, 5, 10, 20, 40, 80, 160, 320])
 def test_interrupt_at_any_time(engine: str, delay_ms: int) -> None:

@@ -134,6 +134,7 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_map__fd", integer, [pointer]),
         ("bpf_map__type", integer, [pointer]),
         ("bpf_map__name", string, [pointer]),
+        ("bpf_map__autocreate", ct.c_bool, [pointer]),
         ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
@@ -340,9 +341,9 @@ class LibbpfProgram(Program):
         """Yield file descriptor and type of each map that was not left out."""
         item = self._lib.bpf_object__next_map(self._object, None)
         while item:
-            fd = self._lib.bpf_map__fd(item)
-            if fd >= 0:
-                yield fd, self._lib.bpf_map__type(item)
+            # From libbpf 1.4 on, one that was left out has a descriptor all the same.
+            if self._lib.bpf_map__autocreate(item):
+                yield self._lib.bpf_map__fd(item), self._lib.bpf_map__type(item)
             item = self._lib.bpf_object__next_map(self._object, item)
 
     def _name(self, program: int) -> str:
