@@ -48,8 +48,8 @@ class Session:
     """Options, output and end of one run.
 
     It ends at Ctrl-C, SIGTERM or SIGHUP, after `--limit` rows, after
-    `--time-limit` seconds, or when the demo has seen enough; `running` says
-    so. `lost` is for a tool to count what it could not show.
+    `--time-limit` seconds, when the demo has seen enough, or as `end_with()`
+    says; `running` says so. `lost` is for a tool to count what it could not show.
     """
 
     def __init__(self, tool: Tool, args: argparse.Namespace, interrupt: Interrupt) -> None:
@@ -61,6 +61,7 @@ class Session:
         self._attached_ns = 0
         self._full = False
         self._deadline = float("inf")
+        self._end_fd: int | None = None
         self._writer: Writer | None = None
         self._limit: int | None = getattr(args, "limit", None)
         self._demo: Demo | None = None
@@ -71,7 +72,16 @@ class Session:
     @property
     def running(self) -> bool:
         """Whether the tool should go on."""
-        return not (self._full or self._interrupt.seen or time.monotonic() >= self._deadline)
+        return not (
+            self._full
+            or self._interrupt.seen
+            or time.monotonic() >= self._deadline
+            or (self._end_fd is not None and is_readable(self._end_fd))
+        )
+
+    def end_with(self, fd: int) -> None:
+        """End the run when `fd` becomes readable, too: a pidfd, when its process ends."""
+        self._end_fd = fd
 
     def attached(
         self,
@@ -162,18 +172,20 @@ class Session:
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not past the end of the run. What was written is visible before."""
-        self._wait(seconds, None)
+        self._wait(seconds)
 
     def wait_readable(self, fd: int, seconds: float = float("inf")) -> None:
         """Wait until `fd` is readable, so long at most, and not past the end of the run."""
         self._wait(seconds, fd)
 
-    def _wait(self, seconds: float, fd: int | None) -> None:
+    def _wait(self, seconds: float, *fds: int) -> None:
         if self._writer:
             with self._output():
                 self._writer.flush()
         if self.running:
-            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), fd)
+            if self._end_fd is not None:
+                fds += (self._end_fd,)
+            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), *fds)
 
     def warn(self, text: str) -> None:
         """Say something on stderr that the user should know."""
@@ -241,6 +253,13 @@ class Session:
             ) from None
 
 
+def is_readable(fd: int) -> bool:
+    """Say whether there is something to read, or a process has ended."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def discard_stdout() -> None:
     """Let Python's own flush at exit go nowhere instead of failing again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
@@ -268,11 +287,10 @@ class Interrupt:
     def _note(self, _number: int, _frame: object) -> None:
         self.seen = True
 
-    def wait(self, seconds: float, fd: int | None = None) -> None:
-        """Wait so long, or until a signal comes or `fd` is readable."""
+    def wait(self, seconds: float, *fds: int) -> None:
+        """Wait so long, or until a signal comes or one of `fds` is readable."""
         poll = select.poll()
-        poll.register(self._read, select.POLLIN)
-        if fd is not None:
+        for fd in (self._read, *fds):
             poll.register(fd, select.POLLIN)
         poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000)
 

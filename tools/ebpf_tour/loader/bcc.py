@@ -121,12 +121,11 @@ class BccProgram(Program):
 
         with open(f"{self._directory}/vmlinux.h", encoding="utf-8") as file:
             structs = structs_of(file.read())
-        named = [name for name in structs if re.search(rf"\bstruct {name}\b", self._text)]
-        if not named:
+        if not any(re.search(rf"\bstruct {name}\b", self._text) for name in structs):
             return ""
         btf = Btf.of_kernel(load_libbpf())
         try:
-            return definitions(btf, structs, named)
+            return definitions(btf, structs, self._text)
         finally:
             btf.close()
 

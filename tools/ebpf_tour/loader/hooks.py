@@ -101,8 +101,12 @@ class RawTracepoint(Hook):
         self.function = f"raw_tracepoint__{event}"
 
     def unsupported(self) -> Error | None:
-        if features.in_kallsyms(f"__tracepoint_{self.event}"):
-            return None
+        # The function that calls the programs, since commit d25e37d89dd2 ("tracepoint:
+        # Optimize using static_call()") (in v5.10); the tracepoint's data, which
+        # is there only with CONFIG_KALLSYMS_ALL.
+        for prefix in ("__traceiter_", "__tracepoint_"):
+            if features.in_kallsyms(prefix + self.event):
+                return None
         return Unsupported(
             f"this kernel has no {self}",
             "see which it has: ls /sys/kernel/tracing/events (without the categories)",

@@ -148,25 +148,32 @@ class Program(Closing, abc.ABC):
     def events(self, name: str, session: Session) -> Iterator[Any]:
         """Yield the records of a ring buffer or perf event array while the session runs.
 
-        They are namedtuples with the members of the C `struct event`. At the
-        end everything is detached, and what was recorded until then comes, so
-        that nothing is between "shown" and "lost".
+        They are namedtuples with the members of the C `struct event`.
         """
         fd = self.map_fd(name)
         reader = self._readers.get(fd) or self._open_reader(fd)
         try:
-            while session.running:
-                records = reader.drain()
-                yield from records
-                if records:
-                    session.sleep(_BATCH_SECONDS)
-                else:
-                    session.wait_readable(reader.fd)
-            self.detach()
-            yield from reader.drain()
+            yield from self.read(reader, session)
         finally:
             self._readers.pop(fd, None)
             reader.close()
+
+    def read(self, reader: Reader, session: Session) -> Iterator[Any]:
+        """Yield the records of a reader while the session runs.
+
+        At the end everything is detached, and what was recorded until then
+        comes, so that nothing is between "shown" and "lost".
+        """
+        while session.running:
+            records = reader.drain()
+            yield from records
+            if records:
+                session.sleep(_BATCH_SECONDS)
+            else:
+                session.wait_readable(reader.fd)
+        self.detach()
+        while records := reader.drain():
+            yield from records
 
     def close(self) -> None:
         """Detach and unload everything. May be called twice."""

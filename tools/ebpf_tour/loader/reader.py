@@ -27,13 +27,13 @@ _PERF_PAGES = 64  # for each CPU, as in libbpf-bootstrap
 
 
 class Reader(Protocol):
-    """What `Program.events()` needs of a reader."""
+    """What `Program.read()` needs of a reader."""
 
     fd: int
     """Readable when there are records."""
 
     def drain(self) -> list[Any]:
-        """Return all records that are there, decoded, oldest first."""
+        """Return the records that are there, decoded, oldest first; none at the end."""
 
     def close(self) -> None:
         """Release it."""
