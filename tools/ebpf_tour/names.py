@@ -64,3 +64,24 @@ def open_flags(flags: int) -> list[str]:
 def is_open_flag(name: str) -> bool:
     """Say whether `open_flags()` can return this name."""
     return name in _ACCESS_MODES.values() or name in _OPEN_FLAGS.values()
+
+
+def syscall_numbers() -> dict[str, int]:
+    """Return the numbers of this machine's system calls, by name."""
+    return {name: number for number, name in _syscalls().items()}
+
+
+def syscall_name(number: int, bits: int = 64) -> str:
+    """Return "getppid" for 110 (on x86-64), "[syscall 9999]" for one without a name.
+
+    A 32-bit program's calls have other numbers: "[32-bit syscall 20]".
+    """
+    if bits == 32:
+        return f"[32-bit syscall {number}]"
+    return _syscalls().get(number) or f"[syscall {number}]"
+
+
+def _syscalls() -> dict[int, str]:
+    from ebpf_tour.syscall_table import SYSCALLS
+
+    return SYSCALLS.get(os.uname().machine, {})
