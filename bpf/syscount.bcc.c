@@ -42,18 +42,22 @@ static __always_inline bool is_32bit(struct bpf_raw_tracepoint_args *ctx)
 #endif
 }
 
+/* What is not asked for costs nothing: a condition on a constant is decided
+ * before the program runs.
+ */
 static __always_inline bool wanted(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
 	s32 pid = thread >> 32, tid = thread;
-	u32 uid = bpf_get_current_uid_gid();
 
-	return pid != own_pid &&
-	       (!only_pid || pid == only_pid) &&
-	       (!only_tid || tid == only_tid) &&
-	       (only_uid < 0 || uid == only_uid) &&
-	       (only_number < 0 ||
-		(ctx->args[1] == only_number && !is_32bit(ctx)));
+	if (pid == own_pid || (only_pid && pid != only_pid) ||
+	    (only_tid && tid != only_tid))
+		return false;
+	if (only_uid >= 0 && (u32)bpf_get_current_uid_gid() != only_uid)
+		return false;
+	if (only_number >= 0 && (ctx->args[1] != only_number || is_32bit(ctx)))
+		return false;
+	return true;
 }
 
 /* A raw tracepoint hands over what the kernel's own code says there, here

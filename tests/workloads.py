@@ -223,6 +223,99 @@ int main(int argc, char **argv)
 }
 """
 
+# Calls getppid() so many times, in so many threads, which are spread over the CPUs.
+GETPPID = """
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static char **arguments;
+
+static void *work(void *number)
+{
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET((long)number % sysconf(_SC_NPROCESSORS_ONLN), &cpu);
+	sched_setaffinity(0, sizeof(cpu), &cpu);
+	for (int i = 0; i < atoi(arguments[2]); i++)
+		syscall(SYS_getppid);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t threads[64];
+	int count = atoi(argv[1]);
+	char byte;
+
+	arguments = argv;
+	if (write(1, "r", 1) < 0 || read(0, &byte, 1) < 0)
+		return 1;
+	for (long i = 0; i < count; i++)
+		if (pthread_create(&threads[i], NULL, work, (void *)i))
+			return 1;
+	for (int i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	return 0;
+}
+"""
+
+# Makes several system calls, each a number of times of its own, and one that
+# there is not.
+SEVERAL = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TIMES(n, call) for (int i = 0; i < n; i++) call
+
+int main(void)
+{
+	char byte;
+
+	if (write(1, "r", 1) < 0 || read(0, &byte, 1) < 0)
+		return 1;
+	TIMES(3, syscall(SYS_getppid));
+	TIMES(5, syscall(SYS_getuid));
+	TIMES(7, syscall(SYS_gettid));
+	TIMES(11, syscall(SYS_umask, 022));
+	TIMES(13, syscall(SYS_fstat, -1, 0));
+	TIMES(17, syscall(SYS_uname, 0));
+	TIMES(19, syscall(SYS_umount2, 0, 0));
+	TIMES(23, syscall(SYS_openat2, -1, 0, 0, 0));
+	TIMES(29, syscall(SYS_sendfile, -1, -1, 0, 0));
+	TIMES(31, syscall(SYS_statx, -1, 0, 0, 0, 0));
+	TIMES(37, syscall(9999));
+	TIMES(41, syscall(-1));
+	return 0;
+}
+"""
+
+# Calls getpid() by the number and in the way of a 32-bit program; 20 is writev()
+# to others.
+AS_32_BIT = """
+#include <unistd.h>
+
+int main(void)
+{
+	char byte;
+	long pid;
+
+	if (write(1, "r", 1) < 0 || read(0, &byte, 1) < 0)
+		return 1;
+	for (int i = 0; i < 1000; i++) {
+		__asm__ volatile("int $0x80" : "=a"(pid) : "a"(20L) : "memory");
+		if (pid != getpid())
+			return 1;
+	}
+	return 0;
+}
+"""
+
 
 class Workload:
     """A program that says when it is there, and begins when it is told to."""
