@@ -128,13 +128,19 @@ def _info(fd: int, size: int) -> bytes:
 
 
 class ProgramInfo(NamedTuple):
-    """A loaded program; sizes in bytes. Source: struct bpf_prog_info."""
+    """A loaded program; sizes in bytes. Source: struct bpf_prog_info.
+
+    `missed` says how often it did not run, since a BPF program was running on
+    that CPU already; 0 before commit 9ed9e9ba2337 ("bpf: Count the number of
+    times recursion was prevented") (in v5.12).
+    """
 
     type: int
     id: int
     name: str
     jited_bytes: int
     xlated_bytes: int
+    missed: int
 
 
 class MapInfo(NamedTuple):
@@ -155,9 +161,10 @@ def _name(raw: bytes) -> str:
 def program_info(fd: int) -> ProgramInfo:
     """Ask the kernel about the program behind `fd`. Raises OSError."""
     # type, id, tag[8], jited_len, xlated_len, two pointers, load_time, uid,
-    # nr_map_ids, map_ids, name[16]
-    kind, number, jited, xlated, name = struct.unpack("=II8xII16x8x8x8x16s", _info(fd, 80))
-    return ProgramInfo(kind, number, _name(name), jited, xlated)
+    # nr_map_ids, map_ids, name[16], more of the kind, recursion_misses
+    form = "=II8xII16x8x8x8x16s128xQ"
+    kind, number, jited, xlated, name, missed = struct.unpack(form, _info(fd, 216))
+    return ProgramInfo(kind, number, _name(name), jited, xlated, missed)
 
 
 def map_info(fd: int) -> MapInfo:
