@@ -139,8 +139,8 @@ def make_parser(
     """Return the parser of a tool: its own options, then the shared ones."""
     parser = _Parser(
         prog=tool.command,
-        description=tool.description,
-        epilog=_examples(tool),
+        description=tool.description or tool.summary,
+        epilog=_examples(tool) if tool.examples else None,
         formatter_class=_Formatter,
         allow_abbrev=False,
     )

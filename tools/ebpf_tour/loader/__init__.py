@@ -11,13 +11,14 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
-from ebpf_tour.loader.program import Options, Program
+from ebpf_tour.loader.program import Options, Program, sources
 
 if TYPE_CHECKING:
     import argparse
@@ -88,7 +89,8 @@ def _open(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
 
 def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
     via, hooks = _choose_way(engine, tool, args)
-    options = Options(tool.name, via, hooks, args.show, args.verbose)
+    directory = os.path.abspath(tool.directory) if tool.directory else sources()
+    options = Options(tool.name, directory, via, hooks, args.show, args.verbose)
     if engine == "libbpf":
         from ebpf_tour.loader.libbpf import LibbpfProgram
 

@@ -74,10 +74,10 @@ class BccProgram(Program):
         self._loaded: list[tuple[Hook, Any]] = []
         self._log = ""
         self._directory = sources()
-        self.source = f"{self._directory}/{options.name}.bcc.c"
+        self.source = f"{options.directory}/{options.name}.bcc.c"
         with open(self.source, encoding="utf-8") as file:
             self._text = file.read()
-        self._flags = [f"-I{self._directory}"]
+        self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
         self._bpf_class, self._lib = _import_bcc()
@@ -245,7 +245,8 @@ class BccProgram(Program):
 
             lib = libbpf.declared_libbpf()
             name = self._options.name
-            obj = libbpf.open_object(lib, libbpf.object_path(name), name)
+            path = libbpf.object_path(self._options.directory, name)
+            obj = libbpf.open_object(lib, path, name)
             if not obj:
                 raise Error(f"libbpf cannot open the object of {name}, which has the types")
             self._types = lib, obj

@@ -11,6 +11,7 @@ import ctypes as ct
 import errno
 import os
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -205,7 +206,7 @@ class LibbpfProgram(Program):
         self._object = 0
         self._links: list[int] = []
         self._log_buffers: list[ct.Array[ct.c_char]] = []
-        self.source = f"{sources()}/{options.name}.bpf.c"
+        self.source = f"{options.directory}/{options.name}.bpf.c"
         if not features.has_kernel_btf():
             raise EngineUnavailable(
                 f"this kernel has no BTF in {features.KERNEL_BTF}"
@@ -214,7 +215,7 @@ class LibbpfProgram(Program):
         self._lib = declared_libbpf()
         self._messages = _Messages(options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
-        self._open(object_path(options.name))
+        self._open(object_path(options.directory, options.name))
         self._select_programs()
         self.globals = self._globals = _Globals(self._lib, self._object)
         self.max_entries = _MaxEntries(self._lib, self._object)
@@ -398,7 +399,7 @@ def event_layout(lib: ct.CDLL, obj: int) -> Layout:
     return layout
 
 
-def object_path(name: str) -> str:
+def object_path(directory: str, name: str) -> str:
     """Return the path of a compiled object. Raises Unsupported, EngineUnavailable."""
     machine = os.uname().machine
     if machine not in _OBJECTS:
@@ -406,7 +407,10 @@ def object_path(name: str) -> str:
             f"there are no compiled objects for {machine}",
             f"they exist for {' and '.join(_OBJECTS)}",
         )
-    path = f"{sources()}/{_OBJECTS[machine]}/{name}.bpf.o"
+    path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
     if not os.path.exists(path):
-        raise EngineUnavailable(f"{path} is not there", "in a checkout, compile it: make bpf")
+        compile_it = "in a checkout, compile it: make bpf"
+        if directory != sources():
+            compile_it = f"compile it: python3 -m ebpf_tour.build {shlex.quote(directory)}"
+        raise EngineUnavailable(f"{path} is not there", compile_it)
     return path

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def sources() -> str:
-    """Return the directory of the C files and objects; in a checkout a link to `bpf/`."""
+    """Return the directory of the package's C files and objects, in a checkout a link to `bpf/`."""
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
 
@@ -199,11 +199,13 @@ class Program(Closing, abc.ABC):
 class Options(NamedTuple):
     """How to open a program.
 
-    `via` names the way that was chosen, `hooks` are the ones to attach, `show`
-    is what --show asks for, `verbose` shows the libraries' debug messages.
+    `name` is the stem of the C files in `directory`. `via` names the way that
+    was chosen, `hooks` are the ones to attach, `show` is what --show asks for,
+    `verbose` shows the libraries' debug messages.
     """
 
     name: str
+    directory: str
     via: str
     hooks: tuple[Hook, ...]
     show: str | None = None
