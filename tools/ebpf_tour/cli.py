@@ -209,8 +209,8 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "--show",
         choices=("source", "asm", "log", "maps"),
-        help="instead of running, show the C source, its bytecode, the verifier's log, or the "
-        "loaded programs and maps",
+        help="instead of running, show the C source, its bytecode line by line, the verifier's "
+        "log, or the loaded programs and maps (those with --json, too)",
     )
 
 
@@ -249,6 +249,8 @@ def _run(
         parser.error(
             f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is none of {', '.join(ENGINES)}"
         )
+    if tool.via and args.show:
+        _check_show(parser, args)
     session = Session(tool, args, interrupt)
     try:
         run(session)
@@ -256,6 +258,14 @@ def _run(
     finally:
         session.close()
     return 0
+
+
+def _check_show(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what --show would have to ignore."""
+    if args.demo:
+        parser.error("--show runs nothing, so there can be no --demo")
+    if args.format != "table" and (args.show, args.format) != ("maps", "json"):
+        parser.error(f"--show {args.show} has no form as {args.format}; --show maps has, as json")
 
 
 def _open_missing_streams() -> None:

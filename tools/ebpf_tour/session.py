@@ -108,7 +108,7 @@ class Session:
         if self._writer is None:
             given = [name for name, value in vars(self.args).items() if value]
             self._writer = open_writer(self.args.format, columns, given)
-            with self._output():
+            with output_errors():
                 if not (report and self.args.format == "table"):
                     self._writer.begin()
                 self._writer.flush()
@@ -133,7 +133,7 @@ class Session:
         """Show one row, unless there are as many as were asked for."""
         if self._full or self._writer is None:
             return
-        with self._output():
+        with output_errors():
             self._writer.row(row)
         self._count(row)
 
@@ -146,7 +146,7 @@ class Session:
             if not self._full:
                 shown.append(row)
                 self._count(row)
-        with self._output():
+        with output_errors():
             writer = self._writer_for(self.tool.columns, report=True)
             writer.report(shown)
             writer.flush()
@@ -170,7 +170,7 @@ class Session:
 
     def _wait(self, seconds: float, fd: int | None) -> None:
         if self._writer:
-            with self._output():
+            with output_errors():
                 self._writer.flush()
         if self.running:
             self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), fd)
@@ -182,7 +182,7 @@ class Session:
     def finish(self) -> None:
         """Write the summary and report losses. Raises Error if the demo failed."""
         if self._writer:
-            with self._output():
+            with output_errors():
                 self._writer.end({"events": self.rows, "lost": self.lost})
                 self._writer.flush()
         if self.lost:
@@ -226,26 +226,27 @@ class Session:
             os.waitpid(self._child, 0)
             self._child = 0
 
-    @contextlib.contextmanager
-    def _output(self) -> Iterator[None]:
-        """Tell a closed pipe and a full disk from every other OSError."""
-        try:
-            yield
-        except BrokenPipeError:
-            discard_stdout()
-            raise Finished from None
-        except OSError as error:
-            discard_stdout()
-            raise Error(
-                f"cannot write to standard output: {error.strerror}", "send it somewhere else"
-            ) from None
-
 
 def discard_stdout() -> None:
     """Let Python's own flush at exit go nowhere instead of failing again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
     os.close(devnull)
+
+
+@contextlib.contextmanager
+def output_errors() -> Iterator[None]:
+    """Tell a closed pipe and a full disk from every other OSError."""
+    try:
+        yield
+    except BrokenPipeError:
+        discard_stdout()
+        raise Finished from None
+    except OSError as error:
+        discard_stdout()
+        raise Error(
+            f"cannot write to standard output: {error.strerror}", "send it somewhere else"
+        ) from None
 
 
 class Interrupt:

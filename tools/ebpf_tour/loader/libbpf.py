@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ebpf_tour.loader.btf import Variable
     from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.layout import Layout
+    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.reader import Reader
 
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
 _WARN = 0
 
 # BPF_LOG_LEVEL2 | BPF_LOG_STATS: every instruction that the verifier looked
-# at with the state of the registers, and a line of statistics.
-_LOG_LEVEL = 2 | 4
-_LOG_SIZE = 16 << 20  # the most that all kernels accept (UINT_MAX >> 8, plus one)
+# at with the state of the registers, and statistics. BPF_LOG_LEVEL1 is the path
+# to where it refuses the program.
+LOG_ALL = 2 | 4
+LOG_PATH = 1
+LOG_SIZE = (16 << 20) - 1  # the most that all kernels accept: UINT_MAX >> 8
 
 # The sections that clang makes of global variables.
 _SECTIONS = (".data", ".bss", ".rodata")
@@ -83,8 +86,7 @@ class _Messages:
     def _receive(self, level: int, form: bytes, arguments: int) -> int:
         if level != _WARN and not self._verbose:
             return 0
-        # A warning may hold the verifier's whole log.
-        buffer = ct.create_string_buffer((1 << 20) if level == _WARN else (4 << 10))
+        buffer = ct.create_string_buffer(4 << 10)
         self._vsnprintf(buffer, len(buffer), form, arguments)
         text = buffer.value.decode("utf-8", "backslashreplace")
         if level == _WARN:
@@ -106,6 +108,13 @@ class _Messages:
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
             sys.stderr.write(text)
+
+
+def log_buffer() -> ct.Array[ct.c_char]:
+    """Return room for the verifier's log; what is not written to takes no memory."""
+    import mmap
+
+    return (ct.c_char * LOG_SIZE).from_buffer(mmap.mmap(-1, LOG_SIZE))
 
 
 def declared_libbpf() -> ct.CDLL:
@@ -205,7 +214,7 @@ class LibbpfProgram(Program):
         super().__init__(options)
         self._object = 0
         self._links: list[int] = []
-        self._log_buffers: list[ct.Array[ct.c_char]] = []
+        self._log_buffers: dict[str, ct.Array[ct.c_char]] = {}
         self.source = f"{options.directory}/{options.name}.bpf.c"
         if not features.has_kernel_btf():
             raise EngineUnavailable(
@@ -250,16 +259,28 @@ class LibbpfProgram(Program):
         self._lib.bpf_map__set_autocreate(self._find_map(name), False)
 
     def _load(self) -> None:
-        if self._options.show == "log":
-            for program in self._programs:
-                buffer = ct.create_string_buffer(_LOG_SIZE - 1)
-                self._log_buffers.append(buffer)
-                self._lib.bpf_program__set_log_level(program, _LOG_LEVEL)
-                self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
+        # Left at level 0, the log is written only if the kernel refuses a
+        # program: libbpf then tries once more. One buffer is enough for that.
+        buffer = log_buffer()
+        for program in self._programs:
+            if self._options.show == "log":
+                buffer = log_buffer()
+                self._log_buffers[self._name(program)] = buffer
+                self._lib.bpf_program__set_log_level(program, LOG_ALL)
+            self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
         error = self._lib.bpf_object__load(self._object)
         if error:
-            raise self._error(f"the kernel refuses to load {self._options.name}.bpf.o", -error)
+            raise self._load_error(buffer, -error)
         self._messages.show()
+
+    def _load_error(self, buffer: ct.Array[ct.c_char], number: int) -> Error:
+        what = f"the kernel refuses to load {self._options.name}.bpf.o"
+        said = self._messages.take()
+        failed = re.search(r"prog '(\w+)': BPF program load failed", said)
+        log = self._log_buffers.get(failed[1], buffer).value if failed else b""
+        if not failed or not log:
+            return self._error(what, number, said)
+        return self._refused(failed[1], log.decode("utf-8", "backslashreplace"), number)
 
     def _attach(self) -> None:
         place = self._options.hooks.index
@@ -322,11 +343,21 @@ class LibbpfProgram(Program):
             found.append((self._name(program), insns))
         return found
 
-    def verifier_log(self) -> str:
-        logs = zip(self._programs, self._log_buffers, strict=False)
-        return "".join(
-            f"{self._name(p)}:\n{b.value.decode('ascii', 'replace')}" for p, b in logs if b.value
-        )
+    def source_lines(self, function: str) -> Lines:
+        from ebpf_tour.loader import lines
+
+        path = object_path(self._options.directory, self._options.name)
+        btf, ext = Btf.of_object(self._lib, path)
+        try:
+            return lines.of_object(btf, ext).get(function, {}) if ext else {}
+        finally:
+            btf.close()
+
+    def verifier_logs(self) -> list[tuple[str, str]]:
+        return [
+            (name, buffer.value.decode("utf-8", "backslashreplace"))
+            for name, buffer in self._log_buffers.items()
+        ]
 
     def program_fds(self) -> list[int]:
         return [self._lib.bpf_program__fd(program) for program in self._programs]
@@ -350,14 +381,9 @@ class LibbpfProgram(Program):
         name: bytes = self._lib.bpf_program__name(program)
         return name.decode()
 
-    def _error(self, what: str, number: int) -> Error:
+    def _error(self, what: str, number: int, said: str = "") -> Error:
         """Return the error for a call that failed with errno `number`."""
-        said = self._messages.take()
-        log = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)-- END PROG LOAD LOG --", said, re.DOTALL)
-        if log and log[1].strip():
-            return Error(f"{what}: the verifier rejects it", "--show log has more", log[1])
-        if self.verifier_log():  # asked for, so it went there instead
-            return Error(f"{what}: the verifier rejects it")
+        said = said or self._messages.take()
         if number == errno.EPERM:
             return features.explain_eperm("load BPF programs")
         return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
