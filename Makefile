@@ -1,17 +1,27 @@
 # make help lists what there is to do.
 PREFIX = /usr/local
 PYTHON = .venv/bin/python
+SUITE = trixie
 
-.PHONY: help demo test check install uninstall man bpf clean setup-demo setup-test
+.PHONY: help demo test test-kernels test-bcc clean-kernels check install uninstall man bpf clean setup-demo setup-test setup-kernels
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 demo: setup-demo bpf ## install what is missing, then see ebpf-minimal at work
 	@tools/as_root.sh .venv/bin/ebpf-minimal --demo
 
 test: setup-test bpf ## install what is missing, then run the tests
 	@tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider $(ARGS)
+
+test-kernels: setup-kernels bpf ## the same on other kernels, in virtual machines: KERNELS="6.1 7.2"
+	@$(PYTHON) tools/test_kernels.py $(KERNELS)
+
+test-bcc: bpf ## the same with the BCC of another Debian release, on this kernel: SUITE=trixie
+	@tools/test_bcc.sh $(SUITE) $(ARGS)
+
+clean-kernels: ## remove the kernels and releases that these two have fetched
+	@tools/kernels.sh clean
 
 check: setup-test ## lint, types, and whether the generated files are current
 	.venv/bin/ruff check
@@ -37,5 +47,5 @@ clean: ## remove what was built, and .venv
 	rm -rf .venv build dist tools/*.egg-info bpf/x86 bpf/arm64
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-setup-demo setup-test: setup-%:
+setup-demo setup-test setup-kernels: setup-%:
 	@tools/setup.sh $*

@@ -5,25 +5,62 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ROOT, bpf_objects, held_objects, wait_until
+from support import ENGINES, ROOT, UNSUPPORTED, KernelLog, bpf_objects, held_objects, wait_until
+from workloads import SPAWN, STEP, TARGET, compiled
 
+from ebpf_tour.catalogue import tools
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features
+from ebpf_tour.record import Tool
 from ebpf_tour.tour import why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tools/test_kernels.py spread the tests over guests."""
+    parser.addoption("--shard", metavar="K/N", help="run only the K-th of N parts of the tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of one part: by a hash of their name, so that each has of all kinds."""
+    shard = config.getoption("shard")
+    if not shard:
+        return
+    number, parts = map(int, shard.split("/"))
+
+    def wanted(item: pytest.Item) -> bool:
+        return zlib.crc32(item.nodeid.encode()) % parts == number - 1
+
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = filter(wanted, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On CI, let a test be skipped only where a hook object says that the kernel lacks it."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith(UNSUPPORTED):
+            report.outcome = "failed"
+            report.longrepr = f"skipped on CI, for a reason that is none there: {reason}"
+    return report
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what cannot run here, with the reason. On CI a privilege may not be missing.
 
-    A test names the tools that it runs: `pytest.mark.kernel(TOOL)`.
+    A test names the tools that it runs: `pytest.mark.kernel(TOOL)`. Tool and
+    engine go into the results, for the table of tools/test_kernels.py.
     """
+    item.user_properties += [("tool", tool_of(item)), ("engine", engine_of(item))]
     marker = item.get_closest_marker("kernel")
     if not marker:
         return
@@ -36,7 +73,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for tool in marker.args:
         reason = why_not(tool)
         if reason:
-            pytest.skip(str(reason))
+            pytest.skip(f"{UNSUPPORTED}{reason}")
+
+
+def tool_of(item: pytest.Item) -> str:
+    """Return the command that a test is about: by its parameters or its file."""
+    commands = {tool.name: tool.command for tool in tools()}
+    for value in parameters(item):
+        if isinstance(value, Tool):
+            return value.command
+    return commands.get(item.path.stem.removeprefix("test_"), "(shared)")
+
+
+def engine_of(item: pytest.Item) -> str:
+    """Return the engine that a test is for: by its parameters."""
+    return next((str(value) for value in parameters(item) if value in ENGINES), "(both)")
+
+
+def parameters(item: pytest.Item) -> Iterator[object]:
+    """Yield the values of the test's parameters; of a tuple, what is in it."""
+    callspec = getattr(item, "callspec", None)
+    for value in callspec.params.values() if callspec else ():
+        if isinstance(value, tuple) and not isinstance(value, Tool):
+            yield from value
+        else:
+            yield value
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +109,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def leaves_nothing() -> Iterator[None]:
-    """Demand that the test leaves no program, map, link or trace instance."""
+    """Demand that the test leaves no program, map, link, trace instance or probe event."""
     before = bpf_objects()
     yield
 
@@ -60,6 +121,28 @@ def leaves_nothing() -> Iterator[None]:
     # The kernel frees some of them only after a grace period, but not so late
     # that a tool beside us could have cleaned up.
     wait_until(lambda: not left(), lambda: f"left: {left()}", 5)
+
+
+@pytest.fixture
+def quiet_kernel() -> Iterator[None]:
+    """Demand that the kernel logs nothing on account of the test."""
+    log = KernelLog()
+    yield
+    complaints = log.complaints()
+    log.close()
+    assert not complaints
+
+
+@pytest.fixture(scope="session")
+def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory with the programs of workloads.py that several tests use."""
+    directory = tmp_path_factory.mktemp("helpers")
+    compiled(SPAWN, directory / "spawn")
+    compiled(STEP, directory / "step", "-static")
+    compiled(TARGET, directory / "target")
+    compiled("int main(void) { return 0; }", directory / "nothing", "-static")
+    compiled((ROOT / "tests/programs/hold.c").read_text(encoding="utf-8"), directory / "hold")
+    return directory
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 #
 #	tools/kernels.sh fetch VERSION...
 #	tools/kernels.sh run VERSION -- COMMAND [ARGUMENT...]
+#	tools/kernels.sh clean
 #
 # VERSION is 5.10, 6.1, 6.12 or 7.2. COMMAND runs as root in the current
 # directory, which is the only one that it can change. What it prints is shown
@@ -12,22 +13,10 @@
 # without one, or takes longer than KERNELS_TIMEOUT (3600 s), is a failure.
 # Needs qemu-system-x86, busybox-static, python3-venv, kmod and file.
 set -eu
-PATH=$PATH:/usr/sbin:/sbin
+. "$(dirname "$0")/debian.sh"
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-tour
 apt=$cache/apt
 vng=$cache/vng
-
-usage() {
-	sed -n 's/^#\t/usage: /p' "$0" >&2
-	exit 2
-}
-
-fail() {
-	echo "kernels.sh: error: $1" >&2
-	echo "hint: $2" >&2
-	exit 1
-}
 
 # The Debian release that has the kernel.
 suite_of() {
@@ -51,22 +40,13 @@ apt() {
 		-o APT::Sandbox::User=root "$@"
 }
 
-# The mirror that this machine takes its own Debian packages from.
-mirror() {
-	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
-		'Created-By: Packages' | sed -n 's/^Debian Debian //p' | head -n 1
-}
-
 fetch() {
 	version=$1
 	suite=$(suite_of "$version")
 	kernel=$cache/kernels/$version
 	[ -e "$kernel/vmlinuz" ] && return
 
-	keys=/usr/share/keyrings/debian-archive-keyring.gpg
-	uri=${DEBIAN_MIRROR:-$(mirror)}
-	[ -n "$uri" ] || fail "this machine's apt knows no Debian mirror" \
-		"name one: DEBIAN_MIRROR=URI tools/kernels.sh fetch $version"
+	uri=$(mirror)
 	mkdir -p "$apt/$suite/partial" "$apt/archives/partial"
 	echo "deb [signed-by=$keys] $uri $suite main" >"$apt/$suite.list"
 	apt apt-get update
@@ -95,6 +75,12 @@ fetch() {
 	ln -s "$(cd "$kernel" && find . -name 'vmlinuz*' | head -n 1)" "$kernel/vmlinuz"
 }
 
+install_vng() {
+	[ -x "$vng/bin/vng" ] && return
+	python3 -m venv "$vng"
+	"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
+}
+
 run() {
 	version=$1
 	[ "$2" = -- ] || usage
@@ -104,10 +90,7 @@ run() {
 			"apt install qemu-system-x86 busybox-static file kmod"
 	done
 	fetch "$version"
-	if ! [ -x "$vng/bin/vng" ]; then
-		python3 -m venv "$vng"
-		"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
-	fi
+	install_vng
 
 	# The command goes in, and what it printed and its exit status come out,
 	# through this directory: vng has no output without a terminal.
@@ -125,7 +108,7 @@ run() {
 	PATH="$vng/bin:$PATH" timeout "${KERNELS_TIMEOUT:-3600}" \
 		vng --run "$cache/kernels/$version/vmlinuz" --user root --disable-kvm \
 		--memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
-		--append "lsm=lockdown,capability,bpf" \
+		--append "lsm=lockdown,capability,bpf" --qemu-opts="-cpu Nehalem" \
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
 	cat "$box/stdout" 2>/dev/null || cat "$box/console"
 	cat "$box/stderr" >&2 2>/dev/null || true
@@ -142,6 +125,7 @@ case ${1-} in
 fetch)
 	shift
 	[ $# -gt 0 ] || usage
+	install_vng
 	for version in "$@"; do fetch "$version"; done
 	;;
 run)
@@ -149,5 +133,6 @@ run)
 	shift
 	run "$@"
 	;;
+clean) rm -rf "$cache/kernels" "$apt" "$vng" "$cache/suites" ;;
 *) usage ;;
 esac

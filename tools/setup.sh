@@ -4,14 +4,18 @@
 #
 #	tools/setup.sh demo	what running the tools needs
 #	tools/setup.sh test	what the tests need besides
+#	tools/setup.sh kernels	what virtual machines with other kernels need besides
 set -eu
 cd "$(dirname "$0")/.."
 
 packages="python3 python3-venv python3-bpfcc libbpf1 libbpf-dev clang llvm"
 extra=""
-if [ "$1" = test ]; then
+if [ "$1" != demo ]; then
 	packages="$packages man-db gcc libc6-dev musl-tools util-linux procps"
 	extra="[dev]"
+fi
+if [ "$1" = kernels ]; then
+	packages="$packages qemu-system-x86 busybox-static kmod file"
 fi
 
 missing=""
@@ -51,7 +55,7 @@ if ! [ -x .venv/bin/python ]; then
 	.venv/bin/pip uninstall --quiet --yes setuptools
 fi
 
-stamp=".venv/installed-$1"
+stamp=".venv/installed$extra"
 if [ -z "$(find "$stamp" -newer pyproject.toml -newer setup.py 2>/dev/null)" ]; then
 	echo "Installing ebpf-tour$extra into .venv"
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra"

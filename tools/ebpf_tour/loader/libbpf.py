@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
 from ebpf_tour.loader import features
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.hooks import Uprobe
+from ebpf_tour.loader.hooks import Ksyscall, Uprobe
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
     Options,
@@ -26,12 +26,14 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ebpf_tour.loader.btf import Variable
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.kretprobe import KretprobeEvent
     from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
@@ -86,13 +88,13 @@ class _Messages:
     def _receive(self, level: int, form: bytes, arguments: int) -> int:
         if level != _WARN and not self._verbose:
             return 0
-        buffer = ct.create_string_buffer(4 << 10)
+        buffer = ct.create_string_buffer(64 << 10 if level == _WARN else 4 << 10)
         self._vsnprintf(buffer, len(buffer), form, arguments)
         text = buffer.value.decode("utf-8", "backslashreplace")
         if level == _WARN:
             self.warnings.append(text)
         if self._verbose:
-            sys.stderr.write(text)
+            say(text)
         return 0
 
     def take(self) -> str:
@@ -107,7 +109,7 @@ class _Messages:
         # fail, and it tries to raise a limit that nothing needed after all.
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
-            sys.stderr.write(text)
+            say(text)
 
 
 def log_buffer() -> ct.Array[ct.c_char]:
@@ -140,11 +142,14 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_program__insn_cnt", size, [pointer]),
         ("bpf_program__attach", pointer, [pointer]),
         ("bpf_link__destroy", integer, [pointer]),
+        ("bpf_program__attach_tracepoint", pointer, [pointer, string, string]),
         ("bpf_program__attach_uprobe", pointer, [pointer, ct.c_bool, integer, string, size]),
         ("bpf_map__fd", integer, [pointer]),
         ("bpf_map__type", integer, [pointer]),
         ("bpf_map__name", string, [pointer]),
+        ("bpf_map__autocreate", ct.c_bool, [pointer]),
         ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
+        ("bpf_map__reuse_fd", integer, [pointer, integer]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__btf_value_type_id", ct.c_uint32, [pointer]),
@@ -214,6 +219,7 @@ class LibbpfProgram(Program):
         super().__init__(options)
         self._object = 0
         self._links: list[int] = []
+        self._kretprobes: list[KretprobeEvent] = []
         self._log_buffers: dict[str, ct.Array[ct.c_char]] = {}
         self.source = f"{options.directory}/{options.name}.bpf.c"
         if not features.has_kernel_btf():
@@ -258,6 +264,11 @@ class LibbpfProgram(Program):
     def omit_map(self, name: str) -> None:
         self._lib.bpf_map__set_autocreate(self._find_map(name), False)
 
+    def _reuse_map(self, name: str, path: str, fd: int) -> None:
+        error = self._lib.bpf_map__reuse_fd(self._find_map(name), fd)
+        if error:
+            raise self._error(f"libbpf cannot use the map {path}", -error)
+
     def _load(self) -> None:
         # Left at level 0, the log is written only if the kernel refuses a
         # program: libbpf then tries once more. One buffer is enough for that.
@@ -285,8 +296,21 @@ class LibbpfProgram(Program):
     def _attach(self) -> None:
         place = self._options.hooks.index
         for program, hook in sorted(self._programs.items(), key=lambda item: -place(item[1])):
-            if not isinstance(hook, Uprobe):
+            if isinstance(hook, Ksyscall) and hook.returns:
+                self._attach_kretprobe(program, hook)
+            elif not isinstance(hook, Uprobe):
                 self._keep(self._lib.bpf_program__attach(program), hook, str(hook))
+
+    def _attach_kretprobe(self, program: int, hook: Ksyscall) -> None:
+        from ebpf_tour.loader.kretprobe import KretprobeEvent
+
+        event = KretprobeEvent(hook.target)
+        self._kretprobes.append(event)
+        with event.created():
+            link = self._lib.bpf_program__attach_tracepoint(
+                program, event.category.encode(), event.name.encode()
+            )
+            self._keep(link, hook, str(hook))
 
     def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
         program = next(program for program, of in self._programs.items() if of == hook)
@@ -305,6 +329,8 @@ class LibbpfProgram(Program):
     def detach(self) -> None:
         while self._links:
             self._lib.bpf_link__destroy(self._links.pop())
+        while self._kretprobes:
+            self._kretprobes.pop().close()
 
     def map(self, name: str) -> Map:
         from ebpf_tour.loader.maps import Map
@@ -328,7 +354,7 @@ class LibbpfProgram(Program):
     def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader.reader import open_reader
 
-        return open_reader(self._lib, fd, event_layout(self._lib, self._object))
+        return open_reader(self._lib, fd, event_layout(self._lib, self._object), self.perf_bytes)
 
     def _close(self) -> None:
         if self._object:
@@ -372,9 +398,9 @@ class LibbpfProgram(Program):
         """Yield file descriptor and type of each map that was not left out."""
         item = self._lib.bpf_object__next_map(self._object, None)
         while item:
-            fd = self._lib.bpf_map__fd(item)
-            if fd >= 0:
-                yield fd, self._lib.bpf_map__type(item)
+            # From libbpf 1.4 on, one that was left out has a descriptor all the same.
+            if self._lib.bpf_map__autocreate(item):
+                yield self._lib.bpf_map__fd(item), self._lib.bpf_map__type(item)
             item = self._lib.bpf_object__next_map(self._object, item)
 
     def _name(self, program: int) -> str:

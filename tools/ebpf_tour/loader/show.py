@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ebpf_tour.loader import features, syscall, verifier
 from ebpf_tour.loader.asm import disassemble, local_functions
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.session import Finished, output_errors
+from ebpf_tour.session import Finished, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ def show_log_of_refused(program: Program, error: Error) -> None:
 
 
 def _write(text: str) -> None:
-    with output_errors():
+    with writing():
         sys.stdout.write(text)
         sys.stdout.flush()
 

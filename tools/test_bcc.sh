@@ -1,0 +1,62 @@
+#!/bin/sh
+# Run the kernel tests with the BCC, LLVM, libbpf and Python of another Debian
+# release, on the running kernel. The release is unpacked below ~/.cache and
+# entered by chroot; nothing of it is installed on this machine.
+#
+#	tools/test_bcc.sh SUITE [PYTEST-ARGUMENT...]
+#
+# SUITE is trixie (BCC 0.31), sid, or another that has BCC. Needs root and
+# debootstrap. `tools/kernels.sh clean` removes it.
+set -eu
+cd "$(dirname "$0")/.."
+. tools/debian.sh
+
+[ $# -gt 0 ] || usage
+suite=$1
+shift
+tree=$cache/suites/$suite
+
+# What the tests need: all from the release itself, so that pip fetches nothing.
+packages="python3-venv python3-setuptools python3-bpfcc python3-tabulate python3-pytest
+	python3-pytest-timeout libbpf1 libbpf-dev clang llvm gcc libc6-dev musl-tools
+	util-linux procps"
+
+if ! [ -e "$tree/complete" ]; then
+	command -v debootstrap >/dev/null || fail "there is no debootstrap" \
+		"apt install debootstrap"
+	uri=$(mirror)
+	echo "Unpacking $suite"
+	rm -rf "$tree"
+	mkdir -p "$tree"
+	debootstrap --variant=minbase --keyring="$keys" \
+		--include="$(echo $packages | tr ' ' ,)" \
+		"$suite" "$tree" "$uri" >"$tree.log" 2>&1 ||
+		fail "debootstrap of $suite failed" "see $tree.log"
+	touch "$tree/complete"
+fi
+
+# A copy of the checkout as it is, without what was built for this release.
+rm -rf "$tree/ebpf-tour"
+mkdir "$tree/ebpf-tour"
+tar -c --exclude=./.venv --exclude=./.git --exclude=./build --exclude=*.bpf.o . |
+	tar -x -C "$tree/ebpf-tour"
+
+# In a mount namespace of its own: when the command ends, the mounts are gone.
+# /dev is bound for /dev/null and terminals, /run stays empty.
+exec unshare --mount --propagation private sh -euc '
+	tree=$1
+	shift
+	mount --bind "$tree" "$tree"
+	mount -t proc proc "$tree/proc"
+	mount --rbind /sys "$tree/sys"
+	mount --rbind /dev "$tree/dev"
+	mount -t tmpfs tmpfs "$tree/tmp"
+	exec chroot "$tree" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+		CI="${CI-}" PYTHONDONTWRITEBYTECODE=1 sh -euc "
+		cd /ebpf-tour
+		python3 -m venv --system-site-packages .venv
+		.venv/bin/pip install -q --no-index --no-deps --no-build-isolation -e .
+		python3 -c \"import bcc; print(\\\"BCC\\\", bcc.__version__)\"
+		exec tools/as_root.sh .venv/bin/python -m pytest -p no:cacheprovider \"\$@\"
+		" sh "$@"
+' sh "$tree" -m kernel "$@"

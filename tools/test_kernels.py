@@ -1,0 +1,181 @@
+"""Run the kernel tests on other kernels, in virtual machines, and print what came of it.
+
+`make test-kernels KERNELS="6.1 7.2"` calls this. Each kernel is booted twice,
+side by side, and runs half of the tests in each guest. A guest without results,
+a tool that no kernel can run, and a test that fails make it fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "build/kernels"
+KERNELS = ("5.10", "6.1", "6.12", "7.2")
+SHARDS = 2
+
+# An emulated machine takes ten times as long, and all that a test waits for is
+# to come in the end.
+PATIENCE_S = "600"
+GUEST_S = "5400"
+
+# How a skip begins that is legal: tests/support.py says so for hook objects.
+UNSUPPORTED = "unsupported here: "
+
+
+class Test(NamedTuple):
+    """One test in one guest. `outcome` is passed, unsupported or failed."""
+
+    kernel: str
+    tool: str
+    engine: str
+    name: str
+    outcome: str
+    reason: str
+
+
+def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
+    """Run one part of the tests in a guest. Raises RuntimeError if it gives no results."""
+    stem = RESULTS / f"{kernel}-{shard}"
+    results, log = stem.with_name(f"{stem.name}.xml"), stem.with_name(f"{stem.name}.log")
+    results.unlink(missing_ok=True)
+    log.unlink(missing_ok=True)
+    command = [
+        *("tools/kernels.sh", "run", kernel, "--"),
+        # Straight into the file, to be watched: the guest's own output comes at its end.
+        *("sh", "-c", f'exec "$@" >{log.relative_to(ROOT)} 2>&1', "sh"),
+        *("env", "CI=true", "PYTHONDONTWRITEBYTECODE=1", f"TEST_PATIENCE_S={PATIENCE_S}"),
+        *("tools/as_root.sh", ".venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-v"),
+        *("-m", "kernel and not native", f"--timeout={int(PATIENCE_S) * 3}", "--durations=20"),
+        *(f"--shard={shard}/{SHARDS}", f"--junitxml={results.relative_to(ROOT)}", *arguments),
+    ]
+    began = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "KERNELS_TIMEOUT": GUEST_S},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    try:
+        tests = list(read_results(results, kernel))
+    except (FileNotFoundError, ET.ParseError):
+        tests = []
+    print(f"{kernel} {shard}/{SHARDS}: {len(tests)} tests, {time.monotonic() - began:.0f} s")
+    if not tests:
+        said = done.stdout.decode(errors="backslashreplace")
+        if log.exists():
+            said += log.read_text(errors="backslashreplace")
+        tail = "".join(f"  {line}\n" for line in said.splitlines()[-15:])
+        raise RuntimeError(f"the guest with {kernel} gave no results:\n{tail}")
+    return tests
+
+
+def read_results(path: Path, kernel: str) -> list[Test]:
+    """Return the tests of a JUnit file. Raises FileNotFoundError, ParseError."""
+    found = []
+    for case in ET.parse(path).getroot().iter("testcase"):
+        properties = {p.get("name"): p.get("value", "") for p in case.iter("property")}
+        outcome, reason = "passed", ""
+        for child in case:
+            if child.tag in ("failure", "error"):
+                outcome, reason = "failed", (child.get("message") or "").partition("\n")[0]
+                break
+            if child.tag == "skipped":
+                outcome, reason = "unsupported", child.get("message", "")
+                if not reason.startswith(UNSUPPORTED):
+                    outcome = "failed"
+        file = str(case.get("classname", "")).rpartition(".")[2]
+        found.append(
+            Test(
+                kernel,
+                properties.get("tool", ""),
+                properties.get("engine", ""),
+                f"{file}::{case.get('name')}",
+                outcome,
+                reason.removeprefix(UNSUPPORTED),
+            )
+        )
+    return found
+
+
+def table(tests: list[Test], kernels: list[str]) -> str:
+    """Return a row for each tool and engine with a cell for each kernel."""
+    cells: dict[tuple[str, str], dict[str, Counter[str]]] = defaultdict(
+        lambda: {kernel: Counter() for kernel in kernels}
+    )
+    for test in tests:
+        cells[test.tool, test.engine][test.kernel][test.outcome] += 1
+    rows = [[*key, *map(cell, counts.values())] for key, counts in sorted(cells.items())]
+    return tabulate(rows, ["TOOL", "ENGINE", *kernels], tablefmt="plain", disable_numparse=True)
+
+
+def cell(counts: Counter[str]) -> str:
+    """Return "12 passed, 3 unsupported" as "12 (3 unsupported)", and so on."""
+    text = str(counts["passed"])
+    if counts["unsupported"]:
+        text += f" ({counts['unsupported']} unsupported)"
+    if counts["failed"]:
+        text += f" {counts['failed']} FAILED"
+    return text
+
+
+def wrong(tests: list[Test]) -> list[str]:
+    """Return what makes the whole thing fail, a line each."""
+    lines = [f"FAILED {t.kernel} {t.name}: {t.reason}" for t in tests if t.outcome == "failed"]
+    tools = {test.tool for test in tests}
+    able = {test.tool for test in tests if test.outcome == "passed"}
+    return lines + [f"FAILED {tool}: no kernel could run it" for tool in sorted(tools - able)]
+
+
+def reasons(tests: list[Test]) -> list[str]:
+    """Return why tests were unsupported, a line for each kernel, tool and reason."""
+    found = Counter((t.kernel, t.tool, t.reason) for t in tests if t.outcome == "unsupported")
+    return [f"{kernel} {tool}: {why} ({n})" for (kernel, tool, why), n in sorted(found.items())]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"of {', '.join(KERNELS)}")
+    parser.add_argument("--pytest", default="", metavar="ARGS", help="what else pytest gets")
+    args = parser.parse_args()
+    kernels = args.kernels or list(KERNELS)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+
+    # One after the other, before guests run side by side.
+    subprocess.run([ROOT / "tools/kernels.sh", "fetch", *kernels], check=True)
+    tests: list[Test] = []
+    failures: list[str] = []
+    with ThreadPoolExecutor(SHARDS) as pool:
+        jobs = [
+            pool.submit(run_guest, kernel, shard, shlex.split(args.pytest))
+            for kernel in kernels
+            for shard in range(1, SHARDS + 1)
+        ]
+        for job in jobs:
+            try:
+                tests += job.result()
+            except RuntimeError as error:
+                failures.append(f"FAILED {error}")
+    failures += wrong(tests)
+    print(table(tests, kernels))
+    print(*reasons(tests), *failures, sep="\n")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
