@@ -197,6 +197,13 @@ struct fs_struct {
 	int umask;
 };
 
+/* A process's memory. The arguments lie in it, behind them the environment. */
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	unsigned long env_end;
+};
+
 /* A thread. The kernel's pid is what user space calls a thread ID; its tgid,
  * the thread group's, is what user space calls the process ID.
  */
@@ -210,6 +217,7 @@ struct task_struct {
 	char comm[16];
 	struct signal_struct *signal;
 	struct fs_struct *fs;
+	struct mm_struct *mm;
 	struct nsproxy *nsproxy;
 	const struct cred *real_cred;
 	struct css_set *cgroups;
@@ -242,6 +250,8 @@ enum bpf_map_type {
 
 #define PIDTYPE_TGID 1		/* of enum pid_type: the number of a process */
 #define SIGNAL_GROUP_EXIT 4	/* in signal_struct.flags: group_exit_code counts */
+
+#define AT_FDCWD -100		/* paths begin in the current directory */
 
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */

@@ -46,6 +46,7 @@ def test_source_is_the_file(command: Path, name: str, engine: str) -> None:
     assert show(command, engine, "source") == (ROOT / f"bpf/{name}.{SUFFIX[engine]}").read_text()
 
 
+@pytest.mark.native
 @kernel
 @each
 def test_source_needs_nothing(command: Path, name: str, engine: str) -> None:
@@ -137,6 +138,7 @@ def test_maps_of_minimal(engine: str) -> None:
     assert by_name["minimal.bss"][1:5] == ["array", "4", "24", "1"]
 
 
+@pytest.mark.native
 @kernel
 @leaves_nothing
 def test_number_of_instructions() -> None:
@@ -147,6 +149,7 @@ def test_number_of_instructions() -> None:
     assert int(row[2]) == int(lines[-1][0]) + 1
 
 
+@pytest.mark.native
 @kernel
 def test_enumeration() -> None:
     """The names in these views are the kernel's own, from its BTF."""

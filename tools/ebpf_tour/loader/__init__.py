@@ -11,13 +11,13 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     import argparse
@@ -82,7 +82,7 @@ def _open(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
         except EngineUnavailable as second:
             hint = "; ".join(hint for hint in (first.hint, second.hint) if hint)
             raise EngineUnavailable(f"{first}; {second}", hint) from None
-        print(f"{tool.command}: using BCC, since {first}", file=sys.stderr)
+        say(f"{tool.command}: using BCC, since {first}\n")
         return program
 
 

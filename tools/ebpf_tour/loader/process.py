@@ -7,7 +7,7 @@ import os
 from ebpf_tour.errors import Error, NotPermitted
 from ebpf_tour.loader.closing import Closing
 from ebpf_tour.session import is_readable
-from ebpf_tour.text import printable
+from ebpf_tour.text import from_kernel
 
 
 class Process(Closing):
@@ -37,7 +37,7 @@ class Process(Closing):
 
     def _identify(self) -> None:
         """Find out its name. Raises OSError."""
-        self.comm = printable(os.fsdecode(self._proc("comm").rstrip(b"\n")))
+        self.comm = from_kernel(self._proc("comm").removesuffix(b"\n"))
 
     @property
     def pidfd(self) -> int:
