@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGCONT
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -156,6 +157,14 @@ def need(*hooks: Hook) -> None:
     missing = what_is_missing(hooks)
     if missing:
         pytest.skip(f"{UNSUPPORTED}{missing}")
+
+
+def bcc_package() -> Path:
+    """Return the directory of BCC's Python package."""
+    spec = find_spec("bcc")
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).parent
 
 
 def in_mount_namespace(setup: str, *command: str | Path) -> list[str | Path]:

@@ -289,10 +289,9 @@ def _temporary_directory() -> str:
 
     try:
         return tempfile.mkdtemp(prefix="ebpf-demo-")
-    except OSError as error:
+    except OSError:
         raise Error(
-            f"cannot make a directory for the demo: {error.strerror}",
-            "name a place for it: TMPDIR=DIRECTORY",
+            "there is no place for the files of the demo", "name one: TMPDIR=DIRECTORY"
         ) from None
 
 

@@ -89,18 +89,19 @@ def _status(field: str) -> str:
     return ""
 
 
+def _has_capability(bit: int) -> bool:
+    return bool(int(_status("CapEff") or "0", 16) >> bit & 1)
+
+
 def has_capabilities() -> bool:
     """Say whether this process has what the kernel asks of who loads a tracer.
 
     That is CAP_BPF and CAP_PERFMON, since commit a17b53c4a4b5 ("bpf, capability:
     Introduce CAP_BPF") (in v5.8), or CAP_SYS_ADMIN.
     """
-    effective = int(_status("CapEff") or "0", 16)
-
-    def has(bit: int) -> bool:
-        return bool(effective >> bit & 1)
-
-    return has(_CAP_SYS_ADMIN) or (has(_CAP_BPF) and has(_CAP_PERFMON))
+    if _has_capability(_CAP_SYS_ADMIN):
+        return True
+    return _has_capability(_CAP_BPF) and _has_capability(_CAP_PERFMON)
 
 
 def in_user_namespace() -> bool:
@@ -116,9 +117,9 @@ def lockdown() -> str:
 
 
 def explain_eperm(action: str) -> NotPermitted:
-    """Return the error for an EPERM from the kernel, with its likeliest cause.
+    """Return the error for an EPERM or EACCES from the kernel, with its likeliest cause.
 
-    `action` is what was refused: "load the program handle_write".
+    `action` is what was refused: "load BPF programs".
     """
     if in_user_namespace():
         return NotPermitted(
@@ -140,9 +141,13 @@ def explain_eperm(action: str) -> NotPermitted:
             f"may not {action}: a seccomp filter is in force (a container?)",
             "start the container with a seccomp profile that allows bpf() and perf_event_open()",
         )
+    if not _has_capability(_CAP_SYS_ADMIN):
+        return NotPermitted(
+            f"may not {action}: besides CAP_BPF and CAP_PERFMON, this kernel asks for CAP_SYS_ADMIN"
+        )
     locked = f", lockdown is {mode}" if mode else ""
     return NotPermitted(
-        f"may not {action}: the kernel answers EPERM although the capabilities are there{locked}",
+        f"may not {action}: the kernel refuses it although the capabilities are there{locked}",
         "a security module or a hardened kernel forbids it; see the end of dmesg",
     )
 

@@ -8,6 +8,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from ebpf_tour.loader import features
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -100,7 +102,7 @@ def has_ring_buffer() -> bool:
     """Say whether the kernel has ring buffers, by creating a small one.
 
     commit 457f44363a88 ("bpf: Implement BPF ring buffer and verifier support
-    for it") (in v5.8). Raises OSError if it may not create maps.
+    for it") (in v5.8). Raises NotPermitted if it may not create maps, OSError.
     """
     ringbuf = 27  # BPF_MAP_TYPE_RINGBUF
     # map_type, key_size, value_size, max_entries, map_flags
@@ -110,6 +112,8 @@ def has_ring_buffer() -> bool:
     except OSError as error:
         if error.errno == errno.EINVAL:
             return False
+        if error.errno == errno.EPERM:
+            raise features.explain_eperm("create maps") from None
         raise
     os.close(fd)
     return True
