@@ -92,6 +92,7 @@ def test_the_engines_agree() -> None:
     assert seen[0][0] == 0
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_table_at_once(engine: str) -> None:
     """A row is there as soon as the program was executed; nothing waits for more of them."""
@@ -146,6 +147,7 @@ def test_nothing_else_comes_through(engine: str) -> None:
     assert {row["message"] for row in result.records} == {"Hello, World!"}
 
 
+@pytest.mark.native
 def test_nothing_is_stolen(engine: str) -> None:
     """Who reads the trace buffer of the whole machine finds every line there."""
     with Running(HELLO, "--engine", engine, "--json") as tool:
@@ -158,6 +160,7 @@ def test_nothing_is_stolen(engine: str) -> None:
         assert len(re.findall(rf"-{pid} .*: bpf_trace_printk: Hello, World!", trace)) == 1
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_losses_are_counted_exactly(engine: str) -> None:
     """A tool that is stopped, a buffer that is too small: shown + lost = caused.
@@ -208,12 +211,14 @@ def test_in_a_pid_namespace(engine: str) -> None:
     assert len(result.records) >= 3
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_time_limit(engine: str) -> None:
     result = run(HELLO, "--engine", engine, "--json", "--time-limit", "0.3")
     assert rows_of(result, ()) == []
 
 
+@pytest.mark.native
 def test_it_is_the_smallest() -> None:
     """Of its kind among the tools that load a program."""
     for form in ("tools/ebpf_tour/{}.py", "bpf/{}.bpf.c", "bpf/{}.bcc.c"):
