@@ -38,6 +38,3 @@ sys.exit(cli.main(TOOL, run))
 """
     )
     path.chmod(0o755)
-
-
-@pytest.mark.native

@@ -293,6 +293,7 @@ int program(void *ctx)
     assert ";" not in called
 
 
+@pytest.mark.native
 @kernel
 def test_enumeration() -> None:
     """The names in these views are the kernel's own, from its BTF."""
