@@ -15,6 +15,7 @@ import pytest
 from support import (
     BIN,
     ENGINES,
+    UNSUPPORTED,
     Result,
     Running,
     assert_error,
@@ -363,7 +364,7 @@ def test_a_pid_that_is_used_again(engine: str) -> None:
     """Another process is not the one that had its number before."""
     last_pid = Path("/proc/sys/kernel/ns_last_pid")
     if not last_pid.exists():
-        pytest.skip("this kernel has no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
+        pytest.skip(f"{UNSUPPORTED}no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
     with Running(PROCINFO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
         with subprocess.Popen(["/bin/echo"], stdout=subprocess.DEVNULL) as first:
