@@ -141,7 +141,9 @@ def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiled(STEP, directory / "step", "-static")
     compiled(TARGET, directory / "target")
     compiled("int main(void) { return 0; }", directory / "nothing", "-static")
-    compiled((ROOT / "tests/programs/hold.c").read_text(encoding="utf-8"), directory / "hold")
+    for name in ("hold", "forbid"):
+        source = (ROOT / f"tests/programs/{name}.c").read_text(encoding="utf-8")
+        compiled(source, directory / name)
     return directory
 
 

@@ -110,6 +110,7 @@ def test_log_names_lines_of_the_source(command: Path, name: str, engine: str) ->
     assert len(found) >= 2
 
 
+@pytest.mark.native
 @kernel
 @leaves_nothing
 @each

@@ -73,15 +73,13 @@ def _whole_number(text: str, most: int) -> int | None:
 
 
 def buffer_bytes(text: str) -> int:
-    """Convert the size of a ring buffer in KiB to what the kernel takes: bytes.
+    """Convert the size of a buffer in KiB to what the kernel takes: bytes.
 
     It must be a power of two and at least a page.
     """
     size = max(positive_int(text) * 1024, os.sysconf("SC_PAGE_SIZE"))
     if size > 1 << 30:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} KiB is more than a ring buffer holds"
-        )
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} KiB is more than a buffer holds")
     return 1 << (size - 1).bit_length()
 
 

@@ -163,11 +163,12 @@ class Session:
 
     def report(self, rows: Iterable[Row]) -> None:
         """Show the rows of a report, in a table of their own."""
-        if self._interrupt.seen and self._writer is None:
-            return  # it ended before it was attached
+        if self._full or (self._interrupt.seen and self._writer is None):
+            return  # there were enough, or it ended before it was attached
         shown = []
         for row in rows:
-            if not self._full:
+            # Whole, but for --limit, even if the demo has seen enough.
+            if self.rows != self._limit:
                 shown.append(row)
                 self._count(row)
         with writing():
@@ -288,10 +289,9 @@ def _temporary_directory() -> str:
 
     try:
         return tempfile.mkdtemp(prefix="ebpf-demo-")
-    except OSError as error:
+    except OSError:
         raise Error(
-            f"cannot make a directory for the demo: {error.strerror}",
-            "name a place for it: TMPDIR=DIRECTORY",
+            "there is no place for the files of the demo", "name one: TMPDIR=DIRECTORY"
         ) from None
 
 

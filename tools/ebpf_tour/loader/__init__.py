@@ -81,8 +81,10 @@ def _open(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
         try:
             program = _open_with("bcc", tool, args)
         except EngineUnavailable as second:
-            hint = "; ".join(hint for hint in (first.hint, second.hint) if hint)
-            raise EngineUnavailable(f"{first}; {second}", hint) from None
+            # Both may lack the same.
+            causes = dict.fromkeys((str(first), str(second)))
+            hints = dict.fromkeys(hint for hint in (first.hint, second.hint) if hint)
+            raise EngineUnavailable("; ".join(causes), "; ".join(hints)) from None
         say(f"{tool.command}: using BCC, since {first}\n")
         return program
 

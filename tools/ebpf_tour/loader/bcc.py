@@ -40,6 +40,10 @@ _DEBUG_SOURCE = 0x8  # BCC prints the bytecode with the C that it is from
 
 _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 
+# What BCC says where the kernel answers so. A program that the verifier rejects
+# can be an EACCES, too.
+_EPERM, _EACCES = "Operation not permitted", "Permission denied"
+
 _STRUCTS_ABOVE = """\
 /* Made from the running kernel's BTF, for there are no kernel headers: the
  * structures that this program names, each member at its place. The compiler
@@ -160,7 +164,7 @@ class BccProgram(Program):
     def _load(self) -> None:
         name = os.path.basename(self.source)
         self._bpf, said = self._compile(self._text)
-        if self._bpf is None and _is_refusal(said):  # of its maps
+        if self._bpf is None and _EPERM in said:  # for its maps
             raise features.explain_eperm("load BPF programs")
         if self._bpf is None:
             # Only for its messages are the lines numbered as in the file: with
@@ -253,7 +257,7 @@ class BccProgram(Program):
     def _attach_error(self, hook: Hook, where: str, said: str) -> Error:
         if missing := hook.unsupported():
             return missing
-        if _is_refusal(said):
+        if _EPERM in said or _EACCES in said:
             return features.explain_eperm(f"attach to {where}")
         return Error(f"cannot attach to {where}", "-v shows what BCC says", said)
 
@@ -437,11 +441,6 @@ class BccProgram(Program):
                 said[0] = file.read().decode("utf-8", "backslashreplace")
         if self._options.verbose and not quiet:
             say(said[0])
-
-
-def _is_refusal(said: str) -> bool:
-    """Say whether BCC says that the kernel has answered EPERM or EACCES."""
-    return "Operation not permitted" in said or "Permission denied" in said
 
 
 def _same_code(one: bytes, other: bytes) -> bool:

@@ -225,7 +225,8 @@ class LibbpfProgram(Program):
         if not features.has_kernel_btf():
             raise EngineUnavailable(
                 f"this kernel has no BTF in {features.KERNEL_BTF}"
-                f"{features.without('DEBUG_INFO_BTF')}, which CO-RE needs"
+                f"{features.without('DEBUG_INFO_BTF')}, which CO-RE needs",
+                "a distribution's own kernel has it",
             )
         self._lib = declared_libbpf()
         self._messages = _Messages(options.verbose)
@@ -322,7 +323,9 @@ class LibbpfProgram(Program):
     def _keep(self, link: int | None, hook: Hook, where: str) -> None:
         if not link:
             number = ct.get_errno()
-            raise hook.unsupported() or self._error(f"cannot attach to {where}", number)
+            raise hook.unsupported() or self._error(
+                f"cannot attach to {where}", number, action=f"attach to {where}"
+            )
         self._links.append(link)
         self._messages.show()
 
@@ -407,11 +410,13 @@ class LibbpfProgram(Program):
         name: bytes = self._lib.bpf_program__name(program)
         return name.decode()
 
-    def _error(self, what: str, number: int, said: str = "") -> Error:
-        """Return the error for a call that failed with errno `number`."""
+    def _error(
+        self, what: str, number: int, said: str = "", action: str = "load BPF programs"
+    ) -> Error:
+        """Return the error for a call that failed with errno `number`, doing `action`."""
         said = said or self._messages.take()
-        if number == errno.EPERM:
-            return features.explain_eperm("load BPF programs")
+        if number in (errno.EPERM, errno.EACCES):
+            return features.explain_eperm(action)
         return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
 
 

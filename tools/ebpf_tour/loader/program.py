@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
@@ -209,6 +210,31 @@ class Program(Closing, abc.ABC):
         self.detach()
         while records := reader.drain():
             yield from records
+
+    def intervals(self, session: Session, seconds: float) -> Iterator[float]:
+        """Yield whenever a report is due, with the seconds since the one before.
+
+        The last one is due when the session ends. By then everything is
+        detached, so that it misses nothing.
+        """
+        last = time.monotonic()
+        due = last + seconds
+        ended = False
+        while not ended:
+            session.sleep(due - time.monotonic())
+            ended = not session.running
+            if ended:
+                self.detach()
+            now = time.monotonic()
+            yield now - last
+            last = now
+            due += seconds
+
+    def missed(self) -> int:
+        """Return how often a program did not run, since one was running on that CPU already."""
+        from ebpf_tour.loader import syscall
+
+        return sum(syscall.program_info(fd).missed for fd in self.program_fds())
 
     def close(self) -> None:
         """Detach and unload everything. May be called twice."""
