@@ -28,8 +28,8 @@ _WIDTH = 98
 _TAIL = 64 << 10
 
 # "7: (79) r1 = *(u64 *)(r0 +0)         ; R0=map_value(...) R1=scalar()". Without
-# the state of the registers where the verifier did not get past it, and before
-# Linux 5.18.
+# the state of the registers where the verifier did not get past it, and on old
+# kernels (5.10).
 _STEP = re.compile(
     r"^(\d+): (\([0-9a-f]{2}\) .*?|<invalid .*>)(?: +; ?((?:R\d|frame|fp|refs=).*)?)?$",
     re.MULTILINE,
