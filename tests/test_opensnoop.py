@@ -140,6 +140,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.native
 @kernel
 @both_engines
 def test_any_path(engine: str, tmp_path: Path) -> None:
@@ -153,6 +154,7 @@ def test_any_path(engine: str, tmp_path: Path) -> None:
     assert [row["error"] for row in rows] == [*(["ENOENT"] * (len(paths) - 1)), "ENAMETOOLONG"]
 
 
+@pytest.mark.native
 @kernel
 @both_engines
 def test_short_path_after_a_long_one(engine: str, tmp_path: Path) -> None:
@@ -394,6 +396,7 @@ def test_thread(engine: str, tmp_path: Path) -> None:
     assert result.records == rows
 
 
+@pytest.mark.native
 @kernel
 @both_engines
 @pytest.mark.parametrize(
@@ -426,6 +429,7 @@ def test_name(engine: str, tmp_path: Path) -> None:
     assert all("ytho" in row["comm"] for row in result.records)
 
 
+@pytest.mark.native
 @kernel
 @both_engines
 @pytest.mark.parametrize(
@@ -485,6 +489,7 @@ def test_both_engines_agree(tmp_path: Path) -> None:
     assert len(answers[0]) == len(calls)
 
 
+@pytest.mark.native
 @kernel
 def test_table(tmp_path: Path) -> None:
     opener = Opener(tmp_path)
@@ -499,6 +504,7 @@ def test_table(tmp_path: Path) -> None:
     assert all(row.index(row.split(None, 4)[4]) == header.index("PATH") for row in rows)
 
 
+@pytest.mark.native
 @kernel
 def test_table_with_all_columns(tmp_path: Path) -> None:
     opener = Opener(tmp_path)
@@ -514,6 +520,7 @@ def test_table_with_all_columns(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o604
 
 
+@pytest.mark.native
 @kernel
 def test_duration() -> None:
     """-d is --time-limit under the name that it has in bcc's opensnoop."""

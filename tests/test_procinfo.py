@@ -15,6 +15,7 @@ import pytest
 from support import (
     BIN,
     ENGINES,
+    UNSUPPORTED,
     Result,
     Running,
     assert_error,
@@ -363,7 +364,7 @@ def test_a_pid_that_is_used_again(engine: str) -> None:
     """Another process is not the one that had its number before."""
     last_pid = Path("/proc/sys/kernel/ns_last_pid")
     if not last_pid.exists():
-        pytest.skip("this kernel has no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
+        pytest.skip(f"{UNSUPPORTED}no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
     with Running(PROCINFO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
         with subprocess.Popen(["/bin/echo"], stdout=subprocess.DEVNULL) as first:
@@ -418,6 +419,7 @@ def test_filters(engine: str, option: str, value: str, open_directory: Path) -> 
         assert result.records == [row]
 
 
+@pytest.mark.native
 def test_hostile_name(engine: str, tmp_path: Path) -> None:
     """Nothing that a process calls itself reaches the terminal as it is."""
     path = os.fsencode(tmp_path) + b"/\x1b[1A\n\xff'"
@@ -436,6 +438,7 @@ def test_hostile_name(engine: str, tmp_path: Path) -> None:
             assert r"\x1b[1A\n\xff' " in result.stdout
 
 
+@pytest.mark.native
 def test_table_and_csv(engine: str) -> None:
     with (
         Running(PROCINFO, "--engine", engine) as table,
@@ -484,6 +487,7 @@ def test_demo(engine: str) -> None:
     assert result.stderr.endswith("Demo: saw every row that it caused (4).\n")
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_no_such_process(engine: str) -> None:
     cause, hint = assert_error(run(PROCINFO, "--engine", engine, "4194304"), 1, "ebpf-procinfo")
@@ -491,6 +495,7 @@ def test_no_such_process(engine: str) -> None:
     assert hint == "ps -e shows the processes"
 
 
+@pytest.mark.native
 def test_a_process_that_has_ended() -> None:
     with subprocess.Popen(["/bin/true"]) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -498,6 +503,7 @@ def test_a_process_that_has_ended() -> None:
     assert cause == f"the process {process.pid} (true) has ended"
 
 
+@pytest.mark.native
 def test_a_thread() -> None:
     script = (
         "import threading\n"
@@ -514,6 +520,7 @@ def test_a_thread() -> None:
     assert hint == f"name the process: {process.pid}"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("words", [("0",), ("-1",), ("abc",), ("1", "--demo"), ("1", "2")])
 def test_usage(words: tuple[str, ...]) -> None:
     assert_error(run(PROCINFO, *words), 2, "ebpf-procinfo")
@@ -525,6 +532,7 @@ def test_hook() -> None:
     assert str(error) == "this kernel has no raw tracepoint no_such_event"
 
 
+@pytest.mark.native
 def test_no_btf() -> None:
     """Headers do not help: they lack structures that the kernel keeps to itself."""
     command = in_mount_namespace("mount -t tmpfs none /sys/kernel/btf", PROCINFO)

@@ -167,6 +167,7 @@ def test_by_pid(engine: str, tmp_path: Path) -> None:
         assert list(row) == ["time", "pid", "comm", "count", "rate_per_s", "interval_s"]
 
 
+@pytest.mark.native
 @kernel
 @both_engines
 def test_one_row_for_a_process_with_several_names(engine: str, tmp_path: Path) -> None:
@@ -185,6 +186,7 @@ def test_one_row_for_a_process_with_several_names(engine: str, tmp_path: Path) -
     assert row["count"] > 4000
 
 
+@pytest.mark.native
 @kernel
 @both_engines
 def test_by_comm(engine: str, tmp_path: Path) -> None:
@@ -249,6 +251,7 @@ def test_a_full_map_is_counted(engine: str, open_directory: Path) -> None:
     assert "no room to count 2000 calls: --entries makes more" in result.stderr
 
 
+@pytest.mark.native
 @kernel
 @both_engines
 def test_its_own_calls_are_left_out(engine: str) -> None:
@@ -265,6 +268,7 @@ def test_its_own_calls_are_left_out(engine: str) -> None:
     assert tool.pid not in pids
 
 
+@pytest.mark.native
 @kernel
 def test_last_report_after_an_interrupt(tmp_path: Path) -> None:
     """Over the time that really passed, long before the interval is over."""
@@ -287,6 +291,7 @@ def test_both_engines_agree(tmp_path: Path) -> None:
     assert len(answers[0]) > 12
 
 
+@pytest.mark.native
 @kernel
 def test_top_and_table(tmp_path: Path) -> None:
     workload = Workload(compiled(SEVERAL, tmp_path / "several"))
@@ -305,6 +310,7 @@ def test_top_and_table(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.native
 @kernel
 def test_ten_rows() -> None:
     """As many as bcc's syscount shows."""
@@ -313,6 +319,7 @@ def test_ten_rows() -> None:
     assert len(workload.records) <= 10
 
 
+@pytest.mark.native
 @kernel
 def test_csv_has_the_columns_of_the_report() -> None:
     result = run(SYSCOUNT, "--format", "csv", "--by", "comm", "-d", "0.1")
@@ -321,6 +328,7 @@ def test_csv_has_the_columns_of_the_report() -> None:
     assert all(len(row) == len(header) for row in rows)
 
 
+@pytest.mark.native
 @kernel
 def test_without_tracefs() -> None:
     """A raw tracepoint has no number there that one would have to read."""

@@ -113,7 +113,7 @@ class BccProgram(Program):
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
             self._structs = self._kernel_structs()
             # On one line, so that the program's own lines keep their numbers.
-            self._text = " ".join(self._structs.split()) + self._text
+            self._text = " ".join([*self._structs.split(), self._text])
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
         elif features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
