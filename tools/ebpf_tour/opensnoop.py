@@ -199,7 +199,7 @@ def run(session: Session) -> None:
             if is_wanted(row, args):
                 session.row(row)
 
-        session.lost = program.counter("lost")
+        session.lost = program.counter("lost") + program.missed()
         report_unfinished(program, session)
 
 
