@@ -164,8 +164,10 @@ def entries(text: str) -> int:
 
 
 def syscall_number(text: str) -> int:
-    number = int(text) if text.isdecimal() else syscall_numbers().get(text, -1)
-    if not 0 <= number < 1 << 31:
+    if text.isdecimal():
+        return 0 if text == "0" else cli.positive_int(text)
+    number = syscall_numbers().get(text)
+    if number is None:
         raise argparse.ArgumentTypeError(f"there is no system call {printable(text)!r}")
     return number
 
