@@ -430,6 +430,7 @@ def test_name(engine: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.native
+@pytest.mark.native
 @kernel
 @both_engines
 @pytest.mark.parametrize(
@@ -490,6 +491,7 @@ def test_both_engines_agree(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
+@pytest.mark.native
 @kernel
 def test_table(tmp_path: Path) -> None:
     opener = Opener(tmp_path)
@@ -504,6 +506,7 @@ def test_table(tmp_path: Path) -> None:
     assert all(row.index(row.split(None, 4)[4]) == header.index("PATH") for row in rows)
 
 
+@pytest.mark.native
 @pytest.mark.native
 @kernel
 def test_table_with_all_columns(tmp_path: Path) -> None:
@@ -520,6 +523,7 @@ def test_table_with_all_columns(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o604
 
 
+@pytest.mark.native
 @pytest.mark.native
 @kernel
 def test_duration() -> None:
@@ -538,6 +542,7 @@ def test_demo(engine: str) -> None:
     assert any(row["errno"] == errno.ENOENT for row in result.records)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     "options",
     [
@@ -550,6 +555,7 @@ def test_usage(options: tuple[str, ...]) -> None:
     assert cause.isprintable()
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("flags", "names"),
     [
@@ -566,5 +572,6 @@ def test_open_flags(flags: int, names: list[str]) -> None:
     assert open_flags(flags) == names
 
 
+@pytest.mark.native
 def test_error_names() -> None:
     assert [error_name(number) for number in (2, 512, 4000)] == ["ENOENT", "ERESTARTSYS", "4000"]
