@@ -52,7 +52,8 @@ TOOL = Tool(
         "only if the pattern says so, and the functions and USDT probes of programs only if a "
         "file is named: in the pattern, by --binary, or by -p. Where several functions of the "
         "kernel have the same name it is listed once; since Linux 6.7, the kernel refuses a "
-        "kprobe on a name that is not unique."
+        "kprobe on a name that is not unique. Functions with more than six arguments are not "
+        "listed for fentry, since older kernels cannot hook them."
     ),
     columns=(
         Column("probe", "PROBE", "all parts, as a pattern and as bpftrace writes it"),

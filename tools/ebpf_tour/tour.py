@@ -108,6 +108,11 @@ def run(session: Session) -> None:
     session.report(
         (catalogue_row(tool) for tool in tools() if tool.name != TOOL.name), lines=catalogue_lines
     )
+    if features.lockdown() == "confidentiality":
+        session.warn(
+            "the kernel is locked down (confidentiality), so a tool may fail all the same; "
+            "ebpf-tour check says what works"
+        )
 
 
 def catalogue_row(tool: Tool) -> Row:

@@ -129,12 +129,14 @@ class Kprobe(_KernelFunction):
     @staticmethod
     def none_here() -> Error | None:
         """Return why no function at all can be probed here, or None."""
-        if os.path.exists("/sys/bus/event_source/devices/kprobe"):
-            return None
-        return Unsupported(
-            f"this kernel has no kprobes{features.without('KPROBES')}",
-            "a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS has them",
-        )
+        if not os.path.exists("/sys/bus/event_source/devices/kprobe"):
+            return Unsupported(
+                f"this kernel has no kprobes{features.without('KPROBES')}",
+                "a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS has them",
+            )
+        if features.lockdown() == "confidentiality":
+            return features.explain_eperm("attach to functions of the kernel")
+        return None
 
     def unsupported(self) -> Error | None:
         return self.none_here() or self._without_function()

@@ -180,9 +180,15 @@ class TypedFunctions(Places):
     def all(self) -> Iterator[Place]:
         names, self.note = _functions()
         for module, btf in _btfs().items():
-            for name in btf.functions:
-                if (module, name) in names:
+            for name, number in btf.functions.items():
+                if (module, name) in names and self._takes(btf.arity(number)):
                     yield Place(module, name)
+
+    @staticmethod
+    def _takes(arity: int | None) -> bool:
+        # Until commit 473e3150e30a ("bpf, x86: allow function arguments up to 12 for
+        # TRACING") (in v6.6), six were the most; functions with more are rare.
+        return arity is not None and arity <= 6
 
     def fields(self, place: Place) -> list[str]:
         return _parameters(place, returns=self._returns)
@@ -407,8 +413,8 @@ def _functions() -> tuple[dict[tuple[str, str], None], str]:
 # "ffffffff81000000 T _stext", "ffffffffc0000000 t ovl_mkdir	[overlay]"
 _KALLSYM = r"(?m)^([0-9a-f]+) (\w) (\S+)(?:\t\[(\S+)\])?$"
 
-# Bytes before a function; programs that are loaded; code that the kernel makes.
-_NO_FUNCTIONS = ("__pfx_", "__cfi_")
+# Bytes before a function, and jumps; programs that are loaded; code that the kernel makes.
+_NO_FUNCTIONS = ("__pfx_", "__cfi_", "__SCT__")
 _NO_MODULES = ("bpf", "__builtin__")
 
 

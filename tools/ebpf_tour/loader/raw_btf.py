@@ -131,6 +131,12 @@ class RawBtf:
             for name, kind in self._items(number)
         ]
 
+    def arity(self, function: int) -> int | None:
+        """Return how many parameters a function has, None if that is open ("...")."""
+        _, _, prototype = self._type(function)
+        kinds = [kind for _, kind in self._items(prototype)]
+        return None if kinds and not kinds[-1] else len(kinds)
+
     def returns(self, function: int, name: str) -> str:
         """Return what a function returns, under a name, as C text: "int retval"."""
         _, _, prototype = self._type(function)
