@@ -68,16 +68,140 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+/* What every namespace has: the number in /proc/PID/ns. */
+struct ns_common {
+	unsigned int inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+struct uts_namespace {
+	struct ns_common ns;
+};
+
+struct ipc_namespace {
+	struct ns_common ns;
+};
+
+struct user_namespace {
+	struct ns_common ns;
+};
+
+struct cgroup_namespace {
+	struct ns_common ns;
+};
+
+struct time_namespace {
+	struct ns_common ns;
+};
+
+/* A node of a tree from numbers to pointers, with one branch for each value of
+ * six bits. An entry that leads to another node has bit 1 set.
+ */
+struct xa_node {
+	unsigned char shift;	/* where in the number its six bits begin */
+	void *slots[64];
+};
+
+struct xarray {
+	void *xa_head;
+};
+
+struct idr {
+	struct xarray idr_rt;
+};
+
+/* PID namespaces are nested. */
+struct pid_namespace {
+	struct idr idr;		/* its processes, by number */
+	struct ns_common ns;
+};
+
+/* A number, and the PID namespace that counts so. */
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+/* All the numbers of a process: from numbers[0], the first namespace's, to
+ * numbers[level], that of its own.
+ */
+struct pid {
+	unsigned int level;
+	struct hlist_head tasks[4];	/* by enum pid_type: whose number it is */
+	struct upid numbers[1];
+};
+
+/* The namespaces of a process, but for PID and user. */
+struct nsproxy {
+	struct uts_namespace *uts_ns;
+	struct ipc_namespace *ipc_ns;
+	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+	struct time_namespace *time_ns;
+	struct cgroup_namespace *cgroup_ns;
+};
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+typedef struct {
+	unsigned int val;
+} kgid_t;
+
+/* Who a process is. */
+struct cred {
+	kuid_t uid;
+	kgid_t gid;
+	struct user_namespace *user_ns;
+};
+
+/* The cgroups of a process; dfl_cgrp is that of cgroup v2. */
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 /* What the threads of a process share. */
 struct signal_struct {
 	atomic_t live;		/* threads that have not exited yet */
 	int group_exit_code;	/* of exit(3) or a signal, for all threads */
 	unsigned int flags;
+	struct pid *pids[4];	/* by enum pid_type */
 };
 
 /* Where in the file system a process is, and what it takes from new modes. */
 struct fs_struct {
 	int umask;
+};
+
+/* A process's memory. The arguments lie in it, behind them the environment. */
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	unsigned long env_end;
 };
 
 /* A thread. The kernel's pid is what user space calls a thread ID; its tgid,
@@ -89,8 +213,15 @@ struct task_struct {
 	int exit_code;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	__u64 start_time;	/* of its first thread, also after that one's end */
+	char comm[16];
 	struct signal_struct *signal;
 	struct fs_struct *fs;
+	struct mm_struct *mm;
+	struct nsproxy *nsproxy;
+	const struct cred *real_cred;
+	struct css_set *cgroups;
+	struct hlist_node pid_links[4];	/* its place in struct pid's tasks */
 };
 
 /* A name with its length and hash. */
@@ -113,17 +244,26 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_STACK_TRACE = 7,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
+#define PIDTYPE_TGID 1		/* of enum pid_type: the number of a process */
 #define SIGNAL_GROUP_EXIT 4	/* in signal_struct.flags: group_exit_code counts */
+
+#define AT_FDCWD -100		/* paths begin in the current directory */
 
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 #define BPF_F_USER_STACK (1ULL << 8)	/* the process's stack, not the kernel's */
 
-/* Interface of bpf_get_ns_current_pid_tgid(): fixed, so not relocated. */
+/* What a raw tracepoint hands over: fixed, so not relocated. */
+struct bpf_raw_tracepoint_args {
+	__u64 args[0];
+};
+
+/* Interface of bpf_get_ns_current_pid_tgid(): fixed, too. */
 struct bpf_pidns_info {
 	__u32 pid;
 	__u32 tgid;

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ENGINES, ROOT, UNSUPPORTED, bpf_objects, held_objects, wait_until
+from support import ENGINES, ROOT, UNSUPPORTED, KernelLog, bpf_objects, held_objects, wait_until
+from workloads import SPAWN, STEP, TARGET, compiled
 
 from ebpf_tour.catalogue import tools
 from ebpf_tour.errors import Error
@@ -108,7 +109,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def leaves_nothing() -> Iterator[None]:
-    """Demand that the test leaves no program, map, link or trace instance."""
+    """Demand that the test leaves no program, map, link, trace instance or probe event."""
     before = bpf_objects()
     yield
 
@@ -120,6 +121,28 @@ def leaves_nothing() -> Iterator[None]:
     # The kernel frees some of them only after a grace period, but not so late
     # that a tool beside us could have cleaned up.
     wait_until(lambda: not left(), lambda: f"left: {left()}", 5)
+
+
+@pytest.fixture
+def quiet_kernel() -> Iterator[None]:
+    """Demand that the kernel logs nothing on account of the test."""
+    log = KernelLog()
+    yield
+    complaints = log.complaints()
+    log.close()
+    assert not complaints
+
+
+@pytest.fixture(scope="session")
+def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory with the programs of workloads.py that several tests use."""
+    directory = tmp_path_factory.mktemp("helpers")
+    compiled(SPAWN, directory / "spawn")
+    compiled(STEP, directory / "step", "-static")
+    compiled(TARGET, directory / "target")
+    compiled("int main(void) { return 0; }", directory / "nothing", "-static")
+    compiled((ROOT / "tests/programs/hold.c").read_text(encoding="utf-8"), directory / "hold")
+    return directory
 
 
 @pytest.fixture

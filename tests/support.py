@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from signal import SIGCONT
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -18,7 +19,7 @@ from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
     from ebpf_tour.loader.hooks import Hook
@@ -70,13 +71,18 @@ class Running:
     """A command that runs beside the test. Killed, if need be, when the `with` ends."""
 
     def __init__(
-        self, *command: str | Path, env: Mapping[str, str] | None = None, stdout: int = -1
+        self,
+        *command: str | Path,
+        env: Mapping[str, str] | None = None,
+        stdout: int = -1,
+        cwd: Path | None = None,
     ) -> None:
         self._said = b""
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
+            cwd=cwd,
             stderr=subprocess.PIPE,
             bufsize=0,  # so that finish() gets all that wait_attached() has not read
             process_group=0,  # its own, as in a shell with job control: SIGTSTP stops it
@@ -110,6 +116,33 @@ class Running:
         self.process.communicate()
 
 
+class Held(Running):
+    """A command that is held where it is about to "load" or to "attach", until `finish()`.
+
+    `hold` is the compiled hold.c. `pid` is hold's, until the command is held; then its own.
+    """
+
+    def __init__(self, hold: Path, where: str, *command: str | Path) -> None:
+        super().__init__(hold, where, *command)
+
+    def wait_held(self) -> Self:
+        """Wait until it has come there."""
+        state = os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert state
+        if state.si_code != os.CLD_STOPPED:
+            raise AssertionError(f"it never came there: {super().finish()}")
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        self.pid = int(path.read_text(encoding="ascii"))
+        return self
+
+    def finish(self, signal: int | None = None) -> Result:
+        """Send the command a signal, if one is given, let it go on, and wait for its end."""
+        if signal is not None:
+            os.kill(self.pid, signal)
+        self.process.send_signal(SIGCONT)
+        return super().finish()
+
+
 def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
     """Run a command to its end."""
     with Running(*command, env=env) as running:
@@ -139,14 +172,28 @@ def assert_error(result: Result, status: int, command: str = "ebpf-minimal") -> 
 
 
 def bpf_objects() -> set[tuple[str, int | str]]:
-    """Return the ids of all loaded programs, maps and links, and the trace instances."""
+    """Return what is in the kernel of what tracers put there.
+
+    The ids of all loaded programs, maps and links, the trace instances, and the
+    probe events of tracefs.
+    """
     found: set[tuple[str, int | str]] = set()
     for kind, command in _NEXT_ID.items():
         number = 0
         while number := _next_id(command, number):
             found.add((kind, number))
     found |= {("instance", name) for name in os.listdir(f"{features.tracefs()}/instances")}
+    for name in ("dynamic_events", "kprobe_events", "uprobe_events"):
+        path = Path(features.tracefs()) / name
+        if path.exists():
+            found |= {("event", line) for line in path.read_text(encoding="utf-8").splitlines()}
     return found
+
+
+def instances(pid: int) -> list[str]:
+    """Return the trace instances that a process has made."""
+    names = os.listdir(f"{features.tracefs()}/instances")
+    return [name for name in names if name.startswith(f"ebpf-tour-{pid}-")]
 
 
 def held_objects() -> set[tuple[str, int | str]]:
@@ -167,6 +214,41 @@ def held_objects() -> set[tuple[str, int | str]]:
         if not maker or os.path.exists(f"/proc/{maker[1]}"):
             found.add(("instance", name))
     return found
+
+
+# What a kernel says when the machine below it is slow, as an emulated one is.
+_SLOW = re.compile(
+    "hrtimer: |clocksource|sched: |workqueue: |watchdog: |rcu: |RCU|perf: interrupt took too long"
+)
+
+
+class KernelLog:
+    """What the kernel says from now on; see Documentation/ABI/testing/dev-kmsg."""
+
+    def __init__(self) -> None:
+        self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self._fd, 0, os.SEEK_END)
+
+    def complaints(self) -> list[str]:
+        """Return the new warnings, and the new lines about BPF, tracing and probes."""
+        found = []
+        for level, text in self._records():
+            if not _SLOW.search(text) and (level <= 4 or re.search("(?i)bpf|trac|probe", text)):
+                found.append(text)
+        return found
+
+    def _records(self) -> Iterator[tuple[int, str]]:
+        while True:
+            try:
+                record = os.read(self._fd, 8192).decode("utf-8", "backslashreplace")
+            except BlockingIOError:
+                return
+            # "LEVEL AND FACILITY,NUMBER,TIME,FLAGS;TEXT"
+            head, _, text = record.partition(";")
+            yield int(head.partition(",")[0]) & 7, text.rstrip("\n")
+
+    def close(self) -> None:
+        os.close(self._fd)
 
 
 def _next_id(command: int, number: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
-from workloads import LEADERLESS, SPAWN, THREADS, compiled
+from workloads import LEADERLESS, THREADS, compiled
 
 from ebpf_tour.bootstrap import TOOL
 
@@ -126,85 +125,7 @@ def test_duration_shows_only_the_long_lived(engine: str) -> None:
     assert rows[0]["duration_ns"] >= 300_000_000
 
 
-@pytest.mark.heavy
-@both_engines
-@both_transports
-def test_full_speed_loses_nothing(engine: str, transport: str, tmp_path: Path) -> None:
-    """40,000 events from two processes."""
-    program = compiled(SPAWN, tmp_path / "spawn")
-    output = tmp_path / "output"
-    with output.open("wb") as file:
-        options = ("--json", "--engine", engine, "--transport", transport)
-        with Running(BOOTSTRAP, *options, stdout=file.fileno()) as tool:
-            tool.wait_attached()
-            workers = [
-                subprocess.Popen([program, "10000"], stdin=subprocess.PIPE) for _ in range(2)
-            ]
-            for worker in workers:
-                worker.communicate(b"x")
-                assert worker.returncode == 0
-            result = tool.finish(signal.SIGINT)
-    assert result.status == 0
-    assert result.stderr == ATTACHED
-    *rows, summary = map(json.loads, output.read_text().splitlines())
-    assert summary == {"type": "summary", "events": len(rows), "lost": 0}
-    pids = {worker.pid for worker in workers}
-    for event in ("EXEC", "EXIT"):
-        assert sum(row["ppid"] in pids and row["event"] == event for row in rows) == 20_000
-
-
-@pytest.mark.heavy
-@both_engines
-@both_transports
-def test_losses_are_counted_exactly(engine: str, transport: str, tmp_path: Path) -> None:
-    """A reader that is stopped, a buffer that is too small: shown + lost = caused.
-
-    The tool counts the whole machine. What other processes cause meanwhile, a
-    second instance sees; on a quiet machine that is nothing.
-    """
-    program = compiled(SPAWN, tmp_path / "spawn")
-    options = ("--json", "--engine", engine, "--transport", transport, "--buffer", "4")
-    with Running(BOOTSTRAP, "--json") as observer:
-        observer.wait_attached()
-        with Running(BOOTSTRAP, *options) as tool:
-            tool.wait_attached()
-            os.kill(tool.pid, signal.SIGSTOP)
-            worker = subprocess.Popen([program, "3000"], stdin=subprocess.PIPE)
-            worker.communicate(b"x")
-            os.kill(tool.pid, signal.SIGCONT)
-            result = tool.finish(signal.SIGINT)
-        observed = observer.finish(signal.SIGINT)
-    assert result.status == worker.returncode == observed.summary["lost"] == 0
-    ours = {worker.pid, tool.pid}
-    foreign = sum(row["ppid"] not in ours and row["pid"] not in ours for row in observed.records)
-    caused = 2 * 3000 + 2  # the worker itself begins and ends, too
-    counted = result.summary["events"] + result.summary["lost"]
-    assert caused <= counted <= caused + foreign
-    assert result.summary["events"] == len(result.records)
-    assert result.summary["lost"] > 0
-    assert f"{result.summary['lost']} events were lost" in result.stderr
-
-
-@both_engines
-def test_hostile_names(engine: str, tmp_path: Path) -> None:
-    """Nothing that a process calls itself reaches the terminal as it is."""
-    name = b"\x1b[1A\n\xff\t'\""
-    path = os.fsencode(tmp_path) + b"/" + name
-    os.symlink(b"/bin/true", path)
-    table = ("--format", "table")
-    for form in ((), table):
-        with Running(BOOTSTRAP, "--json", *form, "--engine", engine) as tool:
-            tool.wait_attached()
-            subprocess.run([path], check=True)
-            result = tool.finish(signal.SIGINT)
-        shown = r"\x1b[1A\n\xff\t'" + '"'
-        if form:
-            assert all(character.isprintable() for character in result.stdout.replace("\n", ""))
-            assert shown in result.stdout
-        else:
-            assert any(row["filename"] == f"{tmp_path}/{shown}" for row in ours(result))
-
-
+@pytest.mark.native
 @both_engines
 def test_table(engine: str) -> None:
     with Running(BOOTSTRAP, "--engine", engine) as tool:
@@ -231,6 +152,7 @@ def state(pid: int) -> str:
         return file.read().rpartition(")")[2].split()[0]
 
 
+@pytest.mark.native
 @both_engines
 def test_stopped_and_continued(engine: str) -> None:
     """Ctrl-Z and fg do not end it."""
@@ -246,6 +168,7 @@ def test_stopped_and_continued(engine: str) -> None:
     assert len(ours(result)) == 2
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("option", ["-d=0", "-d=-1", "-d=abc", "--transport=x", "--buffer=0"])
 def test_bad_input(option: str) -> None:
     assert_error(run(BOOTSTRAP, *option.split("=")), 2, "ebpf-bootstrap")

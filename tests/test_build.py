@@ -14,7 +14,7 @@ import pytest
 from support import ENGINES, ROOT, run
 
 from ebpf_tour.build import ARCHITECTURES, compile_all
-from ebpf_tour.catalogue import tools
+from ebpf_tour.catalogue import parser_of, tools
 from ebpf_tour.minimal import TOOL
 
 SOURCES = sorted(path.name for path in (ROOT / "bpf").glob("*.bpf.c"))
@@ -90,6 +90,35 @@ def test_wheel_has_nothing_else(wheel: Path) -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
+def test_wheel_has_completions(wheel: Path, tmp_path: Path) -> None:
+    """For three shells; what bash makes of its file is tried."""
+    with zipfile.ZipFile(wheel) as archive:
+        (data,) = {name.partition("/")[0] for name in archive.namelist() if ".data/" in name}
+        archive.extractall(tmp_path)
+    share = tmp_path / data / "data/share"
+    for tool in tools():
+        for place in (
+            f"bash-completion/completions/{tool.command}",
+            f"zsh/site-functions/_{tool.command}",
+            f"fish/vendor_completions.d/{tool.command}.fish",
+        ):
+            text = (share / place).read_text()
+            for option in parser_of(tool)._option_string_actions:
+                assert option.lstrip("-") in text
+
+    def completed(*words: str) -> set[str]:
+        script = (
+            'source "$1"; COMP_WORDS=("${@:2}"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
+            '_shtab_ebpf_bootstrap; printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        path = share / "bash-completion/completions/ebpf-bootstrap"
+        return set(run("bash", "-c", script, "bash", path, *words).stdout.split())
+
+    assert completed("ebpf-bootstrap", "--tr") == {"--transport"}
+    assert completed("ebpf-bootstrap", "--transport", "") == {"ringbuf", "perf"}
+    assert completed("ebpf-bootstrap", "-d", "5", "--format", "c") == {"csv"}
+
+
 def test_sdist_has_what_a_checkout_has(dist: Path) -> None:
     """The wheel was built from it; people who pack it want the rest, too."""
     (path,) = dist.glob("*.tar.gz")
@@ -140,6 +169,7 @@ def test_compiler_refuses(sources: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.native
 @pytest.mark.kernel(TOOL)
 @pytest.mark.usefixtures("leaves_nothing")
 @pytest.mark.parametrize("engine", ENGINES)

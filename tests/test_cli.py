@@ -117,6 +117,7 @@ def test_help_imports_no_engine(tool: Tool) -> None:
     assert done.stderr == "\n"
 
 
+@pytest.mark.native
 @pytest.mark.kernel(MINIMAL)
 @pytest.mark.parametrize(
     ("variable", "options", "name"),

@@ -58,6 +58,7 @@ def over(directory: Path, target: Path) -> str:
     return f"mount --bind '{directory}' '{target}'"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("engine", ["auto", *ENGINES])
 def test_ordinary_user(everyones: Path, engine: str) -> None:
     """It says how to become root, in a line to paste."""
@@ -69,6 +70,7 @@ def test_ordinary_user(everyones: Path, engine: str) -> None:
     assert hint == f"run it as root: sudo {everyones} --engine {engine} --json"
 
 
+@pytest.mark.native
 def test_ordinary_user_with_the_command_in_path(everyones: Path) -> None:
     """Sudo has a PATH of its own, so the shell has to look the command up."""
     path = f"{everyones.parent}:{os.environ['PATH']}"
@@ -77,6 +79,7 @@ def test_ordinary_user_with_the_command_in_path(everyones: Path) -> None:
     assert hint == 'run it as root: sudo "$(command -v ebpf-minimal)" --limit 3'
 
 
+@pytest.mark.native
 def test_root_of_a_user_namespace() -> None:
     """As in a rootless container; to become root would be no advice."""
     if run("unshare", "--user", "true").status and not os.environ.get("CI"):
@@ -111,6 +114,7 @@ def test_no_tracefs() -> None:
     assert "mount -t tracefs tracefs /sys/kernel/tracing" in hint
 
 
+@pytest.mark.native
 def test_no_tracefs_hint_helps() -> None:
     """The command in the hint, pasted, is what was missing."""
     _, hint = assert_error(run(*in_mount_namespace(NO_TRACEFS, MINIMAL)), 69)
@@ -119,6 +123,7 @@ def test_no_tracefs_hint_helps() -> None:
     assert result.status == 0, result.stderr
 
 
+@pytest.mark.native
 def test_no_btf_and_no_headers() -> None:
     """Neither engine can work, and both say why."""
     if os.path.exists("/sys/kernel/kheaders.tar.xz"):
@@ -138,6 +143,7 @@ def test_no_btf() -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.native
 def test_no_such_hook() -> None:
     (hooks,) = TOOL.via.values()
     events = f"/sys/kernel/tracing/events/{hooks[0].category}"
@@ -149,6 +155,7 @@ def test_no_such_hook() -> None:
     assert hint.startswith("see which it has: ls /sys/kernel/")
 
 
+@pytest.mark.native
 def test_no_compiled_object_takes_bcc() -> None:
     """The default engine falls back, and says so in one line."""
     directory = (
@@ -168,6 +175,7 @@ def test_no_compiled_object_takes_bcc() -> None:
     assert hint == "in a checkout, compile it: make bpf"
 
 
+@pytest.mark.native
 def test_no_libbpf() -> None:
     load_libbpf()
     maps = Path("/proc/self/maps").read_text(encoding="utf-8")
@@ -180,6 +188,7 @@ def test_no_libbpf() -> None:
     assert "apt install libbpf1" in hint
 
 
+@pytest.mark.native
 def test_no_bcc(tmp_path: Path) -> None:
     """An empty directory is a package for Python, but not BCC."""
     setup = over(tmp_path, bcc_package())
@@ -189,6 +198,7 @@ def test_no_bcc(tmp_path: Path) -> None:
     assert "apt install python3-bpfcc" in hint
 
 
+@pytest.mark.native
 def test_neither_bcc_nor_libbpf_object(tmp_path: Path) -> None:
     """With both engines gone, both are named."""
     setup = f"{over(tmp_path, bcc_package())}\nmount -t tmpfs none '{ROOT}/bpf/x86'"
@@ -199,6 +209,7 @@ def test_neither_bcc_nor_libbpf_object(tmp_path: Path) -> None:
     assert "make bpf; install it: apt install python3-bpfcc" in hint
 
 
+@pytest.mark.native
 def test_a_virtual_environment_that_hides_bcc(everyones: Path, tmp_path: Path) -> None:
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", tmp_path], check=True)
     result = run(tmp_path / "bin/python", everyones, "--engine", "bcc")
@@ -207,6 +218,7 @@ def test_a_virtual_environment_that_hides_bcc(everyones: Path, tmp_path: Path) -
     assert "--system-site-packages" in hint
 
 
+@pytest.mark.native
 def test_the_other_bcc(tmp_path: Path) -> None:
     """PyPI's `bcc` is a lattice package."""
     (tmp_path / "bcc").mkdir()
@@ -218,6 +230,7 @@ def test_the_other_bcc(tmp_path: Path) -> None:
     assert "apt install python3-bpfcc" in hint
 
 
+@pytest.mark.native
 def test_compiler_refuses(sources: Path) -> None:
     """The compiler's own words, with the file and the line."""
     path = sources / "minimal.bcc.c"
@@ -256,6 +269,7 @@ def test_verifier_refuses(sources: Path, engine: str) -> None:
     assert re.search(r"(?m)^0: R1=ctx.* R10=fp0", result.stdout)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("engine", ENGINES)
 def test_verbose_shows_what_the_libraries_say(engine: str) -> None:
     quiet = run(MINIMAL, "--engine", engine, *ONE_ROW)

@@ -116,6 +116,7 @@ def test_calls_that_fail_count_and_execveat_does(engine: str) -> None:
     assert {row["comm"]: row["count"] for row in result.records}["caller"] == 10
 
 
+@pytest.mark.native
 @both_engines
 def test_counter_exists_from_the_start(engine: str) -> None:
     """A report without a single call has a row, too."""
@@ -123,6 +124,7 @@ def test_counter_exists_from_the_start(engine: str) -> None:
     assert len(result.records) == 1
 
 
+@pytest.mark.native
 def test_table() -> None:
     result = run(EXECCOUNT, "0.1", "2")
     header, *rows = result.stdout.splitlines()
@@ -141,6 +143,7 @@ def test_demo(engine: str, by_comm: tuple[str, ...]) -> None:
     assert "Demo: saw every row that it caused (1)." in result.stderr
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,17 @@ def test_help_names_every_target() -> None:
         assert target.startswith("setup-") or f"\n{target} " in f"\n{text}"
 
 
+def apropos(pages: Path, home: Path) -> set[str]:
+    """Return the names that `apropos ebpf` finds, with a database of its own."""
+    config = home / "man.conf"
+    config.write_text(f"MANDATORY_MANPATH {pages}\nMANDB_MAP {pages} {home}/mandb\n")
+    subprocess.run(["mandb", "-C", config, "-q", pages], check=True)
+    listed = run("apropos", "-C", config, "-M", pages, "ebpf").stdout
+    shutil.rmtree(home / "mandb")
+    config.unlink()
+    return {line.split()[0] for line in listed.splitlines()}
+
+
 @pytest.mark.skipif(BIN.parent != ROOT / ".venv", reason="make works with .venv, this is another")
 def test_install_and_uninstall(tmp_path: Path) -> None:
     """What was there before stays, what was installed goes."""
@@ -45,6 +57,11 @@ def test_install_and_uninstall(tmp_path: Path) -> None:
         assert (version.status, version.stderr) == (0, "")
         page = tmp_path / f"share/man/man{tool.section}/{tool.command}.{tool.section}"
         assert page.read_text() == (ROOT / f"man/{page.name}").read_text()
+    found = apropos(tmp_path / "share/man", tmp_path)
+    assert {tool.command for tool in tools()} <= found
+    assert (
+        "ebpf-tour(7)" in run("man", "-M", tmp_path / "share/man", "7", "ebpf-tour").stdout.lower()
+    )
     make("install", f"PREFIX={tmp_path}")  # again, as for an update
     make("uninstall", f"PREFIX={tmp_path}")
     assert below(tmp_path) == before

@@ -145,6 +145,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.native
 def test_any_name(way: tuple[str, ...], tmp_path: Path) -> None:
     rows = seen(way, tmp_path, HOSTILE)
     assert [row["name"] for row in rows] == [from_kernel(name) for name in HOSTILE]
@@ -152,6 +153,7 @@ def test_any_name(way: tuple[str, ...], tmp_path: Path) -> None:
         assert row["name"].isprintable()
 
 
+@pytest.mark.native
 def test_only_the_last_name_of_a_path(way: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     # As long as a path can be: 4095 bytes.
@@ -171,6 +173,7 @@ def test_only_the_last_name_of_a_path(way: tuple[str, ...], tmp_path: Path) -> N
     assert [(row["name"], row["errno"]) for row in rows] == [(name, 0) for name in names]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("mode", "umask", "shown"),
     [(0o700, 0, "0700"), (0o777, 0o027, "0750"), (0o1777, 0, "1777"), (0, 0, "0000")],
@@ -247,6 +250,7 @@ def test_a_file_system_on_another(way: tuple[str, ...], tmp_path: Path) -> None:
     assert [row["name"] for row in rows] == ["hidden", "new"]
 
 
+@pytest.mark.native
 def test_table(way: tuple[str, ...], tmp_path: Path) -> None:
     options = [option for option in way if option != "--json"]
     with Running(MKDIR, *options) as tool:
@@ -275,6 +279,7 @@ def test_pid(way: tuple[str, ...], tmp_path: Path) -> None:
     assert result.records == rows
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("user", "wanted"), [("nobody", "denied"), ("0", "root's"), ("root", "root's")]
 )
@@ -290,6 +295,7 @@ def test_user(way: tuple[str, ...], open_directory: Path, user: str, wanted: str
     assert [row["name"] for row in rows] == [wanted]
 
 
+@pytest.mark.native
 def test_name_and_failed(way: tuple[str, ...], open_directory: Path) -> None:
     with Running(MKDIR, *way, "-n", "python", "-x") as tool:
         tool.wait_attached()
@@ -341,6 +347,7 @@ def test_all_ways_agree(tmp_path: Path) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
+@pytest.mark.native
 def test_a_way_that_is_not_there() -> None:
     """On a kernel that has all ways, --via tracepoint without tracefs takes its place."""
     ways = [via for via, hooks in TOOL.via.items() if what_is_missing(hooks)]
@@ -355,12 +362,14 @@ def test_a_way_that_is_not_there() -> None:
     assert cause == "tracefs is not mounted, so no tracepoint can be found"
 
 
+@pytest.mark.native
 def test_bcc_has_no_fentry() -> None:
     cause, hint = assert_error(run(MKDIR, "--engine", "bcc", "--via", "fentry"), 69, "ebpf-mkdir")
     assert cause == "the bcc engine cannot attach to fentry vfs_mkdir"
     assert "--engine libbpf" in hint
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("options", [("-p", "0"), ("-u", "no-such-user"), ("--via", "magic")])
 def test_usage(options: tuple[str, ...]) -> None:
     assert_error(run(MKDIR, *options), 2, "ebpf-mkdir")

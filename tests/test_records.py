@@ -59,6 +59,13 @@ def test_that_a_missing_file_is_named() -> None:
     assert {"bpf/made_up.bpf.c", "bpf/made_up.bcc.c", "examples/made_up.md"} <= set(files(made_up))
 
 
+def test_contributing_names_them() -> None:
+    """What the guide tells people to write is what is demanded here."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`([\w/.-]*NAME[\w.]*)`", text))
+    assert named == {*files(MINIMAL._replace(name="NAME")), "bpf/NAME.h"}
+
+
 def test_console_scripts() -> None:
     """Every tool has one, and every one has a tool."""
     assert scripts() == {tool.command: f"ebpf_tour.{tool.name}:main" for tool in TOOLS}
@@ -66,7 +73,10 @@ def test_console_scripts() -> None:
 
 def test_no_file_without_a_tool() -> None:
     """Nothing is left behind when a tool is renamed."""
-    known = {name for tool in TOOLS for name in files(tool)}
+    known = {name for tool in TOOLS for name in files(tool)} | {
+        "man/ebpf-tour.7",
+        "examples/README.md",
+    }
     there = {
         str(path.relative_to(ROOT))
         for pattern in ("bpf/*.c", "man/ebpf-*", "examples/*.md")

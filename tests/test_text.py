@@ -41,9 +41,9 @@ def test_every_byte_comes_out_printable_on_one_line() -> None:
 
 
 def test_lone_surrogate() -> None:
-    """As in a file name that Python got from the command line."""
-    assert printable("\udcff") == r"\udcff"
-    printable("\udcff").encode("utf-8")
+    """As in a file name that Python got from the command line: the byte that it stands for."""
+    assert printable("\udcff") == from_kernel(b"\xff") == r"\xff"
+    assert printable("\ud800") == r"\ud800"  # stands for none
 
 
 def test_what_is_printable_stays() -> None:

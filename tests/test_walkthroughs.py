@@ -21,8 +21,16 @@ from ebpf_tour.catalogue import tools
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ebpf_tour.record import Tool
+
 TOOLS = [tool for tool in tools() if tool.via]
-DOCUMENTS = sorted((ROOT / "examples").glob("*.md"))
+DOCUMENTS = sorted(set((ROOT / "examples").glob("*.md")) - {ROOT / "examples/README.md"})
+
+# The path that every walkthrough takes; some have stations of their own besides.
+PATH = (
+    *("Run it", "The kernel side", "The user side", "Look inside"),
+    *("The same by other means", "Things to try"),
+)
 ENDS = (
     "ebpf-execcount 0.5 2",
     "--limit",
@@ -80,6 +88,7 @@ def named(step: tuple[Path, Step]) -> str:
 ALL = [(path, step) for path in DOCUMENTS for step in steps(path.read_text(encoding="utf-8"))]
 
 
+@pytest.mark.native
 @pytest.mark.kernel(*TOOLS)
 @pytest.mark.parametrize("where", ALL, ids=named)
 def test_command(where: tuple[Path, Step]) -> None:
@@ -110,6 +119,20 @@ def test_command_ends_by_itself(where: tuple[Path, Step]) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_document_has_commands(path: Path) -> None:
     assert steps(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
+def test_same_path(tool: Tool) -> None:
+    text = (ROOT / f"examples/{tool.name}.md").read_text(encoding="utf-8")
+    title, *rest = re.findall(r"(?m)^##? (.*)$", text)
+    assert title.startswith(f"{tool.command}: ")
+    assert [heading for heading in rest if heading in PATH] == list(PATH)
+
+
+def test_links_lead_somewhere() -> None:
+    for path in [*DOCUMENTS, *ROOT.glob("*.md"), ROOT / "examples/README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
 DOCUMENT = """

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Runs /bin/true so many times, after a byte has come on standard input.
+# Runs a program (/bin/true) so many times, after a byte has come on standard
+# input; with -1, until it is killed.
 SPAWN = """
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -16,22 +17,61 @@ SPAWN = """
 
 int main(int argc, char **argv)
 {
+	const char *program = argc > 2 ? argv[2] : "/bin/true";
 	char byte;
 
 	if (read(0, &byte, 1) < 0)
 		return 1;
-	for (int i = 0; i < atoi(argv[1]); i++) {
+	for (int i = 0; i != atoi(argv[1]); i++) {
 		int status;
 		pid_t child = vfork();
 
 		if (child == 0) {
-			execl("/bin/true", "true", NULL);
+			execl(program, program, NULL);
 			_exit(127);
 		}
 		if (waitpid(child, &status, 0) != child || status)
 			return 1;
 	}
 	return 0;
+}
+"""
+
+# A process with something for every tool: it opens a directory and makes one.
+# Linked statically, so that it does nothing else.
+STEP = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int main(void)
+{
+	char name[32];
+
+	close(open("/", O_RDONLY));
+	snprintf(name, sizeof(name), "%d", getpid());
+	return mkdir(name, 0700) || rmdir(name);
+}
+"""
+
+# Says when it is there and waits for its end; with an argument, it allocates
+# until then.
+TARGET = """
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	if (write(1, ".", 1) < 0)
+		return 1;
+	while (argc == 1)
+		pause();
+	for (;;) {
+		void *volatile pointer = malloc(1);
+
+		free(pointer);
+	}
 }
 """
 
@@ -79,8 +119,8 @@ int main(void)
 """
 
 
-def compiled(source: str, path: Path) -> Path:
+def compiled(source: str, path: Path, *options: str) -> Path:
     """Compile a program and return its path."""
-    flags = ["-O1", "-pthread", "-xc", "-", "-o", str(path)]
+    flags = ["-O1", "-pthread", *options, "-xc", "-", "-o", str(path)]
     subprocess.run(["gcc", *flags], input=source, text=True, check=True)
     return path

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Put the commands and manual pages below PREFIX, or take them away again:
+# Put the commands, manual pages and shell completions below PREFIX, or take
+# them away again:
 #
 #	tools/install.sh install PREFIX WHEEL
 #	tools/install.sh uninstall PREFIX
 #
-# The tools live in PREFIX/lib/ebpf-tour, a virtual environment of their own;
-# bin/ and share/man/ get links into it.
+# The tools live in PREFIX/lib/ebpf-tour, a virtual environment of their own.
+# bin/ gets links into it, share/ copies: mandb does not look through links.
 set -eu
 
 prefix=$2
@@ -16,13 +17,6 @@ if [ "$(id -u)" != 0 ] && ! [ -w "$prefix" ]; then
 	exec sudo "$0" "$@"
 fi
 
-remove_links() {
-	for directory in "$prefix/bin" "$prefix"/share/man/man?; do
-		[ -d "$directory" ] || continue
-		find "$directory" -maxdepth 1 -type l -lname "$home/*" -print -delete
-	done
-}
-
 # Make a directory, and note which ones are new: uninstall removes those.
 make_directory() {
 	[ -d "$1" ] && return
@@ -32,17 +26,32 @@ make_directory() {
 "
 }
 
-link() {
-	make_directory "$2"
-	for file in $1; do
-		ln -s "$file" "$2/"
-		echo "$2/$(basename "$file")"
+# Put files into a directory with "ln -s" or "cp", and note which.
+put() {
+	how=$1
+	directory=$2
+	shift 2
+	make_directory "$directory"
+	for file in "$@"; do
+		target=$directory/$(basename "$file")
+		rm -f "$target"
+		$how "$file" "$target"
+		files="$files$target
+"
+		echo "$target"
 	done
 }
 
-made=$(cat "$home/directories" 2>/dev/null && echo x || true) # by the last install
+# What the last install has noted; its last line ends, too.
+noted() {
+	cat "$home/$1" 2>/dev/null && echo x || true
+}
+
+made=$(noted directories)
 made=${made%x}
-remove_links >/dev/null
+files=$(noted files)
+printf %s "${files%x}" | while read -r file; do rm -f "$file"; done
+files=""
 rm -rf "$home"
 if [ "$1" = install ]; then
 	make_directory "$prefix/lib"
@@ -50,9 +59,13 @@ if [ "$1" = install ]; then
 	# It has a hook that Python imports at each start; builds bring their own.
 	"$home/bin/pip" uninstall --quiet --yes setuptools
 	"$home/bin/pip" install --quiet --disable-pip-version-check "$3"
-	link "$home/bin/ebpf-*" "$prefix/bin"
-	link "$home/share/man/man8/*.8" "$prefix/share/man/man8"
+	put "ln -s" "$prefix/bin" "$home"/bin/ebpf-*
+	for part in man/man7 man/man8 bash-completion/completions zsh/site-functions \
+		fish/vendor_completions.d; do
+		put cp "$prefix/share/$part" "$home/share/$part"/*
+	done
 	printf %s "$made" >"$home/directories"
+	printf %s "$files" >"$home/files"
 else
 	printf %s "$made" | sort -r | while read -r directory; do
 		rmdir "$directory" 2>/dev/null || true # somebody else uses it now

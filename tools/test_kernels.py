@@ -58,7 +58,7 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
         *("sh", "-c", f'exec "$@" >{log.relative_to(ROOT)} 2>&1', "sh"),
         *("env", "CI=true", "PYTHONDONTWRITEBYTECODE=1", f"TEST_PATIENCE_S={PATIENCE_S}"),
         *("tools/as_root.sh", ".venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-v"),
-        *("-m", "kernel and not heavy", f"--timeout={int(PATIENCE_S) * 3}", "--durations=20"),
+        *("-m", "kernel and not native", f"--timeout={int(PATIENCE_S) * 3}", "--durations=20"),
         *(f"--shard={shard}/{SHARDS}", f"--junitxml={results.relative_to(ROOT)}", *arguments),
     ]
     began = time.monotonic()

@@ -112,7 +112,7 @@ def run(session: Session) -> None:
         # Configure: before the program is loaded.
         program.globals["min_duration_ns"] = (args.duration or 0) * 1_000_000
         program.globals["use_perf"] = use_perf
-        program.max_entries["rb"] = args.buffer
+        program.max_entries["rb"] = program.perf_bytes = args.buffer
         program.omit_map("rb" if use_perf else "pb")
 
         program.load()

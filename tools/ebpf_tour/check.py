@@ -246,18 +246,15 @@ def bcc() -> Found | str:
 
 
 def _loaded(engine: type[Program], version: str) -> Found | str:
-    """Load the program of a tool with an engine. Raises Error."""
-    from ebpf_tour import minimal
+    """Load the simplest of the programs with an engine. Raises Error."""
+    from ebpf_tour.hello import TOOL
 
-    (via, hooks), *_ = minimal.TOOL.via.items()
-    options = Options(name=minimal.TOOL.name, via=via, hooks=hooks)
-    with engine(options) as program:
+    (via, hooks), *_ = TOOL.via.items()
+    with engine(Options(name=TOOL.name, via=via, hooks=hooks)) as program:
         if not may_try():
             return Found(None, f"{version}; {NOT_TRIED}")
-        for name in ("my_pid", "my_fd", "pidns_dev", "pidns_ino"):
-            program.globals[name] = 0
         program.load()
-    return f"{version}; it loads {minimal.TOOL.command}"
+    return f"{version}; it loads {TOOL.command}"
 
 
 def headers() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ebpf_tour import __version__
 from ebpf_tour.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.output import FORMATS
-from ebpf_tour.session import Finished, Interrupt, Session, discard_stdout
+from ebpf_tour.session import Finished, Interrupt, Session, say, writing
 from ebpf_tour.text import printable
 
 if TYPE_CHECKING:
@@ -48,11 +49,27 @@ class _Formatter(argparse.HelpFormatter):
         return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
+# An int in C: what a program can be given.
+MOST = 2**31 - 1
+
+
 def positive_int(text: str) -> int:
     """Convert an option's value; for argparse. Raises ArgumentTypeError."""
-    if not text.isdecimal() or int(text) == 0:
+    number = _whole_number(text, MOST)
+    if not number:
+        if text.isdecimal() and text.strip("0"):
+            raise argparse.ArgumentTypeError(f"{printable(text)!r} is more than {MOST}")
         raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a whole number above 0")
-    return int(text)
+    return number
+
+
+def _whole_number(text: str, most: int) -> int | None:
+    """Return the number that a text is, None if it is none or too large."""
+    # Python refuses to convert thousands of digits.
+    if not text.isdecimal() or len(text) > 4000:
+        return None
+    number = int(text)
+    return number if number <= most else None
 
 
 def buffer_bytes(text: str) -> int:
@@ -83,8 +100,9 @@ def user_id(text: str) -> int:
     """Convert a user's name or number; for argparse. Raises ArgumentTypeError."""
     import pwd
 
-    if text.isdecimal() and int(text) < 1 << 32:
-        return int(text)
+    number = _whole_number(text, 2**32 - 1)
+    if number is not None:
+        return number
     try:
         return pwd.getpwnam(text).pw_uid
     except (KeyError, ValueError):
@@ -123,13 +141,14 @@ def add_time_columns(parser: argparse.ArgumentParser) -> None:
 
 
 def add_buffer_option(parser: argparse.ArgumentParser) -> None:
-    """Add --buffer, for the tools that send records through a ring buffer."""
+    """Add --buffer, for the tools that send records through a ring or perf buffer."""
     parser.add_argument(
         "--buffer",
         type=buffer_bytes,
         default="1024",
         metavar="KIB",
-        help="size of the ring buffer, rounded up to a power of two (default: 1024)",
+        help="size of the ring buffer (of a perf buffer: for each CPU), rounded up to a power of "
+        "two (default: 1024)",
     )
 
 
@@ -242,9 +261,6 @@ def main(
         return _run(tool, run, make_parser(tool, options), interrupt)
     except Finished:
         return 0
-    except BrokenPipeError:
-        discard_stdout()
-        return 0
     except Error as error:
         add_hint(error, tool.command)
         _report(tool.command, error)
@@ -259,7 +275,7 @@ def _run(
     parser: argparse.ArgumentParser,
     interrupt: Interrupt,
 ) -> int:
-    args = parser.parse_args()
+    args = _parse(parser)
     if tool.via and args.engine not in ENGINES:
         parser.error(
             f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is none of {', '.join(ENGINES)}"
@@ -271,6 +287,16 @@ def _run(
     finally:
         session.close()
     return 0
+
+
+def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the options. --help and --version print what they have to say, and end."""
+    with writing():
+        try:
+            return parser.parse_args()
+        except SystemExit:
+            sys.stdout.flush()  # here, where a full disk is an error in two lines
+            raise
 
 
 def _open_missing_streams() -> None:
@@ -288,6 +314,10 @@ def _open_missing_streams() -> None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout.buffer, io.FileIO):
+        # PYTHONUNBUFFERED: Python would drop the rest of a line when a signal
+        # comes while it is written.
+        sys.stdout = open(1, "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
     # A terminal that cannot show a character gets its escape.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
@@ -313,9 +343,8 @@ def _as_root(command: str) -> str:
 def _report(command: str, error: Error) -> None:
     if error.detail:
         lines = error.detail.strip().splitlines()
-        sys.stderr.write("".join(f"  {printable(line)}\n" for line in lines[-20:]))
+        say("".join(f"  {printable(line)}\n" for line in lines[-20:]))
     # An argument that is quoted may hold anything.
-    sys.stderr.write(f"{command}: error: {printable(str(error))}\n")
+    say(f"{command}: error: {printable(str(error))}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {printable(error.hint)}\n")
-    sys.stderr.flush()
+        say(f"hint: {printable(error.hint)}\n")

@@ -18,6 +18,7 @@ from ebpf_tour.errors import Error, Unsupported, UsageError
 from ebpf_tour.loader import features, open_program
 from ebpf_tour.loader.hooks import Uprobe
 from ebpf_tour.record import Column, Example, Map, Row, Tool
+from ebpf_tour.session import say
 from ebpf_tour.text import printable
 
 if TYPE_CHECKING:
@@ -226,13 +227,14 @@ def run(session: Session) -> None:
         report = Report(session, program, target, Symbols(target))
         what = f"{printable(args.function)} of {provider.name}"
         doing = f"Counting {what} in {target.comm} ({target.pid})"
-        session.attached(doing, columns=columns(args), report=True)
+        if not session.attached(doing, columns=columns(args), report=True):
+            return
         if demo:
             demo.begin()
-        follow(session, program, target, report)
+        ended = follow(session, program, target, report)
         if file:
             write_speedscope(file, report, args)
-        if demo and not target.alive:
+        if demo and ended:
             demo.check(report)
 
 
@@ -319,8 +321,11 @@ def measure(args: argparse.Namespace) -> str:
     return "count" if args.by == "calls" else "bytes"
 
 
-def follow(session: Session, program: Program, target: Target, report: Report) -> None:
-    """Wait for the end, with a report now and then, and make the last one."""
+def follow(session: Session, program: Program, target: Target, report: Report) -> bool:
+    """Wait for the end, with a report now and then, and make the last one.
+
+    Returns whether the process has ended while it was watched.
+    """
     interval = session.args.interval or float("inf")
     due = time.monotonic() + interval
     while session.running and target.alive:
@@ -329,8 +334,10 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
         if time.monotonic() >= due and session.running and target.alive:
             report.make()
             due += interval
+    ended = not target.alive
     program.detach()  # so that the last report misses nothing
     report.make()
+    return ended
 
 
 class Report:
@@ -465,10 +472,7 @@ class DemoProcess:
 
     def begin(self) -> None:
         """Let it allocate."""
-        sys.stderr.write(
-            f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n"
-        )
-        sys.stderr.flush()
+        say(f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n")
         assert self._child.stdin
         self._child.stdin.write(b"\n")
         self._child.stdin.flush()
@@ -482,7 +486,7 @@ class DemoProcess:
                 "were counted",
                 "run it again with -v",
             )
-        sys.stderr.write(f"Demo: saw the {wanted} bytes that it allocated.\n")
+        say(f"Demo: saw the {wanted} bytes that it allocated.\n")
 
     def __enter__(self) -> Self:
         return self

@@ -80,7 +80,7 @@ def run(session: Session) -> None:
         session.attached("Tracing our own write() once a second", demo())
         while session.running:
             os.write(write_fd, b".")  # here the program runs
-            for line in trace.lines():
+            for line in trace.drain():
                 session.row(
                     {
                         "time_s": line.time_s,

@@ -188,6 +188,7 @@ def demo(via: str) -> Demo:
         workload=make_directories,
         rows=count + sees_failure,
         caused=lambda row: row["name"] in shown_names(),
+        makes_files=True,
     )
 
 
@@ -201,16 +202,11 @@ def shown_names() -> set[str]:
 
 
 def make_directories() -> None:
-    top = os.fsencode(f"/tmp/ebpf-mkdir-{os.getpid()}")
     os.umask(0o022)
-    os.mkdir(top, 0o700)
-    paths = [os.path.join(top, name) for name in DEMO_NAMES]
-    for path in paths:
-        os.mkdir(path)
+    for name in DEMO_NAMES:
+        os.mkdir(name)
     with contextlib.suppress(FileExistsError):
-        os.mkdir(paths[0])
-    for path in [*paths, top]:
-        os.rmdir(path)
+        os.mkdir(DEMO_NAMES[0])
 
 
 def main() -> int:

@@ -34,7 +34,8 @@ class Demo(NamedTuple):
     `story` tells the reader what happens, `workload` runs in a child once
     everything is attached. It causes `rows` rows, `caused` recognises them, and
     the demo ends when they all have come. With `exclusive`, a row that it did
-    not cause is an error; elsewhere the rest of the machine may go on.
+    not cause is an error; elsewhere the rest of the machine may go on. With
+    `makes_files`, the workload runs in a directory of its own, which goes with it.
     """
 
     story: str
@@ -42,14 +43,15 @@ class Demo(NamedTuple):
     rows: int
     caused: Callable[[Row], bool]
     exclusive: bool = False
+    makes_files: bool = False
 
 
 class Session:
     """Options, output and end of one run.
 
     It ends at Ctrl-C, SIGTERM or SIGHUP, after `--limit` rows, after
-    `--time-limit` seconds, or when the demo has seen enough; `running` says
-    so. `lost` is for a tool to count what it could not show.
+    `--time-limit` seconds, when the demo has seen enough, or as `end_with()`
+    says; `running` says so. `lost` is for a tool to count what it could not show.
     """
 
     def __init__(self, tool: Tool, args: argparse.Namespace, interrupt: Interrupt) -> None:
@@ -61,17 +63,28 @@ class Session:
         self._attached_ns = 0
         self._full = False
         self._deadline = float("inf")
+        self._end_fd: int | None = None
         self._writer: Writer | None = None
         self._limit: int | None = getattr(args, "limit", None)
         self._demo: Demo | None = None
         self._demo_rows = 0
         self._foreign_rows = 0
         self._child = 0
+        self._directory = ""
 
     @property
     def running(self) -> bool:
         """Whether the tool should go on."""
-        return not (self._full or self._interrupt.seen or time.monotonic() >= self._deadline)
+        return not (
+            self._full
+            or self._interrupt.seen
+            or time.monotonic() >= self._deadline
+            or (self._end_fd is not None and is_readable(self._end_fd))
+        )
+
+    def end_with(self, fd: int) -> None:
+        """End the run when `fd` becomes readable, too: a pidfd, when its process ends."""
+        self._end_fd = fd
 
     def attached(
         self,
@@ -80,9 +93,10 @@ class Session:
         columns: tuple[Column, ...] = (),
         *,
         report: bool = False,
-    ) -> None:
+    ) -> bool:
         """Say that everything is attached; people read it, scripts wait for it.
 
+        Returns False if the session has ended before: then it says nothing.
         `doing` is the beginning of the line: "Tracing exec and exit". With
         --demo, the workload begins now. `columns` are those of this run, where
         they are not the tool's, `report` says that rows come by `report()`.
@@ -90,14 +104,14 @@ class Session:
         gc.enable()  # see ebpf_tour/__init__.py
         self._attached_ns = time.monotonic_ns()
         if not self.running:
-            return
-        sys.stderr.write(f"{doing}... Ctrl-C to end.\n")
-        sys.stderr.flush()
+            return False
+        say(f"{doing}... Ctrl-C to end.\n")
         if self.args.time_limit is not None:
             self._deadline = time.monotonic() + self.args.time_limit
         self._writer_for(columns or self.tool.columns, report=report)
         if self.args.demo and demo:
             self._start_demo(demo)
+        return True
 
     def seconds(self, since_boot_ns: int) -> float:
         """Return how long after attaching it was that bpf_ktime_get_ns() gave this."""
@@ -108,7 +122,7 @@ class Session:
         if self._writer is None:
             given = [name for name, value in vars(self.args).items() if value]
             self._writer = open_writer(self.args.format, columns, given)
-            with self._output():
+            with writing():
                 if not (report and self.args.format == "table"):
                     self._writer.begin()
                 self._writer.flush()
@@ -117,23 +131,33 @@ class Session:
     def _start_demo(self, demo: Demo) -> None:
         self._demo = demo
         self._deadline = min(self._deadline, time.monotonic() + _DEMO_SECONDS)
-        sys.stderr.write(f"Demo: {demo.story}\n")
-        sys.stderr.flush()
+        if demo.makes_files:
+            self._directory = _temporary_directory()
+        say(f"Demo: {demo.story}\n")
+        ready, hold = os.pipe()
         self._child = os.fork()
         if self._child == 0:
             status = 1
             try:
                 self._interrupt.forget()
+                # What the tool has open in the kernel is to end with the tool:
+                # a trace instance, for one, cannot go while it is open here.
+                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+                if self._directory:
+                    os.chdir(self._directory)
                 demo.workload()
                 status = 0
             finally:
                 os._exit(status)
+        os.close(hold)
+        os.read(ready, 1)  # returns when the child has closed everything
+        os.close(ready)
 
     def row(self, row: Row) -> None:
         """Show one row, unless there are as many as were asked for."""
         if self._full or self._writer is None:
             return
-        with self._output():
+        with writing():
             self._writer.row(row)
         self._count(row)
 
@@ -150,9 +174,10 @@ class Session:
         """
         if self._interrupt.seen and self._writer is None:
             return  # it ended before it was attached
-        with self._output():
+        shown = list(self._counted(rows))
+        with writing():
             writer = self._writer_for(columns or self.tool.columns, report=True)
-            writer.report(self._counted(rows), lines)
+            writer.report(shown, lines)
             writer.flush()
 
     def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -174,27 +199,29 @@ class Session:
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not past the end of the run. What was written is visible before."""
-        self._wait(seconds, None)
+        self._wait(seconds)
 
     def wait_readable(self, fd: int, seconds: float = float("inf")) -> None:
         """Wait until `fd` is readable, so long at most, and not past the end of the run."""
         self._wait(seconds, fd)
 
-    def _wait(self, seconds: float, fd: int | None) -> None:
+    def _wait(self, seconds: float, *fds: int) -> None:
         if self._writer:
-            with self._output():
+            with writing():
                 self._writer.flush()
         if self.running:
-            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), fd)
+            if self._end_fd is not None:
+                fds += (self._end_fd,)
+            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), *fds)
 
     def warn(self, text: str) -> None:
         """Say something on stderr that the user should know."""
-        sys.stderr.write(f"{self.tool.command}: {text}\n")
+        say(f"{self.tool.command}: {text}\n")
 
     def finish(self) -> None:
         """Write the summary and report losses. Raises Error if the demo failed."""
         if self._writer:
-            with self._output():
+            with writing():
                 self._writer.end({"events": self.rows, "lost": self.lost})
                 self._writer.flush()
         if self.lost:
@@ -218,7 +245,7 @@ class Session:
         if wrong:
             raise Error(f"the demo failed: {wrong}", "run it again with -v")
         rest = ", and nothing else" if demo.exclusive else ""
-        sys.stderr.write(f"Demo: saw every row that it caused ({demo.rows}){rest}.\n")
+        say(f"Demo: saw every row that it caused ({demo.rows}){rest}.\n")
 
     def _wait_for_child(self) -> int | None:
         """Return the demo's exit status, None if it does not end or is interrupted."""
@@ -232,31 +259,68 @@ class Session:
         return None
 
     def close(self) -> None:
-        """End a demo that is still going on."""
+        """End a demo that is still going on, and remove its files."""
         if self._child:
             os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
             self._child = 0
+        if self._directory:
+            import shutil
 
-    @contextlib.contextmanager
-    def _output(self) -> Iterator[None]:
-        """Tell a closed pipe and a full disk from every other OSError."""
-        try:
-            yield
-        except BrokenPipeError:
-            discard_stdout()
-            raise Finished from None
-        except OSError as error:
-            discard_stdout()
-            raise Error(
-                f"cannot write to standard output: {error.strerror}", "send it somewhere else"
-            ) from None
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = ""
 
 
-def discard_stdout() -> None:
+def is_readable(fd: int) -> bool:
+    """Say whether there is something to read, or a process has ended."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Tell a closed pipe and a full disk from every other OSError, where stdout is written to.
+
+    Raises Finished for the first, Error for the second.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        discard(1)
+        raise Finished from None
+    except OSError as error:
+        discard(1)
+        raise Error(
+            f"cannot write to standard output: {error.strerror}", "send it somewhere else"
+        ) from None
+
+
+def _temporary_directory() -> str:
+    import tempfile
+
+    try:
+        return tempfile.mkdtemp(prefix="ebpf-demo-")
+    except OSError as error:
+        raise Error(
+            f"cannot make a directory for the demo: {error.strerror}",
+            "name a place for it: TMPDIR=DIRECTORY",
+        ) from None
+
+
+def say(text: str) -> None:
+    """Write to stderr. Where that is not possible any more, the run goes on all the same."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        discard(2)
+
+
+def discard(fd: int) -> None:
     """Let Python's own flush at exit go nowhere instead of failing again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 1)
+    os.dup2(devnull, fd)
     os.close(devnull)
 
 
@@ -280,11 +344,10 @@ class Interrupt:
     def _note(self, _number: int, _frame: object) -> None:
         self.seen = True
 
-    def wait(self, seconds: float, fd: int | None = None) -> None:
-        """Wait so long, or until a signal comes or `fd` is readable."""
+    def wait(self, seconds: float, *fds: int) -> None:
+        """Wait so long, or until a signal comes or one of `fds` is readable."""
         poll = select.poll()
-        poll.register(self._read, select.POLLIN)
-        if fd is not None:
+        for fd in (self._read, *fds):
             poll.register(fd, select.POLLIN)
         poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000)
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 def printable(text: str) -> str:
     r"""Return `text` with everything that is not printable as an escape.
 
-    >>> printable("a\x1b[1A")
-    'a\\x1b[1A'
+    Bytes of an argument or a path that are no UTF-8, which Python has as lone
+    surrogates, are shown as those bytes.
+
+    >>> printable("a\x1b[1A\udcff")
+    'a\\x1b[1A\\xff'
     """
     if text.isprintable():
         return text
@@ -20,6 +23,8 @@ def printable(text: str) -> str:
 
 
 def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) & 0xFF:02x}"
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 

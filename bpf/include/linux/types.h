@@ -36,6 +36,14 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+typedef struct {
+	unsigned int val;
+} kgid_t;
+
 typedef int pid_t;
 typedef unsigned short umode_t;
 typedef u32 dev_t;

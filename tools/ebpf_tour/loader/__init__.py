@@ -11,13 +11,13 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +40,7 @@ def open_program(tool: Tool, session: Session) -> Program:
         features.require_privileges()
     program, fallback = _open(args.engine, tool, args)
     if fallback:
-        print(f"{tool.command}: using BCC, since {fallback}", file=sys.stderr)
+        say(f"{tool.command}: using BCC, since {fallback}\n")
     if args.show == "source":  # needs no privileges, so it is not loaded
         from ebpf_tour.loader.show import show
 

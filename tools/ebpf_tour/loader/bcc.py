@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features, syscall
-from ebpf_tour.loader.hooks import Kprobe, RawTracepoint, Tracepoint, Uprobe
+from ebpf_tour.loader.hooks import Kprobe, Ksyscall, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
@@ -26,6 +26,7 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,17 +122,25 @@ class BccProgram(Program):
 
         with open(f"{self._directory}/vmlinux.h", encoding="utf-8") as file:
             structs = structs_of(file.read())
-        named = [name for name in structs if re.search(rf"\bstruct {name}\b", self._text)]
-        if not named:
+        if not any(re.search(rf"\bstruct {name}\b", self._text) for name in structs):
             return ""
         btf = Btf.of_kernel(load_libbpf())
         try:
-            return definitions(btf, structs, named)
+            return definitions(btf, structs, self._text)
         finally:
             btf.close()
 
     def omit_map(self, name: str) -> None:
         pass  # its C file leaves the map out by itself, with #if
+
+    def _reuse_map(self, name: str, path: str, fd: int) -> None:  # noqa: ARG002
+        """BCC wants the path in the C source; a number leads it there, too.
+
+        The source says "/proc/self/fd/" and NAME_fd.
+        """
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        self._cleanup.callback(os.close, place)
+        self._defines[f"{name}_fd"] = place
 
     def _load(self) -> None:
         debug = 0
@@ -139,6 +148,8 @@ class BccProgram(Program):
             debug = 0x10  # DEBUG_BPF_REGISTER_STATE: the verifier's log, with registers
         name = os.path.basename(self.source)
         self._bpf, said = self._compile(self._text, debug)
+        if self._bpf is None and _is_refusal(said):  # of its maps
+            raise features.explain_eperm("load BPF programs")
         if self._bpf is None:
             # BCC inserts structures before the functions, and counts them.
             # Only for its messages are the lines numbered as in the file: with
@@ -172,6 +183,7 @@ class BccProgram(Program):
             Tracepoint: self._bpf_class.TRACEPOINT,
             RawTracepoint: self._bpf_class.RAW_TRACEPOINT,
             Kprobe: self._bpf_class.KPROBE,
+            Ksyscall: self._bpf_class.KPROBE,
             Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
         }[type(hook)]
         try:
@@ -180,7 +192,7 @@ class BccProgram(Program):
             return None
 
     def _load_error(self, said: str) -> Error:
-        if "Operation not permitted" in said or not said.strip():
+        if _is_refusal(said) or not said.strip():
             return features.explain_eperm("load BPF programs")
         name = os.path.basename(self.source)
         return Error(f"the kernel refuses to load {name}", "--show log has more", said)
@@ -193,10 +205,19 @@ class BccProgram(Program):
                 try:
                     self._detach.append(self._attach_to(hook))
                     failed = False
+                except Error:
+                    raise
                 except Exception:  # noqa: BLE001 - bcc raises nothing narrower
                     failed = True
             if failed:
-                raise hook.unsupported() or Error(f"cannot attach to {hook}", detail=said[0])
+                raise self._attach_error(hook, str(hook), said[0])
+
+    def _attach_error(self, hook: Hook, where: str, said: str) -> Error:
+        if missing := hook.unsupported():
+            return missing
+        if _is_refusal(said):
+            return features.explain_eperm(f"attach to {where}")
+        return Error(f"cannot attach to {where}", "-v shows what BCC says", said)
 
     def _attach_to(self, hook: Hook) -> Callable[[], object]:
         """Attach to a hook and return what detaches from it."""
@@ -209,15 +230,35 @@ class BccProgram(Program):
             name = hook.event.encode()
             bpf.attach_raw_tracepoint(tp=name, fn_name=function)
             return lambda: bpf.detach_raw_tracepoint(name)
+        if isinstance(hook, Ksyscall) and hook.returns:
+            return self._attach_kretprobe(hook)
         if isinstance(hook, Kprobe):
-            name = hook.target.encode()
-            getattr(bpf, f"attach_{hook.kind}")(event=name, fn_name=function)
-            return lambda: getattr(bpf, f"detach_{hook.kind}")(name)
+            kind, name = "kretprobe" if hook.returns else "kprobe", hook.target.encode()
+            getattr(bpf, f"attach_{kind}")(event=name, fn_name=function)
+            return lambda: getattr(bpf, f"detach_{kind}")(name)
         raise AssertionError(f"{hook} is not for BCC")
+
+    def _attach_kretprobe(self, hook: Ksyscall) -> Callable[[], object]:
+        from ebpf_tour.loader.kretprobe import KretprobeEvent
+
+        event = KretprobeEvent(hook.target)
+        name = f"{event.category}:{event.name}".encode()
+        try:
+            with event.created():
+                self._bpf.attach_tracepoint(tp=name, fn_name=hook.function.encode())
+        except BaseException:
+            event.close()
+            raise
+
+        def detach() -> None:
+            self._bpf.detach_tracepoint(name)
+            event.close()
+
+        return detach
 
     def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
         program = next(function for of, function in self._loaded if of == hook)
-        attach, detach = self._lib.bpf_attach_uprobe, self._lib.bpf_close_perf_event_fd
+        attach = self._lib.bpf_attach_uprobe
         # prog_fd, type, name, path, offset, pid, ref_ctr_offset. Python's side
         # of BCC 0.26 leaves the last one to chance.
         attach.argtypes = [
@@ -227,9 +268,16 @@ class BccProgram(Program):
         with self._capture() as said:
             fd = attach(program.fd, hook.returns, name, os.fsencode(path), offset, pid, 0)
         if fd < 0:
-            where = f"{hook} {path}+{offset:#x}"
-            raise hook.unsupported() or Error(f"cannot attach to {where}", detail=said[0])
-        self._detach.append(lambda: detach(fd))
+            raise self._attach_error(hook, f"{hook} {path}+{offset:#x}", said[0])
+        self._detach.append(lambda: self._detach_uprobe(fd, name))
+
+    def _detach_uprobe(self, fd: int, name: bytes) -> None:
+        self._lib.bpf_close_perf_event_fd(fd)
+        # Where perf_event_open(2) refuses uprobes, BCC has made a probe event in
+        # tracefs, which does not go with its descriptor. Otherwise there is
+        # nothing to remove, and no tracefs to say so is no error.
+        with self._capture():
+            self._lib.bpf_detach_uprobe(name)
 
     def detach(self) -> None:
         while self._detach:
@@ -273,7 +321,7 @@ class BccProgram(Program):
         from ebpf_tour.loader.reader import open_reader
 
         lib, obj = self._layouts()
-        return open_reader(lib, fd, event_layout(lib, obj))
+        return open_reader(lib, fd, event_layout(lib, obj), self.perf_bytes)
 
     def _close(self) -> None:
         if self._bpf is not None:
@@ -323,7 +371,12 @@ class BccProgram(Program):
                 file.seek(0)
                 said[0] = file.read().decode("utf-8", "backslashreplace")
         if self._options.verbose:
-            sys.stderr.write(said[0])
+            say(said[0])
+
+
+def _is_refusal(said: str) -> bool:
+    """Say whether BCC says that the kernel has answered EPERM or EACCES."""
+    return "Operation not permitted" in said or "Permission denied" in said
 
 
 def _numbered(text: str, name: str) -> str:

@@ -15,13 +15,15 @@ from ebpf_tour.loader import features
 class Hook:
     """A place where a program can be attached. Two of the same kind and name are equal.
 
-    `kind` is what the field calls it, `name` the place, `section` the SEC() of
-    its program in the libbpf dialect, `function` the name of its function in
-    the BCC dialect. `engines` are those that can attach to it; a way to see an
-    event can do without an `optional` hook.
+    `kind` is what the field calls it, `about` a sentence on it for people,
+    `name` the place, `section` the SEC() of its program in the libbpf dialect,
+    `function` the name of its function in the BCC dialect. `engines` are those
+    that can attach to it; a way to see an event can do without an `optional`
+    hook.
     """
 
     kind: str
+    about: str
     name: str
     section: str
     function: str
@@ -55,6 +57,10 @@ class Tracepoint(Hook):
     """
 
     kind = "tracepoint"
+    about = (
+        "A place that the kernel's developers marked and named, with a record of what happens "
+        "there. The names stay; /sys/kernel/tracing/events lists them."
+    )
 
     def __init__(self, category: str, event: str, *, optional: bool = False) -> None:
         self.category = category
@@ -83,6 +89,10 @@ class RawTracepoint(Hook):
     """A tracepoint without its record: the program gets the arguments as they are."""
 
     kind = "raw tracepoint"
+    about = (
+        "A tracepoint without its record: the program gets the arguments as the kernel passes "
+        "them, which costs less and may be pointers into its structures."
+    )
 
     def __init__(self, event: str) -> None:
         self.name = self.event = event
@@ -91,8 +101,12 @@ class RawTracepoint(Hook):
         self.function = f"raw_tracepoint__{event}"
 
     def unsupported(self) -> Error | None:
-        if features.in_kallsyms(f"__tracepoint_{self.event}"):
-            return None
+        # The function that calls the programs, since commit d25e37d89dd2 ("tracepoint:
+        # Optimize using static_call()") (in v5.10); the tracepoint's data, which
+        # is there only with CONFIG_KALLSYMS_ALL.
+        for prefix in ("__traceiter_", "__tracepoint_"):
+            if features.in_kallsyms(prefix + self.event):
+                return None
         return Unsupported(
             f"this kernel has no {self}",
             "see which it has: ls /sys/kernel/tracing/events (without the categories)",
@@ -125,6 +139,10 @@ class Kprobe(_KernelFunction):
     """Entry to a kernel function; with `returns`, its return (a kretprobe)."""
 
     kinds = ("kprobe", "kretprobe")
+    about = (
+        "Entry to almost any function of the kernel, or (kretprobe) its return. Nobody prepared "
+        "the function for it, and the next kernel may have renamed it."
+    )
 
     @staticmethod
     def none_here() -> Error | None:
@@ -142,6 +160,38 @@ class Kprobe(_KernelFunction):
         return self.none_here() or self._without_function()
 
 
+# What the kernel's functions for system calls are called, before the call's name.
+_SYSCALL_PREFIXES = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+
+
+class Ksyscall(Kprobe):
+    """Entry to a system call, by a kprobe on its function; with `returns`, its return.
+
+    `target` is that function's name here, such as `__x64_sys_execve`. Calls by
+    32-bit programs end in another one. A system call may sleep, and many
+    threads may be in it at once: see loader/kretprobe.py.
+    """
+
+    kinds = ("ksyscall", "kretsyscall")
+
+    def __init__(self, call: str, *, returns: bool = False) -> None:
+        prefix = _SYSCALL_PREFIXES.get(os.uname().machine, "sys_")
+        super().__init__(prefix + call, returns=returns)
+        self.name = call
+        self.section = f"{self.kind}/{call}"
+        # BCC takes syscall__* for functions with the call's arguments.
+        self.function = f"{'kretsyscall' if returns else 'syscall'}__{call}"
+
+    def unsupported(self) -> Error | None:
+        missing = super().unsupported()
+        if missing is None and self.returns:
+            try:
+                features.tracefs()
+            except Error as error:
+                return error
+        return missing
+
+
 class Fentry(_KernelFunction):
     """Entry to a kernel function through BPF's own trampoline; with `returns`, its return.
 
@@ -149,6 +199,10 @@ class Fentry(_KernelFunction):
     """
 
     kinds = ("fentry", "fexit")
+    about = (
+        "Entry to a function of the kernel, or (fexit) its return with the arguments, by a direct "
+        "call: cheaper than a kprobe, and the arguments have types, from BTF."
+    )
     # BCC's KFUNC_PROBE() writes the function's prototype from BTF, with types
     # that only the real kernel headers define.
     engines = ("libbpf",)
@@ -185,6 +239,7 @@ class Uprobe(Hook):
     """
 
     name = ""
+    about = "Entry to a function of a program or library in user space, or its return (uretprobe)."
 
     def __init__(self, function: str, *, returns: bool = False) -> None:
         self.function = function

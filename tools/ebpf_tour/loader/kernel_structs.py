@@ -1,8 +1,9 @@
 """Kernel structures for BCC, made from the running kernel's BTF.
 
 BCC compiles against headers, and there are none. So for each structure that a
-program names, this writes a definition that has the members of bpf/vmlinux.h
-at the offsets of the running kernel, and padding for all others.
+program names, this writes a definition that has those members of bpf/vmlinux.h
+that it names, too, at the offsets of the running kernel, and padding for all
+others.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ def structs_of(vmlinux_h: str) -> dict[str, str]:
     return dict(_STRUCT.findall(region[1])) if region else {}
 
 
-def definitions(btf: Btf, structs: dict[str, str], named: list[str]) -> str:
-    """Return definitions of the structures `named` and of those they lead to.
+def definitions(btf: Btf, structs: dict[str, str], program: str) -> str:
+    """Return definitions of the structures that a program names, and those they lead to.
 
     On one line, so that the program's own lines keep their numbers.
     """
+    words = set(re.findall(r"\w+", program))
     seen: set[str] = set()
     defined: list[str] = []
 
@@ -40,22 +42,23 @@ def definitions(btf: Btf, structs: dict[str, str], named: list[str]) -> str:
         if name in seen or name not in structs or not btf.struct_size(name):
             return
         seen.add(name)
-        types = [member["type"] for member in _MEMBER.finditer(structs[name])]
+        members = [m for m in _MEMBER.finditer(structs[name]) if m["name"] in words]
+        types = [member["type"] for member in members]
         for embedded in filter(None, map(_EMBEDDED.match, types)):
             define(embedded[1])  # C wants these first
-        defined.append(_definition(btf, name, structs[name]))
+        defined.append(_definition(btf, name, members))
         for pointer in filter(None, map(_POINTER.match, types)):
             define(pointer[1])
 
-    for name in named:
+    for name in re.findall(r"\bstruct (\w+)", program):
         define(name)
     return " ".join(defined)
 
 
-def _definition(btf: Btf, name: str, body: str) -> str:
+def _definition(btf: Btf, name: str, members: list[re.Match[str]]) -> str:
     """Each member is one alternative of a union, behind padding of its own."""
     parts = [f"char __size[{btf.struct_size(name)}];"]
-    for member in _MEMBER.finditer(body):
+    for member in members:
         offset = btf.member_offset(name, member["name"])
         if offset is None:  # not in this kernel: a program that reads it fails to compile
             continue

@@ -54,6 +54,8 @@ class Layout:
         self._members = list(members)
         self.form, end = "", 0
         for member in self._members:
+            # What comes before the last one, for records that end inside of it.
+            self._head = struct.Struct("=" + self.form)
             self.form += f"{member.offset - end}x{member.form}"
             end = member.offset + member.size * member.items
         self.form += f"{size - end}x"
@@ -70,7 +72,15 @@ class Layout:
         return tuple(member.name for member in self._members if member.name)
 
     def decode(self, raw: bytes | memoryview) -> Any:
-        """Return the value of `raw`, of which only the first `size` bytes count."""
+        """Return the value of `raw`, of which only the first `size` bytes count.
+
+        A record may end inside its last member, if that is text: a program
+        sends only as much of it as there is.
+        """
+        last = self._members[-1]
+        if len(raw) < self.size and last.text:
+            head = self._head.unpack_from(raw)
+            return self.from_values((*head, bytes(raw[last.offset :])))
         return self.from_values(self._struct.unpack_from(raw))
 
     def from_values(self, values: tuple[Any, ...]) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
 from ebpf_tour.loader import features
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.hooks import Uprobe
+from ebpf_tour.loader.hooks import Ksyscall, Uprobe
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
     Options,
@@ -25,12 +25,14 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
+from ebpf_tour.session import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ebpf_tour.loader.btf import Variable
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.kretprobe import KretprobeEvent
     from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.reader import Reader
@@ -89,7 +91,7 @@ class _Messages:
         if level == _WARN:
             self.warnings.append(text)
         if self._verbose:
-            sys.stderr.write(text)
+            say(text)
         return 0
 
     def take(self) -> str:
@@ -104,7 +106,7 @@ class _Messages:
         # fail, and it tries to raise a limit that nothing needed after all.
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
-            sys.stderr.write(text)
+            say(text)
 
 
 def declared_libbpf() -> ct.CDLL:
@@ -130,12 +132,14 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_program__insn_cnt", size, [pointer]),
         ("bpf_program__attach", pointer, [pointer]),
         ("bpf_link__destroy", integer, [pointer]),
+        ("bpf_program__attach_tracepoint", pointer, [pointer, string, string]),
         ("bpf_program__attach_uprobe", pointer, [pointer, ct.c_bool, integer, string, size]),
         ("bpf_map__fd", integer, [pointer]),
         ("bpf_map__type", integer, [pointer]),
         ("bpf_map__name", string, [pointer]),
         ("bpf_map__autocreate", ct.c_bool, [pointer]),
         ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
+        ("bpf_map__reuse_fd", integer, [pointer, integer]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__btf_value_type_id", ct.c_uint32, [pointer]),
@@ -213,6 +217,7 @@ class LibbpfProgram(Program):
         super().__init__(options)
         self._object = 0
         self._links: list[int] = []
+        self._kretprobes: list[KretprobeEvent] = []
         self._log_buffers: list[ct.Array[ct.c_char]] = []
         self.source = f"{sources()}/{options.name}.bpf.c"
         if not features.has_kernel_btf():
@@ -257,6 +262,11 @@ class LibbpfProgram(Program):
     def omit_map(self, name: str) -> None:
         self._lib.bpf_map__set_autocreate(self._find_map(name), False)
 
+    def _reuse_map(self, name: str, path: str, fd: int) -> None:
+        error = self._lib.bpf_map__reuse_fd(self._find_map(name), fd)
+        if error:
+            raise self._error(f"libbpf cannot use the map {path}", -error)
+
     def _load(self) -> None:
         if self._options.show == "log":
             for program in self._programs:
@@ -272,8 +282,21 @@ class LibbpfProgram(Program):
     def _attach(self) -> None:
         place = self._options.hooks.index
         for program, hook in sorted(self._programs.items(), key=lambda item: -place(item[1])):
-            if not isinstance(hook, Uprobe):
+            if isinstance(hook, Ksyscall) and hook.returns:
+                self._attach_kretprobe(program, hook)
+            elif not isinstance(hook, Uprobe):
                 self._keep(self._lib.bpf_program__attach(program), hook, str(hook))
+
+    def _attach_kretprobe(self, program: int, hook: Ksyscall) -> None:
+        from ebpf_tour.loader.kretprobe import KretprobeEvent
+
+        event = KretprobeEvent(hook.target)
+        self._kretprobes.append(event)
+        with event.created():
+            link = self._lib.bpf_program__attach_tracepoint(
+                program, event.category.encode(), event.name.encode()
+            )
+            self._keep(link, hook, str(hook))
 
     def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
         program = next(program for program, of in self._programs.items() if of == hook)
@@ -292,6 +315,8 @@ class LibbpfProgram(Program):
     def detach(self) -> None:
         while self._links:
             self._lib.bpf_link__destroy(self._links.pop())
+        while self._kretprobes:
+            self._kretprobes.pop().close()
 
     def map(self, name: str) -> Map:
         from ebpf_tour.loader.maps import Map
@@ -315,7 +340,7 @@ class LibbpfProgram(Program):
     def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader.reader import open_reader
 
-        return open_reader(self._lib, fd, event_layout(self._lib, self._object))
+        return open_reader(self._lib, fd, event_layout(self._lib, self._object), self.perf_bytes)
 
     def _close(self) -> None:
         if self._object:

@@ -5,8 +5,10 @@ Both engines hand over a file descriptor; from there on bpf(2) is all it takes.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from ebpf_tour.errors import NotPermitted, UsageError
 from ebpf_tour.loader import syscall
 
 if TYPE_CHECKING:
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
     from ebpf_tour.loader.layout import Layout
 
-# enum bpf_map_type, from include/uapi/linux/bpf.h: those with a value per CPU.
+# enum bpf_map_type, from include/uapi/linux/bpf.h.
+_HASH = 1
+# Those with a value per CPU.
 _PER_CPU = {5, 6, 10}  # PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 
 
@@ -69,3 +73,28 @@ class Map:
 
     def _encode_all(self, values: list[Any]) -> bytes:
         return b"".join(self._value.encode(value).ljust(self._stride, b"\0") for value in values)
+
+
+def open_pinned_hash(path: str, key_bytes: int) -> int:
+    """Return a file descriptor of a hash that somebody has pinned to a path in bpffs.
+
+    Raises UsageError if it is none or its keys have another size, NotPermitted.
+    """
+    make = (
+        f"make one: bpftool map create PATH type hash key {key_bytes} value 8 entries 1024 name set"
+    )
+    try:
+        fd = syscall.open_pinned_map(path)
+    except FileNotFoundError:
+        raise UsageError(f"there is no {path}", make) from None
+    except OSError as error:
+        # For a file that is not in bpffs, the kernel's answer is EACCES, too.
+        if isinstance(error, PermissionError) and not os.access(path, os.R_OK | os.W_OK):
+            raise NotPermitted(f"may not open {path}") from None
+        raise UsageError(f"{path} is not a pinned map: {error.strerror}", make) from None
+    info = syscall.map_info(fd)
+    if info.type == _HASH and info.key_bytes == key_bytes:
+        return fd
+    os.close(fd)
+    what = "a hash" if info.type == _HASH else "no hash but another map"
+    raise UsageError(f"{path} is {what}, with keys of {info.key_bytes} bytes", make)

@@ -60,9 +60,13 @@ class Program(Closing, abc.ABC):
     max_entries: Settings
     """By map name, how many entries it gets (a ring buffer: bytes); set before load."""
 
+    perf_bytes: int
+    """Size of the perf buffer of each CPU, a power of two; set before attach."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self.via = options.via
+        self.perf_bytes = 64 * os.sysconf("SC_PAGE_SIZE")  # as in libbpf-bootstrap
         self._readers: dict[int, Reader] = {}
 
     def load(self) -> None:
@@ -87,6 +91,23 @@ class Program(Closing, abc.ABC):
     @abc.abstractmethod
     def omit_map(self, name: str) -> None:
         """Do not create a map that the configured program does not use."""
+
+    def reuse_map(self, name: str, path: str, key_bytes: int) -> None:
+        """Take the hash that is pinned at `path` for the one that the C source declares.
+
+        Before load. Raises UsageError if it is not there or has other keys, NotPermitted.
+        """
+        from ebpf_tour.loader.maps import open_pinned_hash
+
+        fd = open_pinned_hash(path, key_bytes)
+        try:
+            self._reuse_map(name, path, fd)
+        finally:
+            os.close(fd)
+
+    @abc.abstractmethod
+    def _reuse_map(self, name: str, path: str, fd: int) -> None:
+        """Do what `reuse_map()` is for; `fd` is the open map."""
 
     @abc.abstractmethod
     def _load(self) -> None:
@@ -148,25 +169,32 @@ class Program(Closing, abc.ABC):
     def events(self, name: str, session: Session) -> Iterator[Any]:
         """Yield the records of a ring buffer or perf event array while the session runs.
 
-        They are namedtuples with the members of the C `struct event`. At the
-        end everything is detached, and what was recorded until then comes, so
-        that nothing is between "shown" and "lost".
+        They are namedtuples with the members of the C `struct event`.
         """
         fd = self.map_fd(name)
         reader = self._readers.get(fd) or self._open_reader(fd)
         try:
-            while session.running:
-                records = reader.drain()
-                yield from records
-                if records:
-                    session.sleep(_BATCH_SECONDS)
-                else:
-                    session.wait_readable(reader.fd)
-            self.detach()
-            yield from reader.drain()
+            yield from self.read(reader, session)
         finally:
             self._readers.pop(fd, None)
             reader.close()
+
+    def read(self, reader: Reader, session: Session) -> Iterator[Any]:
+        """Yield the records of a reader while the session runs.
+
+        At the end everything is detached, and what was recorded until then
+        comes, so that nothing is between "shown" and "lost".
+        """
+        while session.running:
+            records = reader.drain()
+            yield from records
+            if records:
+                session.sleep(_BATCH_SECONDS)
+            else:
+                session.wait_readable(reader.fd)
+        self.detach()
+        while records := reader.drain():
+            yield from records
 
     def close(self) -> None:
         """Detach and unload everything. May be called twice."""

@@ -23,28 +23,30 @@ _BUSY, _DISCARD = 1 << 31, 1 << 30
 _HEADER = 8
 
 _RINGBUF = 27  # BPF_MAP_TYPE_RINGBUF
-_PERF_PAGES = 64  # for each CPU, as in libbpf-bootstrap
 
 
 class Reader(Protocol):
-    """What `Program.events()` needs of a reader."""
+    """What `Program.read()` needs of a reader."""
 
     fd: int
     """Readable when there are records."""
 
     def drain(self) -> list[Any]:
-        """Return all records that are there, decoded, oldest first."""
+        """Return the records that are there, decoded, oldest first; none at the end."""
 
     def close(self) -> None:
         """Release it."""
 
 
-def open_reader(lib: ct.CDLL, fd: int, layout: Layout) -> Reader:
-    """Return the reader for the map behind `fd`, whichever of the two it is."""
+def open_reader(lib: ct.CDLL, fd: int, layout: Layout, perf_bytes: int) -> Reader:
+    """Return the reader for the map behind `fd`, whichever of the two it is.
+
+    `perf_bytes` is the size of the perf buffer of each CPU, a power of two.
+    """
     info = syscall.map_info(fd)
     if info.type == _RINGBUF:
         return RingBuffer(fd, info.max_entries, layout)
-    return PerfBuffer(lib, fd, layout)
+    return PerfBuffer(lib, fd, layout, perf_bytes)
 
 
 class RingBuffer:
@@ -101,10 +103,15 @@ class RingBuffer:
                     break
                 length = header & ~_DISCARD
                 if not header & _DISCARD:
-                    records.append(self._layout.decode(self._data[start + _HEADER :]))
+                    records.append(self._decode(start + _HEADER, length))
                 position += (_HEADER + length + 7) & ~7
         self._consumer[0] = position
         return records
+
+    def _decode(self, start: int, length: int) -> Any:
+        """Return one record. Of a short one, the end of the layout is zeros."""
+        raw = bytes(self._data[start : start + length])
+        return self._layout.decode(raw.ljust(self._layout.size, b"\0"))
 
     def _headers(self, start: int, length: int) -> list[int]:
         """Return the lengths of the records, if all have the layout's size."""
@@ -135,7 +142,7 @@ class PerfBuffer:
     (bpf_perf_event_output() fails) and counts it.
     """
 
-    def __init__(self, lib: ct.CDLL, fd: int, layout: Layout) -> None:
+    def __init__(self, lib: ct.CDLL, fd: int, layout: Layout, size: int) -> None:
         self._lib = lib
         self._layout = layout
         self._raw: list[bytes] = []
@@ -148,7 +155,7 @@ class PerfBuffer:
         lib.perf_buffer__free.argtypes = [ct.c_void_p]
         lib.perf_buffer__free.restype = None
         self._callbacks = _Sample(self._sample), _Lost(self._lost)  # kept alive
-        self._buffer = lib.perf_buffer__new(fd, _PERF_PAGES, *self._callbacks, None, None)
+        self._buffer = lib.perf_buffer__new(fd, size // mmap.PAGESIZE, *self._callbacks, None, None)
         if not self._buffer:
             raise Error(f"cannot open the perf buffers: {os.strerror(ct.get_errno())}")
         self.fd = lib.perf_buffer__epoll_fd(self._buffer)

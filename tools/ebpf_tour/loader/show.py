@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.asm import disassemble
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.session import Finished
+from ebpf_tour.session import Finished, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,9 @@ def show(program: Program, view: str) -> NoReturn:
     Raises Finished: who asks to see a program does not want it to run.
     """
     views = {"source": _source, "asm": _asm, "log": _log, "maps": _maps}
-    print(views[view](program), end="")
+    text = views[view](program)
+    with writing():
+        print(text, end="", flush=True)
     raise Finished
 
 
@@ -32,7 +34,8 @@ def show_log_of_refused(program: Program, error: Error) -> None:
     """Print the log of a program that the verifier refused: that is what it is for."""
     log = program.verifier_log()
     if log:
-        print(log, end="", flush=True)
+        with writing():
+            print(log, end="", flush=True)
         error.hint, error.detail = "the log above says why", ""
 
 

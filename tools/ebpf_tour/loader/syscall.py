@@ -23,6 +23,7 @@ _NR_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _MAP_CREATE = 0
 _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
 _PROG_LOAD = 5
+_OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 
@@ -86,6 +87,20 @@ def keys(fd: int, key_bytes: int, most: int) -> Iterator[bytes]:
             return
         key = following.raw
         yield key
+
+
+def open_pinned_map(path: str) -> int:
+    """Return a file descriptor of the map that is pinned at a path in bpffs.
+
+    Raises OSError; EINVAL if it is a program or a link that is pinned there.
+    """
+    name = ct.create_string_buffer(os.fsencode(path))
+    # pathname, bpf_fd, file_flags
+    fd, _ = bpf(_OBJ_GET, struct.pack("=QII", ct.addressof(name), 0, 0))
+    if os.readlink(f"/proc/self/fd/{fd}") != "anon_inode:bpf-map":
+        os.close(fd)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return fd
 
 
 def has_ring_buffer() -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 from typing import TYPE_CHECKING, NamedTuple
 
-from ebpf_tour.errors import Error, NotPermitted
+from ebpf_tour.errors import Error
 from ebpf_tour.loader.elf import BadElf, Elf, Function, Not64Bit
+from ebpf_tour.loader.process import Process
 from ebpf_tour.text import printable
 
 if TYPE_CHECKING:
@@ -66,74 +66,17 @@ class Module:
         os.close(self._fd)
 
 
-class Target:
-    """A process, by its PID. Raises Error if it is none that can be traced."""
+class Target(Process):
+    """A process that can be traced, by its PID. Raises Error if it is none."""
 
     def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.comm = "?"
         self._modules: dict[tuple[str, int], Module] = {}
         self._mappings: dict[Mapping, None] = {}
-        self._pidfd = -1
-        try:
-            self._open(pid)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self, pid: int) -> None:
-        try:
-            self._pidfd = os.pidfd_open(pid)
-            self._identify()
-            self.refresh()
-        except PermissionError:
-            raise NotPermitted(f"may not look into the process {pid}") from None
-        except (OSError, OverflowError):
-            # ESRCH; for a thread ENOENT or, on older kernels, EINVAL.
-            raise self._no_process() from None
-        if not self._mappings:
-            raise self.ended()
-
-    @property
-    def pidfd(self) -> int:
-        """A file descriptor that becomes readable when the process ends."""
-        return self._pidfd
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process goes on."""
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        return not poll.poll(0)
-
-    def ended(self) -> Error:
-        """Return the error for a process that is not there any more."""
-        return Error(
-            f"the process {self.pid} ({self.comm}) has ended",
-            "ps -e shows the processes and their state",
-        )
-
-    def _no_process(self) -> Error:
-        try:
-            group = self._status()["Tgid"]
-        except (OSError, KeyError):
-            return Error(f"there is no process {self.pid}", "ps -e shows the processes")
-        if group == str(self.pid):
-            return self.ended()
-        return Error(f"{self.pid} is a thread of the process {group}", f"name the process: {group}")
-
-    def _status(self) -> dict[str, str]:
-        text = self._proc("status").decode("utf-8", "replace")
-        pairs = (line.partition(":") for line in text.splitlines())
-        return {key: value.strip() for key, _, value in pairs}
-
-    def _proc(self, name: str) -> bytes:
-        with open(f"/proc/{self.pid}/{name}", "rb") as file:
-            return file.read()
+        super().__init__(pid)
 
     def _identify(self) -> None:
-        """Find out its name, and its number as its own PID namespace counts."""
-        self.comm = printable(os.fsdecode(self._proc("comm").rstrip(b"\n")))
+        """Find out its name, what it has mapped, and its number as its own PID namespace counts."""
+        super()._identify()
         flags = self._proc("stat").rpartition(b")")[2].split()[6]
         if int(flags) & _PF_KTHREAD:
             raise Error(
@@ -145,6 +88,9 @@ class Target:
         self.pid_namespace = os.stat(f"/proc/{self.pid}/ns/pid")
         program = os.stat(f"/proc/{self.pid}/exe")
         self._program = program.st_dev, program.st_ino
+        self.refresh()
+        if not self._mappings:
+            raise self.ended()
 
     def refresh(self) -> None:
         """Look for what the process has mapped since the last time.
@@ -256,9 +202,7 @@ class Target:
         """Close the files. May be called twice."""
         while self._modules:
             self._modules.popitem()[1].close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        super().close()
 
 
 def _exported(module: Module, function: str) -> Function | None:

@@ -28,11 +28,12 @@ _PREFIX = "ebpf-tour-"
 # padded to 16 columns and cannot be longer, so a name that looks like a header
 # deceives nobody.
 # They are compiled when the first line is read: by then the tool is attached.
-_HEADER = (
-    rb"(?ms)^(?P<comm>.{16})-(?P<pid>\d+) +\[(?P<cpu>\d+)\] +(?P<time>\d+\.\d+): "
-    rb"(?P<event>\w+): "
-)
+_HEADER = rb"(?ms)^(?P<comm>.{16})-(?P<tid>\d+) +\[(?P<cpu>\d+)\] +(?P<time>\d+\.\d+): \w+: "
 _LOST = rb"(?m)^CPU:\d+ \[LOST (\d+) EVENTS\]\n"
+
+# How often to read at once, a page or two each time: who prints all the time
+# must not keep the tool from showing what it has, and from ending.
+_READS = 256
 
 
 class Line(NamedTuple):
@@ -46,14 +47,14 @@ class Line(NamedTuple):
     cpu: int
     comm: str
     tid: int
-    event: str
     message: str
 
 
 class TraceInstance(Closing):
     """A trace buffer of our own, gone when the `with` statement ends.
 
-    `lost` counts the lines that the kernel overwrote before they were read.
+    It is a reader of lines, for `Program.read()`: `fd` is readable when there
+    are some. `lost` counts those that the kernel overwrote before they were read.
     Raises Unsupported without tracefs, NotPermitted where it is read-only.
     """
 
@@ -61,7 +62,8 @@ class TraceInstance(Closing):
         self.lost = 0
         self._instances = f"{features.tracefs()}/instances"
         self._path = f"{self._instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
-        self._pipe = self._create()
+        self.fd = self._create()
+        os.register_at_fork(after_in_child=self._forget)
         # Without the column of interrupt flags, whose width varies.
         self._write("trace_options", "noirq-info")
 
@@ -103,6 +105,12 @@ class TraceInstance(Closing):
                 with contextlib.suppress(OSError):
                     os.rmdir(f"{self._instances}/{name}")
 
+    def _forget(self) -> None:
+        """Leave the buffer to the parent, which could not remove it while we have it open."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
     def _write(self, file: str, text: str) -> None:
         try:
             with open(f"{self._path}/{file}", "w", encoding="ascii") as stream:
@@ -110,14 +118,20 @@ class TraceInstance(Closing):
         except OSError as error:
             raise Error(f"cannot write {self._path}/{file}: {error.strerror}") from None
 
-    def enable(self, category: str, event: str) -> None:
-        """Let the events of a tracepoint into this buffer."""
-        self._write(f"events/{category}/{event}/enable", "1")
+    def enable(self, category: str, event: str, condition: str = "") -> None:
+        """Let the events of a tracepoint into this buffer, or those that meet a condition.
+
+        The condition is in the notation of tracefs: `bpf_string == "text"`. What does
+        not meet it takes no room from what does.
+        """
+        directory = f"events/{category}/{event}"
+        if condition:
+            self._write(f"{directory}/filter", condition)
+        self._write(f"{directory}/enable", "1")
 
     def enable_for_this_thread(self, category: str, event: str) -> None:
         """Let the events of a tracepoint into this buffer that this thread causes."""
-        self._write(f"events/{category}/{event}/filter", f"common_pid == {self._own_tid()}")
-        self.enable(category, event)
+        self.enable(category, event, f"common_pid == {self._own_tid()}")
         # The kernel takes down a thread's name for the buffer when the thread
         # next leaves the processor; until then it is shown as <...>.
         self._write("trace_marker", "what is my name")
@@ -137,14 +151,22 @@ class TraceInstance(Closing):
     def _read(self) -> bytes:
         """Return what is in the buffer now, whole lines; nothing if it is empty."""
         try:
-            return os.read(self._pipe, 64 << 10)
+            return os.read(self.fd, 64 << 10)
         except BlockingIOError:
             return b""
 
-    def lines(self) -> Iterator[Line]:
-        """Yield the lines that are there now, without waiting."""
-        while chunk := self._read():
-            yield from self._parse(chunk)
+    def drain(self) -> list[Line]:
+        """Return the lines that are there now, oldest first, without waiting.
+
+        There may be more of them; none are left when it returns nothing.
+        """
+        lines: list[Line] = []
+        for _ in range(_READS):
+            chunk = self._read()
+            if not chunk:
+                break
+            lines += self._parse(chunk)
+        return lines
 
     def _parse(self, chunk: bytes) -> Iterator[Line]:
         self.lost += sum(int(lost[1]) for lost in re.finditer(_LOST, chunk))
@@ -156,15 +178,13 @@ class TraceInstance(Closing):
                 time_s=float(header["time"]),
                 cpu=int(header["cpu"]),
                 comm=from_kernel(header["comm"].lstrip(b" ")),
-                tid=int(header["pid"]),
-                event=header["event"].decode("ascii"),
+                tid=int(header["tid"]),
                 message=from_kernel(chunk[header.end() : end].rstrip(b"\n")),
             )
 
     def close(self) -> None:
         """Remove the buffer."""
-        if self._pipe >= 0:
-            os.close(self._pipe)
-            self._pipe = -1
+        if self.fd >= 0:
+            self._forget()
             with contextlib.suppress(OSError), self._lock():
                 os.rmdir(self._path)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, raw_btf, syscall
+from ebpf_tour.loader.hooks import Ksyscall
 from ebpf_tour.loader.syscall import PerfEvent
 
 if TYPE_CHECKING:
@@ -35,11 +36,8 @@ _IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
 _PMUS = "/sys/bus/event_source/devices"
 
-# What the kernel's functions for system calls are called, before the call's name.
-_SYSCALL_FUNCTIONS = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
-
 # getpgid(2) is called seldom. All trials but those of events are about it.
-KERNEL_FUNCTION = f"{_SYSCALL_FUNCTIONS.get(os.uname().machine, 'sys_')}getpgid"
+KERNEL_FUNCTION = Ksyscall("getpgid").target
 
 # How long to wait for a program to have run.
 _PATIENCE_SECONDS = 0.25

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The record that the programs send and the tool reads. */
+#pragma once
+
+#define TASK_COMM_LEN 16
+#define PATH_LEN 4096		/* the longest path, with the 0 at its end */
+#define ARGS_LEN 12288		/* of all arguments together, so much is sent */
+#define NAME_LEN 64		/* enough to compare two names by */
+
+struct event {
+	__u64 time_ns;		/* since boot, when the call ended */
+	__s32 pid;
+	__s32 ppid;
+	__u32 uid;
+	__s32 ret;		/* 0, or the negative errno of a call that failed */
+	__s32 dirfd;		/* execveat: where a relative path begins */
+	__u32 filename_bytes;	/* with the 0 at its end; 0: could not be read */
+	__u32 args_bytes;
+	__u32 incomplete;	/* there is more to the arguments than was sent */
+	char comm[TASK_COMM_LEN];
+	char argv0[NAME_LEN];	/* the caller's argv[0], or its beginning */
+	/* The file name, behind it the arguments, each with a 0 at its end.
+	 * What there is not is not sent. The second ARGS_LEN is room for the
+	 * last argument, before it is known how much of it is too much.
+	 */
+	char text[PATH_LEN + ARGS_LEN + ARGS_LEN + 1];
+};
+
+/* What is kept of a call from its beginning to its end. */
+struct call {
+	__u64 mm;		/* address of the caller's memory map */
+	__u64 filename;		/* addresses in it, */
+	__u64 argv;		/* as the caller gave them */
+	__s32 pid;
+	__s32 dirfd;
+	char argv0[NAME_LEN];
+};

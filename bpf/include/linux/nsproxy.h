@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The loader writes the kernel's structures from the running kernel's BTF.
+ * Where there is no BTF, BCC uses the kernel's own header instead.
+ */
+#pragma once
+
+/* From BTF come also those that the kernel has in no public header. */
+#define STRUCTURES_FROM_BTF 1

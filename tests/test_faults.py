@@ -1,0 +1,216 @@
+"""Whatever ends a tool, and whenever: nothing of it stays behind.
+
+Before it has loaded, between loading and attaching, and while it reads. hold.c stops
+it there, so no moment is left to chance.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cases import (
+    ALL_TOOLS,
+    TOOLS,
+    Case,
+    on_each_engine,
+    option,
+    parameters,
+    watched,
+    watches_a_process,
+)
+from support import Held, Result, Running, assert_error, instances
+
+if TYPE_CHECKING:
+    from ebpf_tour.record import Tool
+
+pytestmark = pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")
+
+each = parameters(on_each_engine(TOOLS))
+each_that_watches = parameters(on_each_engine(filter(watches_a_process, TOOLS)))
+# ebpf-tour, which has no program and no engines, writes, too.
+each_that_writes = parameters(
+    [*on_each_engine(TOOLS), *(Case(t, "") for t in ALL_TOOLS if not t.via)]
+)
+
+ORDERLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def remove_abandoned(case: Case, pid: int) -> None:
+    """Let the next run remove the trace instance of one that was killed.
+
+    That is the one thing that the kernel does not free with a process.
+    """
+    if instances(pid):
+        with Running(*case.command()) as following:
+            assert following.wait_attached().finish(signal.SIGINT).status == 0
+        assert instances(pid) == []
+
+
+@each
+@pytest.mark.parametrize("where", ["load", "attach"])
+def test_signal_before_it_reads(case: Case, where: str, helpers: Path) -> None:
+    """It ends in order and says nothing, or is killed; at once in four processes."""
+    with watched(case.tool, helpers) as words, ExitStack() as stack:
+        tools = {
+            number: stack.enter_context(
+                Held(helpers / "hold", where, *case.command("--json", *words))
+            )
+            for number in (*ORDERLY, signal.SIGKILL)
+        }
+        for tool in tools.values():
+            tool.wait_held()
+        for number in ORDERLY:
+            assert tools[number].finish(number) == (0, "", "")
+        victim = tools[signal.SIGKILL]
+        assert victim.finish(signal.SIGKILL) == (-signal.SIGKILL, "", "")
+        remove_abandoned(case, victim.pid)
+
+
+@each
+def test_signal_while_it_reads(case: Case, helpers: Path) -> None:
+    with watched(case.tool, helpers) as words, ExitStack() as stack:
+        tools = {
+            number: stack.enter_context(Running(*case.command("--json", *words)))
+            for number in (*ORDERLY, signal.SIGKILL)
+        }
+        for tool in tools.values():
+            tool.wait_attached()
+        for number in ORDERLY:
+            result = tools[number].finish(number)
+            assert result.status == 0
+            assert result.summary["events"] == len(result.records)
+            assert "Traceback" not in result.stderr
+        victim = tools[signal.SIGKILL]
+        result = victim.finish(signal.SIGKILL)
+        assert result.status == -signal.SIGKILL
+        remove_abandoned(case, victim.pid)
+
+
+def forms(tool: Tool) -> list[tuple[str, ...]]:
+    """Return the words for each way to make a tool write to stdout by itself."""
+    demos = [("--demo",), ("--demo", "--json"), ("--demo", "--format", "csv")] if tool.via else [()]
+    demos += [("--demo", "--folded")] if option(tool, "--folded") else []
+    shows = [("--show", what) for what in ("source", "asm", "log", "maps")] if tool.via else []
+    return [("--help",), ("--version",), *demos, *shows]
+
+
+def write_to(fd: int, case: Case) -> list[Result]:
+    """Return how all that a tool can write ends, each in a process of its own."""
+    with ExitStack() as stack:
+        tools = [
+            stack.enter_context(Running(*case.command(*words), stdout=fd))
+            for words in forms(case.tool)
+        ]
+        return [tool.finish() for tool in tools]
+
+
+@each_that_writes
+def test_nobody_reads_what_it_writes(case: Case) -> None:
+    """As with `| head -1`, from the first line on."""
+    read, write = os.pipe()
+    os.close(read)
+    for result in write_to(write, case):
+        assert result.status == 0, result.stderr
+        assert "Traceback" not in result.stderr
+        assert "error" not in result.stderr
+    os.close(write)
+
+
+@each
+def test_the_reader_goes_away(case: Case, helpers: Path) -> None:
+    """After the first line of a run that would have gone on."""
+    with watched(case.tool, helpers, "all the time") as words:
+        command = case.command(*words, "--interval=0.1" if words else "--demo")
+        with Running(*command) as tool:
+            assert tool.process.stdout
+            assert tool.process.stdout.readline()
+            tool.process.stdout.close()
+            tool.process.stdout = None  # or communicate() would read it
+            result = tool.finish()
+    assert result.status == 0, result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@each_that_writes
+def test_disk_full(case: Case) -> None:
+    with open("/dev/full", "wb") as full:
+        results = write_to(full.fileno(), case)
+    for result in results:
+        cause, hint = assert_error(result, 1, case.tool.command)
+        assert cause == "cannot write to standard output: No space left on device"
+        assert hint == "send it somewhere else"
+
+
+@each
+def test_closed_streams(case: Case) -> None:
+    """What was meant for the closed stream goes nowhere; the rest is as always."""
+    command = case.command("--demo", "--json")
+    with ExitStack() as stack:
+        tools = {
+            closed: stack.enter_context(Running("sh", "-c", f'exec "$@" {closed}', "sh", *command))
+            for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full")
+        }
+        for closed, tool in tools.items():
+            result = tool.finish()
+            assert result.status == 0, result.stderr
+            assert "Traceback" not in result.stderr
+            assert bool(result.stderr) == ("2>" not in closed)
+            if ">&-" in closed.split():
+                assert result.stdout == ""
+            else:
+                assert len(result.records) == result.summary["events"] > 0
+
+
+@each_that_watches
+@pytest.mark.parametrize("where", ["load", "attach"])
+def test_the_watched_process_is_killed_before(case: Case, where: str, helpers: Path) -> None:
+    with (
+        watched(case.tool, helpers) as (pid,),
+        Held(helpers / "hold", where, *case.command(pid)) as tool,
+    ):
+        tool.wait_held()
+        os.kill(int(pid), signal.SIGKILL)
+        os.waitid(os.P_PID, int(pid), os.WEXITED | os.WNOWAIT)
+        cause, _ = assert_error(tool.finish(), 1, case.tool.command)
+    assert cause == f"the process {pid} (target) has ended"
+
+
+@each_that_watches
+def test_the_watched_process_is_killed(case: Case, helpers: Path) -> None:
+    """The report comes all the same."""
+    with (
+        watched(case.tool, helpers, "all the time") as (pid,),
+        Running(*case.command("--json", pid)) as tool,
+    ):
+        tool.wait_attached()
+        os.kill(int(pid), signal.SIGKILL)
+        result = tool.finish()
+    assert result.status == 0, result.stderr
+    assert result.summary["events"] == len(result.records)
+
+
+@each
+def test_two_at_once(case: Case) -> None:
+    """Each with its own demo; neither takes from the other."""
+    with Running(*case.command("--demo")) as one, Running(*case.command("--demo")) as other:
+        for tool in (one, other):
+            result = tool.finish()
+            assert result.status == 0, result.stderr
+            assert "Demo: saw " in result.stderr
+
+
+@each
+def test_a_demo_that_is_interrupted(case: Case) -> None:
+    """It ends, and so does its child, which leaves no files."""
+    before = set(Path(tempfile.gettempdir()).glob("ebpf-*"))
+    with Running(*case.command("--demo")) as tool:
+        result = tool.wait_attached().finish(signal.SIGINT)
+    assert result.status == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert set(Path(tempfile.gettempdir()).glob("ebpf-*")) == before

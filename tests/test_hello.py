@@ -1,0 +1,226 @@
+"""ebpf-hello, on the real kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import BIN, ENGINES, ROOT, Result, Running, run
+
+from ebpf_tour.catalogue import tools
+from ebpf_tour.hello import TOOL
+from ebpf_tour.loader import features
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+pytestmark = pytest.mark.kernel(TOOL)
+
+ATTACHED = "Greeting every exec... Ctrl-C to end.\n"
+HELLO = BIN / "ebpf-hello"
+
+# Tries in vain to execute a program, so many times, after a byte on standard input.
+FAIL = """
+import os, sys
+os.read(0, 1)
+for _ in range(int(sys.argv[1])):
+    try:
+        os.execv("/no/such/program", ["no"])
+    except OSError:
+        pass
+"""
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def execute(count: int) -> list[int]:
+    """Execute /bin/true so many times and return the PIDs."""
+    pids = []
+    for _ in range(count):
+        with subprocess.Popen(["/bin/true"]) as child:
+            pids.append(child.pid)
+        assert child.returncode == 0
+    return pids
+
+
+def rows_of(result: Result, tids: Collection[int]) -> list[dict[str, Any]]:
+    """Return the rows of these threads. Demands an orderly end without losses."""
+    assert result.status == 0, result.stderr
+    assert result.stderr == ATTACHED
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    return [row for row in result.records if row["tid"] in tids]
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_one_row_for_each_exec(engine: str) -> None:
+    with Running(HELLO, "--engine", engine, "--json") as tool:
+        tool.wait_attached()
+        pids = execute(50)
+        result = tool.finish(signal.SIGINT)
+    rows = rows_of(result, pids)
+    assert [row["tid"] for row in rows] == pids
+    for row in rows:
+        assert list(row) == [column.key for column in TOOL.columns]
+        assert row["message"] == "Hello, World!"
+        assert 0 <= row["cpu"] < (os.cpu_count() or 1)
+        assert row["comm"] in {Path("/proc/self/comm").read_text().strip(), "true", "<...>"}
+    times = [row["time_s"] for row in rows]
+    assert times == sorted(set(times))
+
+
+def test_the_engines_agree() -> None:
+    """Everything but who, when and where is the same, byte for byte."""
+    seen = []
+    for engine in ENGINES:
+        with Running(HELLO, "--engine", engine, "--json", "--limit", "3") as tool:
+            tool.wait_attached()
+            execute(3)
+            result = tool.finish()
+        text = re.sub(r'"(time_s|cpu|tid)": [\d.]+|"comm": "[^"]*"', r"\1", result.stdout)
+        seen.append((result.status, text, result.stderr))
+    assert seen[0] == seen[1]
+    assert seen[0][0] == 0
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_table_at_once(engine: str) -> None:
+    """A row is there as soon as the program was executed; nothing waits for more of them."""
+    with Running(HELLO, "--engine", engine) as tool:
+        tool.wait_attached()
+        stdout = tool.process.stdout
+        assert stdout
+        assert stdout.readline().split() == [column.header.encode() for column in TOOL.columns]
+        (pid,) = execute(1)
+        row = b""
+        while f" {pid} ".encode() not in row:
+            row = stdout.readline()
+        assert re.fullmatch(rb" *\d+\.\d{6} +\d+ .{16} +\d+ Hello, World!\n", row)
+        assert tool.finish(signal.SIGINT).status == 0
+
+
+def test_calls_that_fail(engine: str) -> None:
+    with Running(HELLO, "--engine", engine, "--json") as tool:
+        tool.wait_attached()
+        caller = subprocess.Popen([sys.executable, "-BIc", FAIL, "20"], stdin=subprocess.PIPE)
+        caller.communicate(b"x")
+        rows = rows_of(tool.finish(signal.SIGINT), {caller.pid})
+    assert len(rows) == 1 + 20  # one was Python itself
+
+
+def test_a_thread_is_not_a_process(engine: str) -> None:
+    """What calls is a thread: the process has another number."""
+    script = (
+        "import os, threading\n"
+        "def execute():\n"
+        "    print(threading.get_native_id(), flush=True)\n"
+        "    os.execv('/bin/true', ['true'])\n"
+        "threading.Thread(target=execute).start()\n"
+    )
+    with Running(HELLO, "--engine", engine, "--json") as tool:
+        tool.wait_attached()
+        caller = subprocess.Popen([sys.executable, "-BIc", script], stdout=subprocess.PIPE)
+        tid = int(caller.communicate()[0])
+        rows = rows_of(tool.finish(signal.SIGINT), {caller.pid, tid})
+    assert [row["tid"] for row in rows] == [caller.pid, tid]
+    assert caller.pid != tid
+
+
+def test_nothing_else_comes_through(engine: str) -> None:
+    """The lines of other programs arrive at the same tracepoint."""
+    with Running(HELLO, "--engine", engine, "--json") as tool:
+        tool.wait_attached()
+        with Running(BIN / "ebpf-minimal", "--json", "--limit", "2") as other:
+            assert len(other.finish().records) == 2
+        result = tool.finish(signal.SIGINT)
+    assert len(rows_of(result, {other.pid})) == 1
+    assert {row["message"] for row in result.records} == {"Hello, World!"}
+
+
+def test_nothing_is_stolen(engine: str) -> None:
+    """Who reads the trace buffer of the whole machine finds every line there."""
+    with Running(HELLO, "--engine", engine, "--json") as tool:
+        tool.wait_attached()
+        pids = execute(5)
+        assert len(rows_of(tool.finish(signal.SIGINT), pids)) == 5
+    with open(f"{features.tracefs()}/trace", encoding="utf-8", errors="replace") as file:
+        trace = file.read()
+    for pid in pids:
+        assert len(re.findall(rf"-{pid} .*: bpf_trace_printk: Hello, World!", trace)) == 1
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_losses_are_counted_exactly(engine: str) -> None:
+    """A tool that is stopped, a buffer that is too small: shown + lost = caused.
+
+    A second one, with room enough, sees what the rest of the machine does
+    meanwhile. Each sees the lines of both.
+    """
+    command = (HELLO, "--engine", engine, "--json")
+    with Running(*command) as observer:
+        observer.wait_attached()
+        with Running(*command) as tool:
+            tool.wait_attached()
+            (instance,) = Path(features.tracefs(), "instances").glob(f"ebpf-tour-{tool.pid}-*")
+            (instance / "buffer_size_kb").write_text("4")
+            callers = [
+                subprocess.Popen([sys.executable, "-BIc", FAIL, "2000"], stdin=subprocess.PIPE)
+                for _ in range(2)
+            ]
+            os.kill(tool.pid, signal.SIGSTOP)
+            for caller in callers:
+                caller.communicate(b"x")
+            os.kill(tool.pid, signal.SIGCONT)
+            result = tool.finish(signal.SIGINT)
+        observed = observer.finish(signal.SIGINT)
+    pids = {caller.pid for caller in callers}
+    caused = 2 * 2 * (1 + 2000)
+    assert len(rows_of(observed, pids)) == caused
+    summary = result.summary
+    assert summary["events"] == len(result.records)
+    assert summary["lost"] > 0
+    foreign = observed.summary["events"] - caused
+    assert caused <= summary["events"] + summary["lost"] <= caused + foreign
+    assert f"{summary['lost']} events were lost" in result.stderr
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_demo(engine: str) -> None:
+    result = run(HELLO, "--engine", engine, "--demo")
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith("Demo: saw every row that it caused (3).\n")
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_in_a_pid_namespace(engine: str) -> None:
+    command = (HELLO, "--engine", engine, "--demo", "--json")
+    result = run("unshare", "--pid", "--fork", "--mount-proc", *command)
+    assert result.status == 0, result.stderr
+    assert len(result.records) >= 3
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_time_limit(engine: str) -> None:
+    result = run(HELLO, "--engine", engine, "--json", "--time-limit", "0.3")
+    assert rows_of(result, ()) == []
+
+
+def test_it_is_the_smallest() -> None:
+    """Of its kind among the tools that load a program."""
+    for form in ("tools/ebpf_tour/{}.py", "bpf/{}.bpf.c", "bpf/{}.bcc.c"):
+        sizes = {}
+        for tool in tools():
+            if tool.via:
+                with contextlib.suppress(FileNotFoundError):  # a tool may have one dialect only
+                    sizes[tool.name] = (ROOT / form.format(tool.name)).stat().st_size
+        assert min(sizes, key=sizes.__getitem__) == "hello"
+        assert len(sizes) > 1

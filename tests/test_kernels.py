@@ -1,0 +1,112 @@
+"""make test-kernels: what it makes of the results that guests leave, or do not."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+RESULTS = """<?xml version="1.0" encoding="utf-8"?>
+<testsuites><testsuite name="pytest">
+{}
+</testsuite></testsuites>
+"""
+
+CASE = """<testcase classname="tests.test_{tool}" name="test_it">
+<properties>
+<property name="tool" value="ebpf-{tool}"/><property name="engine" value="{engine}"/>
+</properties>{outcome}</testcase>
+"""
+
+SKIPPED = '<skipped message="{}">where</skipped>'
+
+
+@pytest.fixture
+def kernels() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("kernels", ROOT / "tools/test_kernels.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["kernels"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def case(tool: str, engine: str, outcome: str = "") -> str:
+    return CASE.format(tool=tool, engine=engine, outcome=outcome)
+
+
+def results(path: Path, *cases: str) -> Path:
+    path.write_text(RESULTS.format("".join(cases)))
+    return path
+
+
+def test_table(kernels: ModuleType, tmp_path: Path) -> None:
+    tests = [
+        *kernels.read_results(
+            results(
+                tmp_path / "a.xml",
+                case("mkdir", "bcc"),
+                case("mkdir", "bcc", SKIPPED.format("unsupported here: no kprobes")),
+                case("mkdir", "libbpf"),
+            ),
+            "6.1",
+        ),
+        *kernels.read_results(results(tmp_path / "b.xml", case("mkdir", "bcc")), "7.2"),
+    ]
+    assert kernels.table(tests, ["6.1", "7.2"]).splitlines() == [
+        "TOOL        ENGINE    6.1                7.2",
+        "ebpf-mkdir  bcc       1 (1 unsupported)  1",
+        "ebpf-mkdir  libbpf    1                  0",
+    ]
+    assert kernels.reasons(tests) == ["6.1 ebpf-mkdir: no kprobes (1)"]
+    assert kernels.wrong(tests) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ('<failure message="assert 1 == 2&#10;long">trace</failure>', "assert 1 == 2"),
+        ('<error message="failed on setup">trace</error>', "failed on setup"),
+        # A skip that no hook object stands behind.
+        (SKIPPED.format("not today"), "not today"),
+    ],
+)
+def test_what_fails(kernels: ModuleType, tmp_path: Path, outcome: str, said: str) -> None:
+    path = results(tmp_path / "a.xml", case("mkdir", "bcc"), case("mkdir", "bcc", outcome))
+    tests = list(kernels.read_results(path, "6.1"))
+    assert kernels.wrong(tests) == [f"FAILED 6.1 test_mkdir::test_it: {said}"]
+    assert "1 FAILED" in kernels.table(tests, ["6.1"])
+
+
+def test_a_tool_that_no_kernel_can_run(kernels: ModuleType, tmp_path: Path) -> None:
+    skipped = SKIPPED.format("unsupported here: no such thing")
+    path = results(tmp_path / "a.xml", case("mkdir", "bcc", skipped), case("minimal", "bcc"))
+    tests = list(kernels.read_results(path, "6.1"))
+    assert kernels.wrong(tests) == ["FAILED ebpf-mkdir: no kernel could run it"]
+
+
+@pytest.mark.parametrize("written", [None, "", RESULTS.format("")], ids=["none", "empty", "zero"])
+def test_a_guest_without_results(
+    kernels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str | None
+) -> None:
+    """Whatever exit status it had."""
+    monkeypatch.setattr(kernels, "ROOT", tmp_path)
+    monkeypatch.setattr(kernels, "RESULTS", tmp_path / "build")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "tools").mkdir()
+    guest = tmp_path / "tools/kernels.sh"
+    guest.write_text("#!/bin/sh\necho it said this\n")
+    if written is not None:
+        (tmp_path / "empty.xml").write_text(written)
+        guest.write_text("#!/bin/sh\necho it said this\ncp empty.xml build/6.1-1.xml\n")
+    guest.chmod(0o755)
+    with pytest.raises(RuntimeError, match=r"(?s)6\.1 gave no results:.*it said this"):
+        kernels.run_guest("6.1", 1, [])
