@@ -344,12 +344,12 @@ same by other means, things to try. One terminal and root are enough.
 def course() -> str:
     """Return the walkthroughs' index."""
     lines = []
-    for number, tool in enumerate((tool for tool in tools() if tool.via), 1):
-        kinds = ", ".join(dict.fromkeys(hook.kind for hook in tool.hooks))
+    for number, tool in enumerate((tool for tool in tools() if tool.lesson), 1):
+        kinds = ", ".join(dict.fromkeys(hook.kind for hook in tool.hooks)) or "no program"
         types = ", ".join(dict.fromkeys(item.type for item in tool.maps)) or "no map"
         lines.append(f"{number}. [{tool.command}]({tool.name}.md): {tool.summary}")
         lines.append(f"   ({kinds}; {types})")
-    others = [tool for tool in tools() if not tool.via]
+    others = [tool for tool in tools() if not tool.lesson]
     lines += ["", "Beside the course:", ""]
     lines += [f"- [{tool.command}]({tool.name}.md): {tool.summary}" for tool in others]
     return COURSE + "\n".join(lines) + "\n"

@@ -188,7 +188,7 @@ def kinds_called(head: str, common: list[str]) -> list[str]:
     kinds = [kind] if kind else fnmatch.filter(common, head)
     if not kinds:
         raise UsageError(
-            f"there is no kind of probe {printable(head)!r}",
+            f"there is no kind of probe '{printable(head)}'",
             f"the kinds are {', '.join((*KERNEL_KINDS, *USER_KINDS))}",
         )
     return kinds
@@ -245,17 +245,18 @@ def matching(places: Places, query: Query) -> list[Place]:
         re.compile(fnmatch.translate(part)).match
         for part in (query.name, query.target, query.provider)
     )
-    return sorted(
+    found = (
         place
         for place in places.all()
         if name(place.name) and target(place.target) and provider(place.provider)
     )
+    return sorted(found, key=places.spelled)
 
 
 def nothing(args: argparse.Namespace) -> Error:
     pattern = args.pattern or "*"
     return Error(
-        f"nothing here matches {printable(pattern)!r}",
+        f"nothing here matches '{printable(pattern)}'",
         "upper and lower case differ, and the whole name has to match"
         if "*" in pattern
         else f"a * stands for any text: '*{printable(pattern.rpartition(':')[2])}*'",

@@ -101,9 +101,12 @@ def find(name: str) -> list[Binary]:
     and the dynamic linker look for them: "bash", "libc". Raises Error.
     """
     if any(character in name for character in "*?["):
-        return list(_binaries_among(sorted(glob.glob(name))))
+        found = list(_binaries_among(sorted(glob.glob(name))))
+        if found:
+            return found
+        raise Error(f"no program or library matches {printable(name)}", "see what there is: ls -l")
     if "/" in name:
-        return [Binary(name)]
+        return [Binary(os.path.abspath(name))]  # as it can be pasted anywhere
     program = shutil.which(name)
     if program:
         return [Binary(program)]

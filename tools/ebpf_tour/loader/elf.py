@@ -85,7 +85,7 @@ class Elf:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._size = os.fstat(fd).st_size
-        ident = self._read(0, 16)
+        ident = os.pread(fd, 16, 0)
         if ident[:4] != _IDENT:
             raise BadElf("it is no ELF file")
         if ident[4] != _CLASS_64:
