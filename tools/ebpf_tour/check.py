@@ -154,7 +154,7 @@ def unprivileged() -> Found | str:
 def btf() -> str:
     if not features.has_kernel_btf():
         raise Unsupported(
-            f"there is no {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}",
+            f"this kernel has no BTF in {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}",
             "a distribution's own kernel has it; BCC can do with kernel headers instead",
         )
     size = os.stat(features.KERNEL_BTF).st_size / 1e6

@@ -213,10 +213,10 @@ def check(session: Session) -> None:
 
     rows = list(check.rows())
     session.report(rows, CHECK.columns, lambda rows: check_lines(rows, session.args.verbose))
-    session.finish()
     engines = [row for row in rows if row["check"] in ("libbpf", "BCC")]
     able = [str(row["check"]) for row in engines if row["found"]]
     if not able:
+        session.finish()  # the summary comes before the error
         features.require_privileges()
         causes = "; ".join(f"{row['check']}: {row['detail']}" for row in engines)
         raise Unsupported(

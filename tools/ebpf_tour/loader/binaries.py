@@ -111,7 +111,7 @@ def find(name: str) -> list[Binary]:
     if program:
         return [Binary(program)]
     libraries = (
-        path
+        os.path.realpath(path)  # as /proc/PID/maps has it
         for directory in _LIBRARIES
         # libc.so is a text for the linker, libc.so.6 the library.
         for form in (f"{name}.so.*", f"{name}.so", name)
