@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -159,6 +160,17 @@ def need(*hooks: Hook) -> None:
 def in_mount_namespace(setup: str, *command: str | Path) -> list[str | Path]:
     """Return a command that runs `command` after shell lines that only it is to see."""
     return ["unshare", "--mount", "sh", "-ec", f'{setup}\nexec "$@"', "sh", *command]
+
+
+def everyones(tool: str, directory: Path) -> Path:
+    """Return a tool's command that every user may start: a copy, the checkout may be private."""
+    shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour")
+    command = directory / f"ebpf-{tool}"
+    command.write_text(
+        f"#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.{tool} import main\nsys.exit(main())\n"
+    )
+    command.chmod(0o755)
+    return command
 
 
 def assert_error(result: Result, status: int, command: str = "ebpf-minimal") -> tuple[str, str]:

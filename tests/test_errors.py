@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import support
 from support import BIN, ENGINES, NO_TRACEFS, ROOT, assert_error, in_mount_namespace, run
 
 from ebpf_tour.build import compile_all
@@ -36,14 +36,7 @@ headers=$(realpath -m /lib/modules/$(uname -r)/build)
 
 @pytest.fixture
 def everyones(open_directory: Path) -> Path:
-    """Return a command that every user may start: a copy, the checkout may be private."""
-    shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
-    command = open_directory / "ebpf-minimal"
-    command.write_text(
-        "#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.minimal import main\nsys.exit(main())\n"
-    )
-    command.chmod(0o755)
-    return command
+    return support.everyones("minimal", open_directory)
 
 
 def bcc_package() -> Path:

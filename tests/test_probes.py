@@ -26,6 +26,7 @@ from support import (
     ROOT,
     Running,
     assert_error,
+    everyones,
     in_mount_namespace,
     need,
     run,
@@ -168,6 +169,18 @@ def test_that_functions_can_be_attached_to() -> None:
     for name in unique:
         place = syscall.PerfEvent(*trial._probe("kprobe", returns=False), name.encode())
         os.close(syscall.open_perf_event(place))
+
+
+def test_functions_of_kallsyms() -> None:
+    """Only what is code and stays; a function that ran while the kernel booted is none."""
+    found = places._functions_of_kallsyms()
+    lines = Path("/proc/kallsyms").read_text(encoding="ascii").splitlines()
+    code = {line.split()[2] for line in lines if line.split()[1] in "tTwW"}
+    assert {name for _, name in found} <= code
+    assert ("vmlinux", "vfs_mkdir") in found
+    assert "start_kernel" in code
+    if os.geteuid() == 0:  # who may see addresses
+        assert ("vmlinux", "start_kernel") not in found
 
 
 @kernel
@@ -673,12 +686,7 @@ def test_without_btf() -> None:
 @kernel
 def test_ordinary_user(open_directory: Path) -> None:
     """May not look into tracefs; to read BTF and files is for everybody."""
-    shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
-    command = open_directory / "ebpf-probes"
-    command.write_text(
-        "#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.probes import main\nsys.exit(main())\n"
-    )
-    command.chmod(0o755)
+    command = everyones("probes", open_directory)
     nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", command)
     cause, hint = fails(77, *nobody, "tracepoint:sched:*")
     assert cause.endswith("only root may, unless it is opened for others")

@@ -106,6 +106,7 @@ def test_what_runs(tool: Tool) -> None:
     assert run(BIN / tool.command, "--show", "maps").status == 0
 
 
+@native
 @kernel
 @pytest.mark.parametrize(
     "command",
@@ -135,6 +136,7 @@ def test_what_does_not_run(command: tuple[str, ...]) -> None:
         assert result.status in (69, 77)
 
 
+@native
 @kernel(*WITH_PROGRAM)
 def test_without_libbpf() -> None:
     """BCC takes its place, and that is said in the records, not once for each tool."""
@@ -266,6 +268,7 @@ def test_facts() -> None:
     assert verdicts["BCC"]["detail"].startswith(f"{bcc_version}, ")
 
 
+@native
 @leaves_nothing
 @kernel
 def test_check_without_tracefs() -> None:
@@ -282,6 +285,7 @@ def test_check_without_tracefs() -> None:
     assert proof.status == 0, proof.stderr
 
 
+@native
 @leaves_nothing
 @kernel
 def test_check_without_btf() -> None:
@@ -295,6 +299,7 @@ def test_check_without_btf() -> None:
     assert verdicts.result.status == (0 if verdicts["BCC"]["found"] else 69)
 
 
+@native
 @leaves_nothing
 @kernel
 def test_check_without_engines() -> None:
@@ -350,6 +355,7 @@ def test_locked_down_kernel(tmp_path: Path) -> None:
     assert "the kernel is locked down (confidentiality)" in result.stderr
 
 
+@native
 def test_table_of_check() -> None:
     result = run(TOUR, "check")
     lines = result.stdout.splitlines()
@@ -390,6 +396,7 @@ C                   ?      not tried"""
     assert "\n".join(check_lines([row], verbose=True)).endswith("1.2\n" + " " * 27 + "for b")
 
 
+@native
 def test_check_in_csv() -> None:
     header, *rows = run(TOUR, "check", "--format", "csv").stdout.splitlines()
     assert header.split(",") == [column.key for column in CHECK.columns]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, trial
-from ebpf_tour.loader.hooks import Fentry, Hook, Kprobe, Tracepoint, Uprobe
+from ebpf_tour.loader.hooks import Fentry, Hook, Kprobe, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.program import Options, Program
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ CHECKS = (
     ),
     Check(
         *("hooks", "raw tracepoint", "tracepoints at less cost, with bare arguments"),
-        hook(None, trial.raw_tracepoint),
+        hook(RawTracepoint("sched_process_wait"), trial.raw_tracepoint),
     ),
     Check(
         *("hooks", "kprobe", "ebpf-mkdir: any function of the kernel, when it is called"),

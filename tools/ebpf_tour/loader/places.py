@@ -204,7 +204,7 @@ class Iterators(Places):
         return _without_btf()
 
     def all(self) -> Iterator[Place]:
-        btf = _kernel_btf()
+        btf = raw_btf.of_kernel()
         functions = btf.functions
         # The structure is what the program gets, the function what names the target.
         for struct in btf.structs:
@@ -213,7 +213,7 @@ class Iterators(Places):
                 yield Place(KERNEL, name)
 
     def fields(self, place: Place) -> list[str]:
-        btf = _kernel_btf()
+        btf = raw_btf.of_kernel()
         parameters = btf.parameters(btf.functions[f"bpf_iter_{place.name}"])
         return parameters[1:]  # without the bpf_iter_meta, which all have
 
@@ -355,20 +355,15 @@ def _c_type(argument: str) -> str:
 
 
 @functools.cache
-def _kernel_btf() -> RawBtf:
-    return raw_btf.of_kernel()
-
-
-@functools.cache
 def _btfs() -> dict[str, RawBtf]:
     """Return the BTF of the kernel and of its modules, by their names."""
-    kernel = _kernel_btf()
+    kernel = raw_btf.of_kernel()
     return {KERNEL: kernel, **dict(raw_btf.of_modules(kernel))}
 
 
 def _without_btf() -> Error | None:
     try:
-        _kernel_btf()
+        raw_btf.of_kernel()
     except Error as error:
         return error
     return None

@@ -198,8 +198,9 @@ def _qualified(qualifier: str, declaration: str) -> str:
     return f"{qualifier} {declaration}"
 
 
+@functools.cache
 def of_kernel() -> RawBtf:
-    """Read the running kernel's. Raises Unsupported."""
+    """Read the running kernel's, once. Raises Unsupported."""
     if not features.has_kernel_btf():
         raise Unsupported(
             f"this kernel has no BTF in {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}",
