@@ -181,7 +181,9 @@ def test_verifier_refuses(sources: Path, engine: str) -> None:
     command = in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", engine)
     result = run(*command)
     cause, hint = assert_error(result, 1)
-    refuses = r"the kernel's verifier refuses \w+ at minimal\.b(pf|cc)\.c:\d+: infinite loop detected"
+    refuses = (
+        r"the kernel's verifier refuses \w+ at minimal\.b(pf|cc)\.c:\d+: infinite loop detected"
+    )
     assert re.match(refuses, cause)
     assert hint.endswith("-v shows the verifier's whole log")
     assert len(result.stderr.splitlines()) < 15
