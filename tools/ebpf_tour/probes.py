@@ -51,8 +51,8 @@ TOOL = Tool(
         "kprobe). kretprobe, fexit and uretprobe, the returns of the same functions, are listed "
         "only if the pattern says so, and the functions and USDT probes of programs only if a "
         "file is named: in the pattern, by --binary, or by -p. Where several functions of the "
-        "kernel have the same name it is listed once; since Linux 6.7, the kernel refuses a "
-        "kprobe on a name that is not unique. Functions with more than six arguments are not "
+        "kernel have the same name it is listed once; newer kernels refuse a kprobe on "
+        "a name that is not unique. Functions with more than six arguments are not "
         "listed for fentry, since older kernels cannot hook them."
     ),
     columns=(
