@@ -352,6 +352,9 @@ def course() -> str:
     others = [tool for tool in tools() if not tool.lesson]
     lines += ["", "Beside the course:", ""]
     lines += [f"- [{tool.command}]({tool.name}.md): {tool.summary}" for tool in others]
+    lines += [
+        "- [When the verifier says no](verifier.md): three programs that are broken on purpose"
+    ]
     return COURSE + "\n".join(lines) + "\n"
 
 

@@ -10,16 +10,26 @@ import os
 import platform
 import re
 import subprocess
-from importlib.util import find_spec
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import support
-from support import BIN, ENGINES, NO_TRACEFS, ROOT, assert_error, in_mount_namespace, run
+from support import (
+    BIN,
+    ENGINES,
+    NO_TRACEFS,
+    ROOT,
+    assert_error,
+    bcc_package,
+    in_mount_namespace,
+    run,
+)
 
 from ebpf_tour.build import compile_all
-from ebpf_tour.loader.btf import load_libbpf
 from ebpf_tour.minimal import TOOL
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.kernel(TOOL), pytest.mark.usefixtures("leaves_nothing")]
 
@@ -37,13 +47,6 @@ headers=$(realpath -m /lib/modules/$(uname -r)/build)
 @pytest.fixture
 def everyones(open_directory: Path) -> Path:
     return support.everyones("minimal", open_directory)
-
-
-def bcc_package() -> Path:
-    spec = find_spec("bcc")
-    assert spec
-    assert spec.origin
-    return Path(spec.origin).parent
 
 
 def over(directory: Path, target: Path) -> str:
@@ -73,41 +76,6 @@ def test_ordinary_user_with_the_command_in_path(everyones: Path) -> None:
 
 
 @pytest.mark.native
-def test_root_of_a_user_namespace() -> None:
-    """As in a rootless container; to become root would be no advice."""
-    if run("unshare", "--user", "true").status and not os.environ.get("CI"):
-        pytest.skip("no user namespace can be made here (in a chroot, or by a sysctl)")
-    result = run("unshare", "--user", "--map-root-user", MINIMAL)
-    cause, hint = assert_error(result, 77)
-    assert "root of a user namespace only" in cause
-    assert "outside of the container" in hint
-
-
-def test_without_capabilities() -> None:
-    """Root in a container that has dropped them."""
-    result = run("setpriv", "--bounding-set=-sys_admin,-bpf", MINIMAL)
-    cause, hint = assert_error(result, 77)
-    assert "CAP_BPF and CAP_PERFMON" in cause
-    assert "sudo" in hint
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_enough_capabilities(engine: str) -> None:
-    """CAP_BPF and CAP_PERFMON are enough: nothing asks for CAP_SYS_ADMIN."""
-    keep = "-all,+bpf,+perfmon,+dac_override,+dac_read_search"
-    result = run("setpriv", f"--bounding-set={keep}", MINIMAL, "--engine", engine, *ONE_ROW)
-    assert result.status == 0, result.stderr
-    assert len(result.records) == 1
-
-
-def test_no_tracefs() -> None:
-    result = run(*in_mount_namespace(NO_TRACEFS, MINIMAL))
-    cause, hint = assert_error(result, 69)
-    assert cause.startswith("tracefs is not mounted")
-    assert "mount -t tracefs tracefs /sys/kernel/tracing" in hint
-
-
-@pytest.mark.native
 def test_no_tracefs_hint_helps() -> None:
     """The command in the hint, pasted, is what was missing."""
     _, hint = assert_error(run(*in_mount_namespace(NO_TRACEFS, MINIMAL)), 69)
@@ -126,14 +94,6 @@ def test_no_btf_and_no_headers() -> None:
     assert "no BTF in /sys/kernel/btf/vmlinux" in cause
     assert f"/lib/modules/{os.uname().release}/build" in cause
     assert f"apt install linux-headers-{os.uname().release}" in hint
-
-
-def test_no_btf() -> None:
-    """CO-RE needs it."""
-    result = run(*in_mount_namespace(NO_BTF, MINIMAL, "--engine", "libbpf"))
-    assert result.status == 69
-    assert result.stderr.startswith("ebpf-minimal: error: this kernel has no BTF in /sys/kernel/")
-    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.native
@@ -169,29 +129,6 @@ def test_no_compiled_object_takes_bcc() -> None:
 
 
 @pytest.mark.native
-def test_no_libbpf() -> None:
-    load_libbpf()
-    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
-    library = re.search(r"/\S+/libbpf\.so\S+", maps)
-    assert library
-    setup = f"mount --bind /dev/null {library[0]}"
-    result = run(*in_mount_namespace(setup, MINIMAL, "--engine", "libbpf"))
-    cause, hint = assert_error(result, 69)
-    assert cause.startswith("libbpf.so.1 cannot be loaded: ")
-    assert "apt install libbpf1" in hint
-
-
-@pytest.mark.native
-def test_no_bcc(tmp_path: Path) -> None:
-    """An empty directory is a package for Python, but not BCC."""
-    setup = over(tmp_path, bcc_package())
-    result = run(*in_mount_namespace(setup, MINIMAL, "--engine", "bcc"))
-    cause, hint = assert_error(result, 69)
-    assert cause == "BCC's Python package is not installed"
-    assert "apt install python3-bpfcc" in hint
-
-
-@pytest.mark.native
 def test_neither_bcc_nor_libbpf_object(tmp_path: Path) -> None:
     """With both engines gone, both are named."""
     setup = f"{over(tmp_path, bcc_package())}\nmount -t tmpfs none '{ROOT}/bpf/x86'"
@@ -212,18 +149,6 @@ def test_a_virtual_environment_that_hides_bcc(everyones: Path, tmp_path: Path) -
 
 
 @pytest.mark.native
-def test_the_other_bcc(tmp_path: Path) -> None:
-    """PyPI's `bcc` is a lattice package."""
-    (tmp_path / "bcc").mkdir()
-    (tmp_path / "bcc/__init__.py").write_text('"""Body-centred cubic."""\n')
-    result = run(MINIMAL, "--engine", "bcc", env={"PYTHONPATH": str(tmp_path)})
-    cause, hint = assert_error(result, 69)
-    assert cause.startswith(f"{tmp_path}/bcc is not BCC")
-    assert hint.startswith("pip uninstall bcc")
-    assert "apt install python3-bpfcc" in hint
-
-
-@pytest.mark.native
 def test_compiler_refuses(sources: Path) -> None:
     """The compiler's own words, with the file and the line."""
     path = sources / "minimal.bcc.c"
@@ -239,7 +164,7 @@ def test_compiler_refuses(sources: Path) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_verifier_refuses(sources: Path, engine: str) -> None:
-    """The verifier's own words: here, that a loop never ends."""
+    """The verifier's own words: here, that a loop never ends. test_verifier.py has more."""
     for path in sources.glob("minimal.*.c"):
         start = "struct bpf_pidns_info ns = {};"
         text = path.read_text()
@@ -249,14 +174,17 @@ def test_verifier_refuses(sources: Path, engine: str) -> None:
     command = in_mount_namespace(over(sources, ROOT / "bpf"), MINIMAL, "--engine", engine)
     result = run(*command)
     cause, hint = assert_error(result, 1)
-    assert cause.startswith("the kernel refuses to load minimal.")
-    assert hint == "--show log has more"
-    assert "infinite loop detected" in result.stderr
+    refuses = (
+        r"the kernel's verifier refuses \w+ at minimal\.b(pf|cc)\.c:\d+: infinite loop detected"
+    )
+    assert re.match(refuses, cause)
+    assert hint.endswith("-v shows the verifier's whole log")
+    assert len(result.stderr.splitlines()) < 15
 
     result = run(*command, "--show", "log")
     cause, hint = assert_error(result, 1)
-    assert cause.startswith("the kernel refuses to load minimal.")
-    assert hint == "the log above says why"
+    assert re.match(refuses, cause)
+    assert "-v" not in hint
     assert "infinite loop detected" in result.stdout
     # From its first line on, and not only the end.
     assert re.search(r"(?m)^0: R1=ctx.* R10=fp0", result.stdout)

@@ -226,23 +226,6 @@ def test_many_trace_instances_at_once() -> None:
             assert maker.finish() == Result(0, "", "")
 
 
-@pytest.mark.usefixtures("leaves_nothing")
-def test_a_trace_instance_is_removed_while_a_child_lives() -> None:
-    """As that of a demo may, since the last of its events comes before its end."""
-    script = (
-        "import os, signal\n"
-        "from ebpf_tour.loader.trace_instance import TraceInstance\n"
-        "with TraceInstance() as trace:\n"
-        "    child = os.fork()\n"
-        "    if child == 0: signal.pause()\n"
-        "    state = lambda: open(f'/proc/{child}/stat').read().rpartition(')')[2].split()[0]\n"
-        "    while state() != 'S': pass\n"
-        "print(os.path.exists(trace._path))\n"
-        "os.kill(child, signal.SIGKILL)\n"
-    )
-    assert run(sys.executable, "-c", script).stdout == "False\n"
-
-
 def catches_sigterm(pid: int) -> bool:
     """Say whether a process has taken the signals over from Python."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:

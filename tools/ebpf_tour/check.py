@@ -250,7 +250,7 @@ def _loaded(engine: type[Program], version: str) -> Found | str:
     from ebpf_tour.hello import TOOL
 
     (via, hooks), *_ = TOOL.via.items()
-    with engine(Options(name=TOOL.name, via=via, hooks=hooks)) as program:
+    with engine(Options(TOOL.name, sources(), via, hooks)) as program:
         if not may_try():
             return Found(None, f"{version}; {NOT_TRIED}")
         program.load()

@@ -73,15 +73,13 @@ def _whole_number(text: str, most: int) -> int | None:
 
 
 def buffer_bytes(text: str) -> int:
-    """Convert the size of a ring buffer in KiB to what the kernel takes: bytes.
+    """Convert the size of a buffer in KiB to what the kernel takes: bytes.
 
     It must be a power of two and at least a page.
     """
     size = max(positive_int(text) * 1024, os.sysconf("SC_PAGE_SIZE"))
     if size > 1 << 30:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} KiB is more than a ring buffer holds"
-        )
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} KiB is more than a buffer holds")
     return 1 << (size - 1).bit_length()
 
 
@@ -163,8 +161,8 @@ def make_parser(
     """Return the parser of a tool: its own options, then the shared ones."""
     parser = _Parser(
         prog=tool.command,
-        description=tool.description,
-        epilog=_examples(tool),
+        description=tool.description or tool.summary,
+        epilog=_examples(tool) if tool.examples else None,
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
@@ -244,8 +242,8 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "--show",
         choices=("source", "asm", "log", "maps"),
-        help="instead of running, show the C source, its bytecode, the verifier's log, or the "
-        "loaded programs and maps",
+        help="instead of running, show the C source, its bytecode line by line, the verifier's "
+        "log, or the loaded programs and maps (those with --json, too)",
     )
 
 
@@ -280,6 +278,8 @@ def _run(
         parser.error(
             f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is none of {', '.join(ENGINES)}"
         )
+    if tool.via and args.show:
+        _check_show(parser, args)
     session = Session(tool, args, interrupt)
     try:
         run(session)
@@ -287,6 +287,14 @@ def _run(
     finally:
         session.close()
     return 0
+
+
+def _check_show(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what --show would have to ignore."""
+    if args.demo:
+        parser.error("--show runs nothing, so there can be no --demo")
+    if args.format != "table" and (args.show, args.format) != ("maps", "json"):
+        parser.error(f"--show {args.show} has no form as {args.format}; --show maps has, as json")
 
 
 def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:

@@ -172,8 +172,8 @@ class Session:
         `columns` are those of this report, where they are not the tool's. `lines`
         makes the text for people in place of a table.
         """
-        if self._interrupt.seen and self._writer is None:
-            return  # it ended before it was attached
+        if self._full or (self._interrupt.seen and self._writer is None):
+            return  # there were enough, or it ended before it was attached
         shown = list(self._counted(rows))
         with writing():
             writer = self._writer_for(columns or self.tool.columns, report=True)
@@ -181,9 +181,9 @@ class Session:
             writer.flush()
 
     def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield as many rows as were asked for."""
+        """Yield as many rows as were asked for, even if the demo has seen enough."""
         for row in rows:
-            if self._full:
+            if self.rows == self._limit:
                 return
             yield row
             self._count(row)
@@ -301,10 +301,9 @@ def _temporary_directory() -> str:
 
     try:
         return tempfile.mkdtemp(prefix="ebpf-demo-")
-    except OSError as error:
+    except OSError:
         raise Error(
-            f"cannot make a directory for the demo: {error.strerror}",
-            "name a place for it: TMPDIR=DIRECTORY",
+            "there is no place for the files of the demo", "name one: TMPDIR=DIRECTORY"
         ) from None
 
 

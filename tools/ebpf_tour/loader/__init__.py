@@ -11,12 +11,13 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
-from ebpf_tour.loader.program import Options, Program
+from ebpf_tour.loader.program import Options, Program, sources
 from ebpf_tour.session import say
 
 if TYPE_CHECKING:
@@ -98,13 +99,17 @@ def _open(
         try:
             return _open_with("bcc", tool, args), first
         except EngineUnavailable as second:
-            hint = "; ".join(hint for hint in (first.hint, second.hint) if hint)
-            raise EngineUnavailable(f"{first}; {second}", hint) from None
+            # Both may lack the same.
+            causes = dict.fromkeys((str(first), str(second)))
+            hints = dict.fromkeys(hint for hint in (first.hint, second.hint) if hint)
+            raise EngineUnavailable("; ".join(causes), "; ".join(hints)) from None
 
 
 def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
     via, hooks = _choose_way(engine, tool, args)
-    options = Options(tool.name, via, hooks, args.show, args.verbose)
+    directory = os.path.abspath(tool.directory) if tool.directory else sources()
+    json = args.format == "json"
+    options = Options(tool.name, directory, via, hooks, args.show, json, args.verbose)
     if engine == "libbpf":
         from ebpf_tour.loader.libbpf import LibbpfProgram
 

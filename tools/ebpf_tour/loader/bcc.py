@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
+import errno
 import os
 import re
 import sys
@@ -32,9 +33,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.reader import Reader
 
+_DEBUG_SOURCE = 0x8  # BCC prints the bytecode with the C that it is from
+
 _KHEADERS = "/sys/kernel/kheaders.tar.xz"
+
+# What BCC says where the kernel answers so. A program that the verifier rejects
+# can be an EACCES, too.
+_EPERM, _EACCES = "Operation not permitted", "Permission denied"
+
+_STRUCTS_ABOVE = """\
+/* Made from the running kernel's BTF, for there are no kernel headers: the
+ * structures that this program names, each member at its place. The compiler
+ * gets them in one line, in front of the file.
+ */
+"""
 
 _INSTALL = (
     "install it: apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
@@ -73,12 +88,14 @@ class BccProgram(Program):
         super().__init__(options)
         self._bpf: Any = None
         self._loaded: list[tuple[Hook, Any]] = []
-        self._log = ""
+        self._logs: list[tuple[str, str]] = []
+        self._lines: dict[str, Lines] | None = None
         self._directory = sources()
-        self.source = f"{self._directory}/{options.name}.bcc.c"
+        self.source = f"{options.directory}/{options.name}.bcc.c"
         with open(self.source, encoding="utf-8") as file:
             self._text = file.read()
-        self._flags = [f"-I{self._directory}"]
+        self._structs = ""
+        self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
         self._bpf_class, self._lib = _import_bcc()
@@ -94,7 +111,9 @@ class BccProgram(Program):
         """
         if features.has_kernel_btf():
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
-            self._text = self._kernel_structs() + self._text
+            self._structs = self._kernel_structs()
+            # On one line, so that the program's own lines keep their numbers.
+            self._text = " ".join([*self._structs.split(), self._text])
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
         elif features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
@@ -143,34 +162,25 @@ class BccProgram(Program):
         self._defines[f"{name}_fd"] = place
 
     def _load(self) -> None:
-        debug = 0
-        if self._options.show == "log":
-            debug = 0x10  # DEBUG_BPF_REGISTER_STATE: the verifier's log, with registers
         name = os.path.basename(self.source)
-        self._bpf, said = self._compile(self._text, debug)
-        if self._bpf is None and _is_refusal(said):  # of its maps
+        self._bpf, said = self._compile(self._text)
+        if self._bpf is None and _EPERM in said:  # for its maps
             raise features.explain_eperm("load BPF programs")
         if self._bpf is None:
-            # BCC inserts structures before the functions, and counts them.
             # Only for its messages are the lines numbered as in the file: with
             # the numbers, the verifier's log would show the wrong C.
-            _, counted = self._compile(_numbered(self._text, name), debug)
+            from ebpf_tour.loader.lines import numbered
+
+            _, counted = self._compile(numbered(self._text, name))
             raise Error(
                 f"BCC cannot compile {self.source}", "-v shows all it says", counted or said
             )
-        with self._capture() as captured:
-            for hook in self._options.hooks:
-                function = self._load_function(hook)
-                if function is None:
-                    break
-                self._loaded.append((hook, function))
-        self._log = captured[0]
-        if len(self._loaded) < len(self._options.hooks):
-            raise self._load_error(captured[0])
+        for hook in self._options.hooks:
+            self._loaded.append((hook, self._load_function(hook)))
 
-    def _compile(self, text: str, debug: int) -> tuple[Any, str]:
+    def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
-        with self._capture() as said:
+        with self._capture(quiet=bool(debug)) as said:
             try:
                 flags = self._flags + self._defines.flags + self._sizes.flags
                 program = self._bpf_class(text=text.encode(), cflags=flags, debug=debug)
@@ -186,16 +196,48 @@ class BccProgram(Program):
             Ksyscall: self._bpf_class.KPROBE,
             Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
         }[type(hook)]
-        try:
-            return self._bpf.load_func(hook.function.encode(), kind)
-        except Exception:  # noqa: BLE001 - bcc raises nothing narrower
-            return None
+        name = hook.function.encode()
+        if self._options.show == "log":
+            fd, log = self._load_logged(hook, kind, everything=True)
+            self._logs.append((hook.function, log))
+            if fd < 0:
+                raise self._load_error(hook, log, ct.get_errno())
+            function = self._bpf_class.Function(self._bpf, name, fd)
+            self._bpf.funcs[name] = function  # BCC closes those
+            return function
+        with self._capture(quiet=True) as said:
+            try:
+                return self._bpf.load_func(name, kind)
+            except Exception:  # noqa: BLE001 - bcc raises nothing narrower
+                number = ct.get_errno()
+        # Once more for the log. BCC would print it, but together with its own
+        # hints, and not at all for a program that is too complex.
+        _, log = self._load_logged(hook, kind, everything=False)
+        raise self._load_error(hook, log, number, said[0])
 
-    def _load_error(self, said: str) -> Error:
-        if _is_refusal(said) or not said.strip():
+    def _load_logged(self, hook: Hook, kind: int, *, everything: bool) -> tuple[int, str]:
+        """Load a program; return its file descriptor, or -1, and the verifier's log."""
+        from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH, log_buffer
+
+        lib, module, name = self._lib, self._bpf.module, hook.function.encode()
+        buffer = log_buffer()
+        with self._capture(quiet=True):
+            # As BCC's own load_func() does, but for the log.
+            fd: int = lib.bcc_func_load(
+                *(module, kind, name),
+                *(lib.bpf_function_start(module, name), lib.bpf_function_size(module, name)),
+                *(lib.bpf_module_license(module), lib.bpf_module_kern_version(module)),
+                *(LOG_ALL if everything else LOG_PATH, buffer, len(buffer), None, -1),
+            )
+        return fd, buffer.value.decode("utf-8", "backslashreplace")
+
+    def _load_error(self, hook: Hook, log: str, number: int, said: str = "") -> Error:
+        if log:
+            return self._refused(hook.function, log, number)
+        if number in {errno.EPERM, errno.EACCES}:
             return features.explain_eperm("load BPF programs")
         name = os.path.basename(self.source)
-        return Error(f"the kernel refuses to load {name}", "--show log has more", said)
+        return Error(f"the kernel refuses to load {name}: {os.strerror(number)}", detail=said)
 
     def _attach(self) -> None:
         for hook, _ in reversed(self._loaded):
@@ -215,7 +257,7 @@ class BccProgram(Program):
     def _attach_error(self, hook: Hook, where: str, said: str) -> Error:
         if missing := hook.unsupported():
             return missing
-        if _is_refusal(said):
+        if _EPERM in said or _EACCES in said:
             return features.explain_eperm(f"attach to {where}")
         return Error(f"cannot attach to {where}", "-v shows what BCC says", said)
 
@@ -293,7 +335,8 @@ class BccProgram(Program):
 
             lib = libbpf.declared_libbpf()
             name = self._options.name
-            obj = libbpf.open_object(lib, libbpf.object_path(name), name)
+            path = libbpf.object_path(self._options.directory, name)
+            obj = libbpf.open_object(lib, path, name)
             if not obj:
                 raise Error(f"libbpf cannot open the object of {name}, which has the types")
             self._types = lib, obj
@@ -329,13 +372,36 @@ class BccProgram(Program):
             self._bpf = None
         self._cleanup.close()
 
+    def source_text(self) -> str:
+        if not self._structs:
+            return super().source_text()
+        return f"{_STRUCTS_ABOVE}{self._structs}\n{super().source_text()}"
+
     def bytecode(self) -> list[tuple[str, bytes]]:
         return [
             (hook.function, self._bpf.dump_func(hook.function.encode())) for hook, _ in self._loaded
         ]
 
-    def verifier_log(self) -> str:
-        return self._log
+    def source_lines(self, function: str) -> Lines:
+        if self._lines is None:
+            from ebpf_tour.loader import lines
+
+            # Compiled once more, with line numbers and the listing.
+            text = lines.numbered(self._text, lines.BCC_MAIN)
+            program, said = self._compile(text, _DEBUG_SOURCE)
+            self._lines = {}
+            if program is not None:
+                found = lines.of_bcc(said, os.path.basename(self.source), self._text)
+                self._lines = {
+                    name.decode(): found[name.decode()]
+                    for name in (hook.function.encode() for hook in self._options.hooks)
+                    if _same_code(program.dump_func(name), self._bpf.dump_func(name))
+                }
+                program.cleanup()
+        return self._lines.get(function, {})
+
+    def verifier_logs(self) -> list[tuple[str, str]]:
+        return self._logs
 
     def program_fds(self) -> list[int]:
         return [function.fd for _, function in self._loaded]
@@ -356,8 +422,11 @@ class BccProgram(Program):
             yield lib.bpf_table_fd_id(module, number), lib.bpf_table_type_id(module, number)
 
     @contextlib.contextmanager
-    def _capture(self) -> Iterator[list[str]]:
-        """Catch what libbcc writes to stderr from C++, for the error message."""
+    def _capture(self, *, quiet: bool = False) -> Iterator[list[str]]:
+        """Catch what libbcc writes to stderr from C++, for the error message.
+
+        With --verbose it is shown all the same, unless it is to be `quiet`.
+        """
         said = [""]
         sys.stderr.flush()
         saved = os.dup(2)
@@ -370,23 +439,13 @@ class BccProgram(Program):
                 os.close(saved)
                 file.seek(0)
                 said[0] = file.read().decode("utf-8", "backslashreplace")
-        if self._options.verbose:
+        if self._options.verbose and not quiet:
             say(said[0])
 
 
-def _is_refusal(said: str) -> bool:
-    """Say whether BCC says that the kernel has answered EPERM or EACCES."""
-    return "Operation not permitted" in said or "Permission denied" in said
-
-
-def _numbered(text: str, name: str) -> str:
-    """Return C text that tells the compiler its line numbers, in each function."""
-    lines = [f'#line 1 "{name}"']
-    for number, line in enumerate(text.splitlines(), 1):
-        lines.append(line)
-        if line == "{":
-            lines.append(f'#line {number + 1} "{name}"')
-    return "\n".join(lines) + "\n"
+def _same_code(one: bytes, other: bytes) -> bool:
+    """Say whether two programs have the same instructions, apart from what they name."""
+    return one[::8] == other[::8]
 
 
 def _import_bcc() -> tuple[Any, Any]:

@@ -17,6 +17,9 @@ TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 # Bits of the capability sets, from include/uapi/linux/capability.h.
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 
+# The number of the first PID namespace, from include/linux/proc_ns.h.
+_PROC_PID_INIT_INO = 0xEFFFFFFC
+
 
 def _read(path: str) -> str:
     try:
@@ -86,18 +89,19 @@ def _status(field: str) -> str:
     return ""
 
 
+def _has_capability(bit: int) -> bool:
+    return bool(int(_status("CapEff") or "0", 16) >> bit & 1)
+
+
 def has_capabilities() -> bool:
     """Say whether this process has what the kernel asks of who loads a tracer.
 
     That is CAP_BPF and CAP_PERFMON, since commit a17b53c4a4b5 ("bpf, capability:
     Introduce CAP_BPF") (in v5.8), or CAP_SYS_ADMIN.
     """
-    effective = int(_status("CapEff") or "0", 16)
-
-    def has(bit: int) -> bool:
-        return bool(effective >> bit & 1)
-
-    return has(_CAP_SYS_ADMIN) or (has(_CAP_BPF) and has(_CAP_PERFMON))
+    if _has_capability(_CAP_SYS_ADMIN):
+        return True
+    return _has_capability(_CAP_BPF) and _has_capability(_CAP_PERFMON)
 
 
 def in_user_namespace() -> bool:
@@ -113,9 +117,9 @@ def lockdown() -> str:
 
 
 def explain_eperm(action: str) -> NotPermitted:
-    """Return the error for an EPERM from the kernel, with its likeliest cause.
+    """Return the error for an EPERM or EACCES from the kernel, with its likeliest cause.
 
-    `action` is what was refused: "load the program handle_write".
+    `action` is what was refused: "load BPF programs".
     """
     if in_user_namespace():
         return NotPermitted(
@@ -137,9 +141,13 @@ def explain_eperm(action: str) -> NotPermitted:
             f"may not {action}: a seccomp filter is in force (a container?)",
             "start the container with a seccomp profile that allows bpf() and perf_event_open()",
         )
+    if not _has_capability(_CAP_SYS_ADMIN):
+        return NotPermitted(
+            f"may not {action}: besides CAP_BPF and CAP_PERFMON, this kernel asks for CAP_SYS_ADMIN"
+        )
     locked = f", lockdown is {mode}" if mode else ""
     return NotPermitted(
-        f"may not {action}: the kernel answers EPERM although the capabilities are there{locked}",
+        f"may not {action}: the kernel refuses it although the capabilities are there{locked}",
         "a security module or a hardened kernel forbids it; see the end of dmesg",
     )
 
@@ -182,3 +190,15 @@ def tracefs() -> str:
 def kernel_dev(dev: int) -> int:
     """Return a device number as the kernel holds it: 12 bits major, 20 minor."""
     return os.major(dev) << 20 | os.minor(dev)
+
+
+def pid_namespace() -> tuple[int, int]:
+    """Return device and inode of our PID namespace, for bpf_get_ns_current_pid_tgid()."""
+    status = os.stat("/proc/self/ns/pid")
+    return kernel_dev(status.st_dev), status.st_ino
+
+
+def pid_in_first_namespace() -> int:
+    """Return our PID as the first PID namespace counts; 0 in a container, where we cannot know."""
+    _, number = pid_namespace()
+    return os.getpid() if number == _PROC_PID_INIT_INO else 0

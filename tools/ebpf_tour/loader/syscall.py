@@ -12,6 +12,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from ebpf_tour.loader import features
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -107,7 +109,7 @@ def has_ring_buffer() -> bool:
     """Say whether the kernel has ring buffers, by creating a small one.
 
     commit 457f44363a88 ("bpf: Implement BPF ring buffer and verifier support
-    for it") (in v5.8). Raises OSError if it may not create maps.
+    for it") (in v5.8). Raises NotPermitted if it may not create maps, OSError.
     """
     ringbuf = 27  # BPF_MAP_TYPE_RINGBUF
     try:
@@ -115,6 +117,8 @@ def has_ring_buffer() -> bool:
     except OSError as error:
         if error.errno == errno.EINVAL:
             return False
+        if error.errno == errno.EPERM:
+            raise features.explain_eperm("create maps") from None
         raise
     os.close(fd)
     return True
@@ -231,13 +235,19 @@ def _info(fd: int, size: int) -> bytes:
 
 
 class ProgramInfo(NamedTuple):
-    """A loaded program; sizes in bytes. Source: struct bpf_prog_info."""
+    """A loaded program; sizes in bytes. Source: struct bpf_prog_info.
+
+    `missed` says how often it did not run, since a BPF program was running on
+    that CPU already; 0 before commit 9ed9e9ba2337 ("bpf: Count the number of
+    times recursion was prevented") (in v5.12).
+    """
 
     type: int
     id: int
     name: str
     jited_bytes: int
     xlated_bytes: int
+    missed: int
 
 
 class MapInfo(NamedTuple):
@@ -258,9 +268,10 @@ def _name(raw: bytes) -> str:
 def program_info(fd: int) -> ProgramInfo:
     """Ask the kernel about the program behind `fd`. Raises OSError."""
     # type, id, tag[8], jited_len, xlated_len, two pointers, load_time, uid,
-    # nr_map_ids, map_ids, name[16]
-    kind, number, jited, xlated, name = struct.unpack("=II8xII16x8x8x8x16s", _info(fd, 80))
-    return ProgramInfo(kind, number, _name(name), jited, xlated)
+    # nr_map_ids, map_ids, name[16], more of the kind, recursion_misses
+    form = "=II8xII16x8x8x8x16s128xQ"
+    kind, number, jited, xlated, name, missed = struct.unpack(form, _info(fd, 216))
+    return ProgramInfo(kind, number, _name(name), jited, xlated, missed)
 
 
 def map_info(fd: int) -> MapInfo:

@@ -115,7 +115,12 @@ class CsvWriter(Writer):
 
     def row(self, row: Row) -> None:
         values = (row[column.key] for column in self._columns)
-        self._csv.writerow(";".join(v) if isinstance(v, list) else v for v in values)
+        self._csv.writerow(self._joined(v) if isinstance(v, list) else v for v in values)
+
+    @staticmethod
+    def _joined(items: list[str]) -> str:
+        """Return a list as one value; a backslash stands before what is no separator."""
+        return ";".join(item.replace("\\", r"\\").replace(";", r"\;") for item in items)
 
 
 def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str] = ()) -> Writer:
