@@ -742,3 +742,11 @@ def test_every_kind_is_known() -> None:
     for name in called:
         assert places.kind_called(name)
     assert json.dumps(called)
+
+
+def test_documented_kinds() -> None:
+    """The manual page names every kind and its first short name."""
+    kernel_kinds = places._KERNEL_PLACES.values()
+    user_kinds = (places.user_places(kind, []) for kind in ("uprobe", "uretprobe", "usdt"))
+    for kind in (*kernel_kinds, *user_kinds):
+        assert f"{kind.kind} ({kind.aliases[0]})" in TOOL.output

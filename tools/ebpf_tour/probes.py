@@ -43,17 +43,19 @@ TOOL = Tool(
         "are in the symbol tables of its ELF file, its USDT probes in the notes there."
     ),
     output=(
-        "One probe a line, in the form that bpftrace takes: the kind, where it is, its name. A "
-        "pattern has up to the same parts, and in each of them * stands for any text, ? for one "
-        "character, [abc] for one of these. A pattern without a colon is for the names of all "
-        "kinds; tracepoint:*open* is for the names of one kind, tracepoint:sched:* has the "
-        "category, too. A kind has bpftrace's short name as well (t for tracepoint, k for "
-        "kprobe). kretprobe, fexit and uretprobe, the returns of the same functions, are listed "
-        "only if the pattern says so, and the functions and USDT probes of programs only if a "
-        "file is named: in the pattern, by --binary, or by -p. Where several functions of the "
-        "kernel have the same name it is listed once; since Linux 6.7, the kernel refuses a "
-        "kprobe on a name that is not unique. Functions with more than six arguments are not "
-        "listed for fentry, since older kernels cannot hook them."
+        "One probe a line, in the form that bpftrace takes: the kind, where it is, its name. The "
+        "kinds, with their short names, are tracepoint (t), rawtracepoint (rt), kprobe (k), "
+        "kretprobe (kr), fentry (f), fexit (fr), iter (it), software (s) and hardware (h) in the "
+        "kernel, uprobe (u), uretprobe (ur) and usdt (U) in programs. A pattern has up to the same "
+        "parts, and in each of them * stands for any text, ? for one character, [abc] for one of "
+        "these. A pattern without a colon is for the names of all kinds; tracepoint:*open* is for "
+        "the names of one kind, tracepoint:sched:* has the category, too. kretprobe, fexit and "
+        "uretprobe, the returns of the same functions, are listed only if the pattern says so, and "
+        "what is in programs only if a file is named: in the pattern, by --binary, or by -p. If "
+        "nothing matches, the exit status is 1. Where several functions of the kernel have the "
+        "same name it is listed once; newer kernels refuse a kprobe on a name that is not unique. "
+        "Functions with more than six arguments are not listed for fentry, since older kernels "
+        "cannot hook them."
     ),
     columns=(
         Column("probe", "PROBE", "all parts, as a pattern and as bpftrace writes it"),

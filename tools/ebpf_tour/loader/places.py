@@ -399,7 +399,7 @@ def _functions() -> tuple[dict[tuple[str, str], None], str]:
     for line in text.splitlines():
         name, _, module = line.partition(" ")
         # Where a function was that is no more, since commit b39181f7c690
-        # ("ftrace: Add FTRACE_MCOUNT_MAX_OFFSET to avoid adding weak function") (in v6.0).
+        # ("ftrace: Add FTRACE_MCOUNT_MAX_OFFSET to avoid adding weak function") (in v5.19).
         if not name.startswith("__ftrace_invalid_address__"):
             names[module[1:-1] or KERNEL, name] = None
     return names, ""
