@@ -74,7 +74,7 @@ _MEANINGS = {
         "the verifier follows every turn of a loop and every branch, and gives up after a million "
         "instructions: give each loop a small limit"
     ),
-    r"invalid bpf_context access": (
+    r"invalid bpf_context access|stores into R\d+ ctx": (
         "a context is read field by field, within its limits, and a tracing program may not "
         "write to it"
     ),
@@ -94,7 +94,7 @@ _MEANINGS = {
     r"R\d+ type=\S+ expected=": (
         "the helper takes another kind of argument: see its prototype in bpf-helpers(7)"
     ),
-    r"unknown func|cannot use helper|not allowed|invalid func": (
+    r"unknown func|cannot use helper|(helper call|kernel function) .*not allowed|invalid func": (
         "programs of this type may not call that, or this kernel does not have it: see "
         "bpf-helpers(7)"
     ),
@@ -157,7 +157,7 @@ def refusal(function: str, log: str, number: int, lines: Lines) -> Error:
     named = _INSN.search(why)  # the reason knows better than the last step
     where = _line_of(int(named[1]), lines) if named else None
     if not where and steps:
-        where = _line_of(steps[-1].number, lines) if lines else steps[-1].source
+        where = _line_of(steps[-1].number, lines) or steps[-1].source
     place = f" at {where.file}:{where.number}" if where and where.number else ""
     return Error(
         f"the kernel's verifier refuses {function}{place}: {why}",
@@ -218,7 +218,7 @@ def _path(steps: list[Step], lines: Lines) -> Iterator[str]:
     """Yield the last steps, each below its line of C."""
     shown = None
     for step in steps:
-        source = _line_of(step.number, lines) if lines else step.source
+        source = _line_of(step.number, lines) or step.source
         if source and source != shown:
             yield f"; {source}" if source.number else f"; {source.text}"
             shown = source
