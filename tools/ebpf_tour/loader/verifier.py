@@ -28,8 +28,8 @@ _WIDTH = 98
 _TAIL = 64 << 10
 
 # "7: (79) r1 = *(u64 *)(r0 +0)         ; R0=map_value(...) R1=scalar()". Without
-# the state of the registers where the verifier did not get past it, and on old
-# kernels (5.10).
+# the state of the registers where the verifier did not get past it. Old kernels
+# (5.10) write that on a line of its own, and mostly not at all.
 _STEP = re.compile(
     r"^(\d+): (\([0-9a-f]{2}\) .*?|<invalid .*>)(?: +; ?((?:R\d|frame|fp|refs=).*)?)?$",
     re.MULTILINE,
@@ -152,7 +152,7 @@ def refusal(function: str, log: str, number: int, lines: Lines) -> Error:
     that means, and its detail shows the last instructions. `number` is the
     errno, `lines` are those of the function, if anyone knows them.
     """
-    steps = list(_steps(log[-_TAIL:]))
+    steps = _steps(log[-_TAIL:])
     why = reason(log, number)
     named = _INSN.search(why)  # the reason knows better than the last step
     where = _line_of(int(named[1]), lines) if named else None
@@ -191,21 +191,22 @@ def meaning(why: str) -> str:
     return next(found, "")
 
 
-def _steps(log: str) -> Iterator[Step]:
+def _steps(log: str) -> list[Step]:
+    steps: list[Step] = []
     source: SourceLine | None = None
     for line in log.splitlines():
-        step = _STEP.match(line)
-        if step:
+        if step := _STEP.match(line):
             text = step[2]
             jump = _JUMP.fullmatch(text)
-            yield Step(int(step[1]), jump[1] if jump else text, step[3] or "", source)
-            continue
-        comment = _SOURCE.match(line)
-        if comment:
+            steps.append(Step(int(step[1]), jump[1] if jump else text, step[3] or "", source))
+        elif steps and line.startswith(" R"):  # on old kernels, and not after each of them
+            steps[-1] = steps[-1]._replace(state=line.strip())
+        elif comment := _SOURCE.match(line):
             text, file, number = comment.groups()
             # BCC has changed the text by then, and counts other lines.
             known = file and file != "main.c"
             source = SourceLine(file or "", int(number) if known else 0, text.strip())
+    return steps
 
 
 def _line_of(insn: int, lines: Lines) -> SourceLine | None:
