@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,36 @@ def test_help(calls: Path) -> None:
     result = run(calls, "--help")
     assert result.stdout.startswith("usage: calls [-h] ")
     assert "count the calls of getppid by process" in result.stdout
+
+
+def test_refusal_in_a_function_that_is_called(tmp_path: Path) -> None:
+    """Not the last line of the program itself, which stands before that function's code."""
+    (tmp_path / "two.bpf.c").write_text(
+        """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+static __attribute__((noinline)) int helper(int *where)
+{
+	return *where;
+}
+SEC("tp/syscalls/sys_enter_getppid")
+int program(void *ctx)
+{
+	return helper((void *)bpf_get_current_task()) != 0;
+}
+"""
+    )
+    own_tool(tmp_path, "two", "sys_enter_getppid")
+    result = run(tmp_path / "tool.py", "--engine", "libbpf")
+    cause, _ = assert_error(result, 1, "two")
+    # Linux says where since 6.9.
+    pattern = r"the kernel's verifier refuses program(?: at two\.bpf\.c:(\d+))?: .*"
+    match = re.fullmatch(pattern, cause)
+    assert match
+    assert match[1] in ("6", None)
+    shown = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ; ")]
+    assert shown[-1].startswith("; return *where;")
 
 
 # The verifier follows these for long: by many branches, and by many turns.

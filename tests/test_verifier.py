@@ -113,7 +113,7 @@ def test_logs_are_of_all_kernels() -> None:
 
 LOG = """\
 0: R1=ctx() R10=fp0
-; first(); @ main.c:7
+; first(); @ main.bpf.c:7
 0: (b7) r1 = 1                        ; R1=1
 1: (15) if r1 == 0x0 goto pc+3
 3: (18) r2 = 0xffff88810155f800       ; R2=map_ptr(map=counts,ks=4,vs=8)
@@ -162,6 +162,14 @@ def test_line_that_the_reason_names() -> None:
     lines = {0: SourceLine("a.c", 3, "reserve();"), 5: SourceLine("a.c", 9, "}")}
     log = "9: (95) exit\nUnreleased reference id=2 alloc_insn=4\n"
     assert " at a.c:3: " in str(verifier.refusal("prog", log, 22, lines))
+
+
+def test_lines_that_are_not_known() -> None:
+    """Of a function that is called; then the log's own count."""
+    lines = {0: SourceLine("a.c", 3, "first();"), 3: None}
+    error = verifier.refusal("prog", LOG, errno.EACCES, lines)
+    assert str(error).startswith("the kernel's verifier refuses prog at main.bpf.c:7: ")
+    assert "; first(); @ main.bpf.c:7" in error.detail.splitlines()
 
 
 def test_unknown_reason() -> None:
