@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.hooks import Fentry, Hook, Kprobe, RawTracepoint, Tracepoint, Uprobe
-from ebpf_tour.loader.program import Options, Program
+from ebpf_tour.loader.program import Options, Program, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -58,7 +58,7 @@ def what_would_open(tool: Tool) -> tuple[str, str]:
     import argparse
 
     features.require_privileges()
-    program, _ = _open("auto", tool, argparse.Namespace(show=None, verbose=False))
+    program, _ = _open("auto", tool, argparse.Namespace(show=None, verbose=False, format="table"))
     with program:
         return program.engine, program.via
 
