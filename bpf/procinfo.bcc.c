@@ -11,6 +11,7 @@
  *	-Donly_uid=	processes of this user; -1: of all
  *	-Dtool_pid=	the tool's process, as it sees itself
  *	-Dtool_pidns=	and the number of its PID namespace
+ *	-Dlast_max_entries=	how many processes are remembered
  *	-Drb_max_entries=	size of rb in bytes
  */
 
@@ -18,10 +19,10 @@ BPF_ARRAY(target, u64, 1);	/* the PID of only_pid's process, once it was found *
 BPF_ARRAY(lost, u64, 1);	/* events that found no room in the buffer */
 
 /* What each process was when it last executed a program. Nobody says when one
- * ends, so an ordinary hash would fill up. This one makes room by itself: the
- * element that was least recently used has to go.
+ * ends, so an ordinary hash would fill up. This one makes room by itself: what
+ * was not used for long has to go (LRU: least recently used).
  */
-BPF_TABLE("lru_hash", pid_t, struct past, last, 8192);
+BPF_TABLE("lru_hash", pid_t, struct past, last, last_max_entries);
 
 /* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);

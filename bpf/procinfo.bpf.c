@@ -17,12 +17,12 @@ __u64 target;	/* the PID of only_pid's process, once it was found */
 __u64 lost;	/* events that found no room in the buffer */
 
 /* What each process was when it last executed a program. Nobody says when one
- * ends, so an ordinary hash would fill up. This one makes room by itself: the
- * element that was least recently used has to go.
+ * ends, so an ordinary hash would fill up. This one makes room by itself: what
+ * was not used for long has to go (LRU: least recently used).
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 8192);	/* the Python side decides */
 	__type(key, pid_t);
 	__type(value, struct past);
 } last SEC(".maps");

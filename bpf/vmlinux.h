@@ -204,10 +204,16 @@ struct mm_struct {
 	unsigned long env_end;
 };
 
+/* What the entry code needs of a thread at once. */
+struct thread_info {
+	unsigned int status;	/* x86: TS_COMPAT and others */
+};
+
 /* A thread. The kernel's pid is what user space calls a thread ID; its tgid,
  * the thread group's, is what user space calls the process ID.
  */
 struct task_struct {
+	struct thread_info thread_info;
 	pid_t pid;
 	pid_t tgid;
 	int exit_code;
@@ -251,6 +257,8 @@ enum bpf_map_type {
 #define PIDTYPE_TGID 1		/* of enum pid_type: the number of a process */
 #define SIGNAL_GROUP_EXIT 4	/* in signal_struct.flags: group_exit_code counts */
 
+#define TS_COMPAT 2		/* in thread_info.status: in a 32-bit system call */
+#define PSR_MODE32_BIT 16	/* in arm64's pstate: a 32-bit program */
 #define AT_FDCWD -100		/* paths begin in the current directory */
 
 #define BPF_ANY 0		/* create the element, or replace it */
@@ -271,3 +279,6 @@ struct bpf_pidns_info {
 
 /* The registers of a probed function: struct pt_regs. */
 #include "include/uapi/linux/ptrace.h"
+
+/* What openat2() is given: struct open_how. */
+#include "include/uapi/linux/openat2.h"

@@ -52,8 +52,13 @@ def watches_a_process(tool: Tool) -> bool:
     return any(isinstance(hook, Uprobe) for hook in tool.hooks)
 
 
-# ebpf-minimal sees only itself, and some tools only the process that they watch.
-SEE_ALL = [t for t in TOOLS if t.name != "minimal" and not watches_a_process(t)]
+def prints(tool: Tool) -> bool:
+    """Say whether a tool shows lines of the trace buffer, which is not sure of the names."""
+    return any(column.key == "message" for column in tool.columns)
+
+
+# The tools that tell what every process does, and by which name.
+SEE_ALL = [t for t in TOOLS if not prints(t) and not watches_a_process(t)]
 
 
 def prints(tool: Tool) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes  # noqa: TID251 - the address of a path, for bpf(2)
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -170,6 +173,17 @@ def in_mount_namespace(setup: str, *command: str | Path) -> list[str | Path]:
     return ["unshare", "--mount", "sh", "-ec", f'{setup}\nexec "$@"', "sh", *command]
 
 
+def everyones(tool: str, directory: Path) -> Path:
+    """Return a tool's command that every user may start: a copy, the checkout may be private."""
+    shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour")
+    command = directory / f"ebpf-{tool}"
+    command.write_text(
+        f"#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.{tool} import main\nsys.exit(main())\n"
+    )
+    command.chmod(0o755)
+    return command
+
+
 def assert_error(result: Result, status: int, command: str = "ebpf-minimal") -> tuple[str, str]:
     """Demand an exit status and the two lines of an error; return cause and hint."""
     assert "Traceback" not in result.stderr
@@ -222,6 +236,10 @@ def held_objects() -> set[tuple[str, int | str]]:
         maker = re.fullmatch(r"ebpf-tour-(\d+)-.*", name)
         if not maker or os.path.exists(f"/proc/{maker[1]}"):
             found.add(("instance", name))
+    for line in kretprobe_events():
+        maker = re.search(r":ebpf_tour_(\d+)_", line)
+        if maker and os.path.exists(f"/proc/{maker[1]}"):
+            found.add(("event", line))
     return found
 
 
@@ -277,3 +295,62 @@ def wait_until(
     while not condition():
         assert time.monotonic() < deadline, complaint()
         time.sleep(0.01)
+
+
+def kretprobe_events() -> list[str]:
+    """Return the kretprobes that tools have made in tracefs: "r4096:ebpf_tour_..."."""
+    path = Path(f"{features.tracefs()}/kprobe_events")
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    return [line for line in lines if ":ebpf_tour_" in line]
+
+
+@contextlib.contextmanager
+def mounted(kind: str, directory: Path) -> Iterator[Path]:
+    """Mount a file system of the kernel's while the `with` statement lasts."""
+    directory.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", kind, "none", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+class PinnedHash(NamedTuple):
+    """A BPF hash that is pinned to a path; its keys are a set of numbers."""
+
+    path: Path
+    fd: int
+    key_bytes: int
+    value_bytes: int
+
+    def add(self, number: int) -> None:
+        key = number.to_bytes(self.key_bytes, sys.byteorder)
+        syscall.update(self.fd, key, bytes(self.value_bytes))
+
+
+@contextlib.contextmanager
+def pinned_hash(where: Path, key_bytes: int, value_bytes: int) -> Iterator[PinnedHash]:
+    """Make a hash and pin it in a bpffs of its own."""
+    create, pin, hash_map = 0, 6, 1  # BPF_MAP_CREATE, BPF_OBJ_PIN, BPF_MAP_TYPE_HASH
+    with mounted("bpf", where / "bpffs") as bpffs:
+        path = bpffs / "set"
+        fd, _ = syscall.bpf(create, struct.pack("=5I", hash_map, key_bytes, value_bytes, 64, 0))
+        try:
+            name = ctypes.create_string_buffer(os.fsencode(path))
+            syscall.bpf(pin, struct.pack("=QII", ctypes.addressof(name), fd, 0))
+            yield PinnedHash(path, fd, key_bytes, value_bytes)
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def cgroup(where: Path) -> Iterator[Path]:
+    """Make a cgroup with one inside, `inner`; their inode numbers are their ids."""
+    with mounted("cgroup2", where / "cgroup2") as top:
+        group = top / f"ebpf-tour-test-{os.getpid()}"
+        (group / "inner").mkdir(parents=True)
+        try:
+            yield group
+        finally:
+            (group / "inner").rmdir()
+            group.rmdir()

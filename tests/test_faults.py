@@ -52,6 +52,7 @@ def remove_abandoned(case: Case, pid: int) -> None:
         assert instances(pid) == []
 
 
+@pytest.mark.native
 @each
 @pytest.mark.parametrize("where", ["load", "attach"])
 def test_signal_before_it_reads(case: Case, where: str, helpers: Path) -> None:
@@ -111,6 +112,7 @@ def write_to(fd: int, case: Case) -> list[Result]:
         return [tool.finish() for tool in tools]
 
 
+@pytest.mark.native
 @each_that_writes
 def test_nobody_reads_what_it_writes(case: Case) -> None:
     """As with `| head -1`, from the first line on."""
@@ -123,6 +125,7 @@ def test_nobody_reads_what_it_writes(case: Case) -> None:
     os.close(write)
 
 
+@pytest.mark.native
 @each
 def test_the_reader_goes_away(case: Case, helpers: Path) -> None:
     """After the first line of a run that would have gone on."""
@@ -138,6 +141,7 @@ def test_the_reader_goes_away(case: Case, helpers: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.native
 @each_that_writes
 def test_disk_full(case: Case) -> None:
     with open("/dev/full", "wb") as full:
@@ -148,6 +152,7 @@ def test_disk_full(case: Case) -> None:
         assert hint == "send it somewhere else"
 
 
+@pytest.mark.native
 @each
 def test_closed_streams(case: Case) -> None:
     """What was meant for the closed stream goes nowhere; the rest is as always."""
@@ -168,6 +173,7 @@ def test_closed_streams(case: Case) -> None:
                 assert len(result.records) == result.summary["events"] > 0
 
 
+@pytest.mark.native
 @each_that_watches
 @pytest.mark.parametrize("where", ["load", "attach"])
 def test_the_watched_process_is_killed_before(case: Case, where: str, helpers: Path) -> None:
@@ -196,6 +202,7 @@ def test_the_watched_process_is_killed(case: Case, helpers: Path) -> None:
     assert result.summary["events"] == len(result.records)
 
 
+@pytest.mark.native
 @each
 def test_two_at_once(case: Case) -> None:
     """Each with its own demo; neither takes from the other."""
@@ -206,6 +213,7 @@ def test_two_at_once(case: Case) -> None:
             assert "Demo: saw " in result.stderr
 
 
+@pytest.mark.native
 @each
 def test_a_demo_that_is_interrupted(case: Case) -> None:
     """It ends, and so does its child, which leaves no files."""

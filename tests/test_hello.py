@@ -61,6 +61,7 @@ def rows_of(result: Result, tids: Collection[int]) -> list[dict[str, Any]]:
     return [row for row in result.records if row["tid"] in tids]
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_one_row_for_each_exec(engine: str) -> None:
     with Running(HELLO, "--engine", engine, "--json") as tool:
@@ -78,6 +79,7 @@ def test_one_row_for_each_exec(engine: str) -> None:
     assert times == sorted(set(times))
 
 
+@pytest.mark.core
 def test_the_engines_agree() -> None:
     """Everything but who, when and where is the same, byte for byte."""
     seen = []
@@ -92,6 +94,7 @@ def test_the_engines_agree() -> None:
     assert seen[0][0] == 0
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_table_at_once(engine: str) -> None:
     """A row is there as soon as the program was executed; nothing waits for more of them."""
@@ -108,13 +111,44 @@ def test_table_at_once(engine: str) -> None:
         assert tool.finish(signal.SIGINT).status == 0
 
 
+@pytest.mark.usefixtures("leaves_nothing")
 def test_calls_that_fail(engine: str) -> None:
+    """Very many of them, on two CPUs, and none is lost."""
     with Running(HELLO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
-        caller = subprocess.Popen([sys.executable, "-BIc", FAIL, "20"], stdin=subprocess.PIPE)
-        caller.communicate(b"x")
-        rows = rows_of(tool.finish(signal.SIGINT), {caller.pid})
-    assert len(rows) == 1 + 20  # one was Python itself
+        command = [sys.executable, "-BIc", FAIL, "10000"]
+        callers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
+        for caller in callers:
+            assert caller.stdin
+            caller.stdin.write(b"x")
+            caller.stdin.close()
+        for caller in callers:
+            assert caller.wait() == 0
+        result = tool.finish(signal.SIGINT)
+    for caller in callers:
+        assert len(rows_of(result, {caller.pid})) == 1 + 10_000  # one was Python itself
+
+
+def test_hostile_name(engine: str, tmp_path: Path) -> None:
+    """Nothing that a process calls itself reaches the terminal as it is."""
+    name = b"\x1b[1A\n\xff'"
+    path = os.fsencode(tmp_path) + b"/" + name
+    os.symlink(b"/bin/true", path)
+    script = (
+        "import os, sys, time\n"
+        "open('/proc/self/comm', 'wb').write(os.path.basename(os.fsencode(sys.argv[1])))\n"
+        "time.sleep(0.001)\n"  # the trace buffer learns a name when the thread is switched
+        "os.execv(sys.argv[1], ['true'])\n"
+    )
+    for form in ("json", "table"):
+        with Running(HELLO, "--engine", engine, "--format", form) as tool:
+            tool.wait_attached()
+            subprocess.run([sys.executable, "-BIc", script, os.fsdecode(path)], check=True)
+            result = tool.finish(signal.SIGINT)
+        assert result.status == 0, result.stderr
+        assert all(character.isprintable() for character in result.stdout.replace("\n", ""))
+        if form == "json":
+            assert r"\x1b[1A\n\xff'" in {row["comm"] for row in result.records}
 
 
 def test_a_thread_is_not_a_process(engine: str) -> None:
@@ -146,6 +180,7 @@ def test_nothing_else_comes_through(engine: str) -> None:
     assert {row["message"] for row in result.records} == {"Hello, World!"}
 
 
+@pytest.mark.native
 def test_nothing_is_stolen(engine: str) -> None:
     """Who reads the trace buffer of the whole machine finds every line there."""
     with Running(HELLO, "--engine", engine, "--json") as tool:
@@ -158,6 +193,7 @@ def test_nothing_is_stolen(engine: str) -> None:
         assert len(re.findall(rf"-{pid} .*: bpf_trace_printk: Hello, World!", trace)) == 1
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_losses_are_counted_exactly(engine: str) -> None:
     """A tool that is stopped, a buffer that is too small: shown + lost = caused.
@@ -193,6 +229,7 @@ def test_losses_are_counted_exactly(engine: str) -> None:
     assert f"{summary['lost']} events were lost" in result.stderr
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(engine: str) -> None:
     result = run(HELLO, "--engine", engine, "--demo")
@@ -208,12 +245,14 @@ def test_in_a_pid_namespace(engine: str) -> None:
     assert len(result.records) >= 3
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_time_limit(engine: str) -> None:
     result = run(HELLO, "--engine", engine, "--json", "--time-limit", "0.3")
     assert rows_of(result, ()) == []
 
 
+@pytest.mark.native
 def test_it_is_the_smallest() -> None:
     """Of its kind among the tools that load a program."""
     for form in ("tools/ebpf_tour/{}.py", "bpf/{}.bpf.c", "bpf/{}.bcc.c"):

@@ -62,6 +62,7 @@ def test_json(engine: str) -> None:
     assert result.stderr == ATTACHED
 
 
+@pytest.mark.core
 def test_the_engines_agree() -> None:
     """Everything but who, when and where is the same, byte for byte."""
     seen = []
@@ -96,6 +97,7 @@ def test_table(engine: str) -> None:
         assert ROW.fullmatch(row), row
 
 
+@pytest.mark.core
 def test_nothing_else_comes_through(engine: str) -> None:
     """Neither another process that writes to the same descriptor, nor our other descriptors.
 
@@ -167,6 +169,7 @@ def test_in_a_pid_namespace(engine: str) -> None:
     assert all(record["pid"] > 1 for record in result.records)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(engine: str) -> None:
     result = run(MINIMAL, "--engine", engine, "--demo", "--json")
@@ -224,23 +227,6 @@ def test_many_trace_instances_at_once() -> None:
         makers = [stack.enter_context(Running(sys.executable, "-c", script)) for _ in range(4)]
         for maker in makers:
             assert maker.finish() == Result(0, "", "")
-
-
-@pytest.mark.usefixtures("leaves_nothing")
-def test_a_trace_instance_is_removed_while_a_child_lives() -> None:
-    """As that of a demo may, since the last of its events comes before its end."""
-    script = (
-        "import os, signal\n"
-        "from ebpf_tour.loader.trace_instance import TraceInstance\n"
-        "with TraceInstance() as trace:\n"
-        "    child = os.fork()\n"
-        "    if child == 0: signal.pause()\n"
-        "    state = lambda: open(f'/proc/{child}/stat').read().rpartition(')')[2].split()[0]\n"
-        "    while state() != 'S': pass\n"
-        "print(os.path.exists(trace._path))\n"
-        "os.kill(child, signal.SIGKILL)\n"
-    )
-    assert run(sys.executable, "-c", script).stdout == "False\n"
 
 
 def catches_sigterm(pid: int) -> bool:

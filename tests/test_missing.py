@@ -240,7 +240,7 @@ def test_only_these_capabilities(tool: Tool, open_directory: Path) -> None:
     shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
     module = ("/usr/bin/python3", "-Bm", f"ebpf_tour.{tool.name}")
     wrapper = (*as_nobody("+bpf,+perfmon"), *module)
-    environment = {"PYTHONPATH": str(open_directory)}
+    environment = {"PYTHONPATH": str(open_directory), "HOME": "/"}
     if not needs_tracefs(tool):
         assert_enough_or_not(tool, *wrapper, env=environment)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING
 
 from ebpf_tour.output import cell, open_writer
@@ -103,6 +104,16 @@ def test_csv(capsys: pytest.CaptureFixture[str]) -> None:
         ["", "a name of more than sixteen", "18446744073709551615", "0x1"],
     ]
     assert written(capsys, "csv", ROWS, report=True) == text
+
+
+def test_csv_keeps_the_items_of_a_list_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    items = ["a;b", "\\", "", "c\\;"]
+    row = {"time_s": 0, "comm": "", "count": 0, "stack": items}
+    text = written(capsys, "csv", [row])
+    value = next(csv.DictReader(io.StringIO(text)))["stack"]
+    assert value == r"a\;b;\\;;c\\\;"
+    found = re.findall(r"(?:^|;)((?:\\.|[^;\\])*)", value)
+    assert [re.sub(r"\\(.)", r"\1", item) for item in found] == items
 
 
 def test_cell() -> None:

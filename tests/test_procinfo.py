@@ -15,6 +15,7 @@ import pytest
 from support import (
     BIN,
     ENGINES,
+    UNSUPPORTED,
     Result,
     Running,
     assert_error,
@@ -123,6 +124,7 @@ def unshare() -> tuple[str, ...]:
     return UNSHARE + USER if run("unshare", "--user", "true").status == 0 else UNSHARE
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_in_namespaces_of_its_own(engine: str) -> None:
     ours = namespaces(os.getpid())
@@ -269,12 +271,12 @@ def test_the_tool_in_a_pid_namespace(engine: str) -> None:
 
 @pytest.mark.usefixtures("leaves_nothing")
 def test_one_row_for_each_exec(engine: str, tmp_path: Path) -> None:
-    """Two processes at once, 1000 each."""
+    """Two processes at once, 300 each."""
     program = compiled(SPAWN, tmp_path / "spawn")
     options = ("--engine", engine, "--json", "--buffer", "16384")
     with Running(PROCINFO, *options) as tool:
         tool.wait_attached()
-        workers = [subprocess.Popen([program, "1000"], stdin=subprocess.PIPE) for _ in range(2)]
+        workers = [subprocess.Popen([program, "300"], stdin=subprocess.PIPE) for _ in range(2)]
         for worker in workers:
             worker.communicate(b"x")
             assert worker.returncode == 0
@@ -282,7 +284,7 @@ def test_one_row_for_each_exec(engine: str, tmp_path: Path) -> None:
     rows_of(result)
     for worker in workers:
         rows = [row for row in result.records if row["ppid"] == worker.pid]
-        assert len({row["pid"] for row in rows}) == len(rows) == 1000
+        assert len({row["pid"] for row in rows}) == len(rows) == 300
         assert {(row["comm"], row["was"]) for row in rows} == {("true", None)}
 
 
@@ -323,16 +325,31 @@ def test_what_it_was(engine: str) -> None:
     assert seen == [("env", None), ("nice", "env"), ("sh", "nice"), ("true", "sh")]
 
 
+@pytest.fixture
+def _on_one_cpu() -> Iterator[None]:
+    """Run the test's processes on one CPU: each has a list of its own of what is to go."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    yield
+    os.sched_setaffinity(0, cpus)
+
+
+@pytest.mark.usefixtures("_on_one_cpu")
 def test_the_map_makes_room(engine: str, tmp_path: Path) -> None:
     """The oldest processes are forgotten, the newest ones are not, and nothing fails."""
     program = compiled(SPAWN, tmp_path / "spawn")
     waits = ["sh", "-c", "read line; exec /bin/true"]
-    options = ("--engine", engine, "--json", "--buffer", "16384")
-    with Running(PROCINFO, *options) as tool:
+    script = (
+        "import sys\n"
+        "from ebpf_tour import procinfo\n"
+        "procinfo.REMEMBERED = 512\n"
+        "sys.exit(procinfo.main())\n"
+    )
+    with Running(sys.executable, "-c", script, "--engine", engine, "--json") as tool:
         tool.wait_attached()
         old = subprocess.Popen(waits, stdin=subprocess.PIPE)
         wait_until(lambda: comm(old.pid) == "sh", lambda: "it does not begin")
-        worker = subprocess.Popen([program, "9000"], stdin=subprocess.PIPE)
+        worker = subprocess.Popen([program, "700"], stdin=subprocess.PIPE)
         worker.communicate(b"x")
         new = subprocess.Popen(waits, stdin=subprocess.PIPE)
         for process in (old, new):
@@ -348,7 +365,7 @@ def test_a_pid_that_is_used_again(engine: str) -> None:
     """Another process is not the one that had its number before."""
     last_pid = Path("/proc/sys/kernel/ns_last_pid")
     if not last_pid.exists():
-        pytest.skip("this kernel has no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
+        pytest.skip(f"{UNSUPPORTED}no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
     with Running(PROCINFO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
         with subprocess.Popen(["/bin/echo"], stdout=subprocess.DEVNULL) as first:
@@ -403,6 +420,7 @@ def test_filters(engine: str, option: str, value: str, open_directory: Path) -> 
         assert result.records == [row]
 
 
+@pytest.mark.native
 def test_hostile_name(engine: str, tmp_path: Path) -> None:
     """Nothing that a process calls itself reaches the terminal as it is."""
     path = os.fsencode(tmp_path) + b"/\x1b[1A\n\xff'"
@@ -421,6 +439,7 @@ def test_hostile_name(engine: str, tmp_path: Path) -> None:
             assert r"\x1b[1A\n\xff' " in result.stdout
 
 
+@pytest.mark.native
 def test_table_and_csv(engine: str) -> None:
     with (
         Running(PROCINFO, "--engine", engine) as table,
@@ -444,6 +463,7 @@ def test_table_and_csv(engine: str) -> None:
     assert {key: int(row[key]) for key in cat.expected} == cat.expected
 
 
+@pytest.mark.core
 def test_the_engines_agree() -> None:
     """The same rows of the same events, byte for byte."""
     with (
@@ -462,6 +482,7 @@ def test_the_engines_agree() -> None:
     assert len(rows[0]) == 2
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(engine: str) -> None:
     result = run(PROCINFO, "--engine", engine, "--demo")
@@ -469,6 +490,7 @@ def test_demo(engine: str) -> None:
     assert result.stderr.endswith("Demo: saw every row that it caused (4).\n")
 
 
+@pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_no_such_process(engine: str) -> None:
     cause, hint = assert_error(run(PROCINFO, "--engine", engine, "4194304"), 1, "ebpf-procinfo")
@@ -476,6 +498,7 @@ def test_no_such_process(engine: str) -> None:
     assert hint == "ps -e shows the processes"
 
 
+@pytest.mark.native
 def test_a_process_that_has_ended() -> None:
     with subprocess.Popen(["/bin/true"]) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -483,6 +506,7 @@ def test_a_process_that_has_ended() -> None:
     assert cause == f"the process {process.pid} (true) has ended"
 
 
+@pytest.mark.native
 def test_a_thread() -> None:
     script = (
         "import threading\n"
@@ -499,6 +523,7 @@ def test_a_thread() -> None:
     assert hint == f"name the process: {process.pid}"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("words", [("0",), ("-1",), ("abc",), ("1", "--demo"), ("1", "2")])
 def test_usage(words: tuple[str, ...]) -> None:
     assert_error(run(PROCINFO, *words), 2, "ebpf-procinfo")
@@ -510,6 +535,7 @@ def test_hook() -> None:
     assert str(error) == "this kernel has no raw tracepoint no_such_event"
 
 
+@pytest.mark.native
 def test_no_btf() -> None:
     """Headers do not help: they lack structures that the kernel keeps to itself."""
     command = in_mount_namespace("mount -t tmpfs none /sys/kernel/btf", PROCINFO)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BIN, ENGINES, ROOT, in_mount_namespace, run
+from own_tool import own_tool
+from support import BIN, ENGINES, ROOT, assert_error, in_mount_namespace, run
 
 from ebpf_tour.catalogue import tools
+from ebpf_tour.loader import syscall
+from ebpf_tour.loader.bcc import BccProgram
 from ebpf_tour.loader.btf import Btf, load_libbpf
+from ebpf_tour.loader.program import Options, sources
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ebpf_tour.record import Tool
 
 TOOLS = [tool for tool in tools() if tool.via]
 SUFFIX = {"libbpf": "bpf.c", "bcc": "bcc.c"}
@@ -41,9 +49,30 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
+def assert_source(shown: str, name: str, engine: str) -> None:
+    """Demand the C file, with BCC behind the structures that it is compiled with."""
+    above, line, rest = shown.partition("// SPDX")
+    assert line + rest == (ROOT / f"bpf/{name}.{SUFFIX[engine]}").read_text()
+    if engine == "libbpf":
+        assert above == ""
+
+
 @each
 def test_source_is_the_file(command: Path, name: str, engine: str) -> None:
-    assert show(command, engine, "source") == (ROOT / f"bpf/{name}.{SUFFIX[engine]}").read_text()
+    assert_source(show(command, engine, "source"), name, engine)
+
+
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if "bcc" in tool.engines])
+def test_source_is_what_bcc_compiles(tool: Tool) -> None:
+    """The structures of the running kernel, too, apart from the line that they are on."""
+    hooks = next(iter(tool.via.values()))
+    with BccProgram(Options(tool.name, sources(), "", hooks)) as program:
+        compiled = program._text
+    shown = show(BIN / tool.command, "bcc", "source")
+    made, _, _ = shown.partition("// SPDX")
+    assert made.startswith("/* Made from the running kernel's BTF") or not made
+    assert shown.removeprefix(made[: made.find("*/") + 2]).split() == compiled.split()
+    assert ("struct task_struct {" in made) == ("struct task_struct" in compiled)
 
 
 @pytest.mark.native
@@ -60,7 +89,7 @@ def test_source_needs_nothing(command: Path, name: str, engine: str) -> None:
         )
     )
     assert result.status == 0, result.stderr
-    assert result.stdout == (ROOT / f"bpf/{name}.{SUFFIX[engine]}").read_text()
+    assert_source(result.stdout, name, engine)
 
 
 @kernel
@@ -81,6 +110,7 @@ def test_log_names_lines_of_the_source(command: Path, name: str, engine: str) ->
     assert len(found) >= 2
 
 
+@pytest.mark.native
 @kernel
 @leaves_nothing
 @each
@@ -123,14 +153,14 @@ def ours(text: str, number: int) -> str:
 def test_maps_of_minimal(engine: str) -> None:
     programs, _, maps = show(BIN / "ebpf-minimal", engine, "maps").partition("\n\n")
     header, *rows = programs.splitlines()
-    assert header.split() == ["PROGRAM", "ID", "TYPE", "INSNS", "JITED(B)", "NAME"]
+    assert header.split() == ["PROGRAM", "ID", "TYPE", "INSNS", "XLATED", "JITED(B)", "NAME"]
     (row,) = (row.split() for row in rows)
     assert int(row[0]) > 0
     assert row[1] == "tracepoint"
     if engine == "bcc":  # no map: the numbers are in the code
         assert maps == ""
         return
-    assert row[4] == "handle_write"
+    assert row[5] == "handle_write"
     header, *rows = maps.splitlines()
     assert header.split() == ["MAP", "ID", "TYPE", "KEY(B)", "VALUE(B)", "ENTRIES", "NAME"]
     by_name = {row.split()[-1]: row.split() for row in rows}
@@ -141,12 +171,127 @@ def test_maps_of_minimal(engine: str) -> None:
 @pytest.mark.native
 @kernel
 @leaves_nothing
-def test_number_of_instructions() -> None:
-    """--show maps has it from the kernel, --show asm from libbpf."""
+@pytest.mark.parametrize("engine", ENGINES)
+def test_number_of_instructions(engine: str) -> None:
+    """As the compiler made them, as the verifier rewrote them, and what the JIT made."""
     command = BIN / "ebpf-minimal"
-    lines = SHOWN.findall(show(command, "libbpf", "asm"))
-    row = show(command, "libbpf", "maps").splitlines()[1].split()
+    lines = SHOWN.findall(show(command, engine, "asm"))
+    row = show(command, engine, "maps").splitlines()[1].split()
     assert int(row[2]) == int(lines[-1][0]) + 1
+    # It has no dead code, no map that is looked up, and nothing else to rewrite.
+    assert row[3] == row[2]
+    if "x86_64" in os.uname().machine:  # there an instruction takes at least 2 bytes
+        assert int(row[4]) > 2 * int(row[3])
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("engine", ENGINES)
+def test_maps_as_json(engine: str) -> None:
+    """The same as in the table, under the kernel's own names."""
+    command = (BIN / "ebpf-bootstrap", "--engine", engine, "--transport", "perf", "--show", "maps")
+    result = run(*command, "--json")
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    programs = [row for row in result.records if row["type"] == "program"]
+    maps = {row["name"]: row for row in result.records if row["type"] == "map"}
+    assert [row["prog_type"] for row in programs] == ["tracepoint"] * 2
+    for row in programs:
+        assert row["insns"] > 10
+        assert row["xlated_insns"] > 10
+        assert row["jited_bytes"] > 0
+    assert maps["start"].items() >= {
+        ("map_type", "hash"),
+        ("key_bytes", 4),
+        ("value_bytes", 8),
+        ("max_entries", 8192),
+    }
+    # One entry for each processor.
+    assert maps["pb"].items() >= {("map_type", "perf_event_array"), ("key_bytes", 4)}
+    assert maps["pb"]["max_entries"] == syscall.possible_cpus()
+    table = [row.split() for row in run(*command).stdout.splitlines() if row]
+    for record in result.records:
+        shown = [str(value) for key, value in record.items() if key not in ("type", "id")]
+        assert shown in [row[1:] for row in table]
+
+
+@pytest.mark.parametrize("view", ["source", "asm", "log", "maps"])
+@pytest.mark.parametrize("form", ["json", "csv", "demo"])
+def test_what_has_no_such_form(view: str, form: str) -> None:
+    """It is refused rather than ignored."""
+    if (view, form) == ("maps", "json"):
+        return
+    option = ("--demo",) if form == "demo" else ("--format", form)
+    result = run(BIN / "ebpf-minimal", "--show", view, *option)
+    cause, _ = assert_error(result, 2)
+    assert f"--show {view}" in cause or form == "demo"
+    assert result.stdout == ""
+
+
+@kernel
+@leaves_nothing
+@each
+def test_log_begins_with_the_statistics(command: Path, name: str, engine: str) -> None:  # noqa: ARG001
+    table, _, logs = show(command, engine, "log").partition("\n\n")
+    header, *rows = table.splitlines()
+    assert header.split() == ["PROCESSED", "STATES", "STACK(B)", "TIME(us)", "NAME"]
+    parts = re.split(r"(?m)^(\w+):\n", logs)
+    counted = {}
+    for program, log in zip(parts[1::2], parts[2::2], strict=True):
+        (found,) = re.findall(
+            r"(?m)^processed (\d+) insns .* total_states (\d+) .*$", log.replace("\n\n", "\n")
+        )
+        counted[program] = found
+    assert {row.split()[-1]: tuple(row.split()[:2]) for row in rows} == counted
+    for row in rows:
+        _, _, stack, microseconds, _ = row.split()
+        assert int(stack) <= 512
+        assert int(microseconds) > 0
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("view", ["source", "asm", "log", "maps"])
+@pytest.mark.parametrize("reader", ["head -n 1", "true"])
+def test_closed_pipe(view: str, reader: str) -> None:
+    """Who has seen enough goes away, and that is no error."""
+    command = f"{BIN}/ebpf-bootstrap --engine libbpf --show {view}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | {reader}; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "0"
+
+
+@kernel
+@leaves_nothing
+def test_functions_that_are_called(tmp_path: Path) -> None:
+    """Their code stands behind the program's own, and has no lines of it."""
+    (tmp_path / "two.bpf.c").write_text(
+        """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+static __attribute__((noinline)) int helper(int n)
+{
+	return n + bpf_get_prandom_u32();
+}
+SEC("tp/syscalls/sys_enter_write")
+int program(void *ctx)
+{
+	return helper(1) != 0;
+}
+"""
+    )
+    own_tool(tmp_path, "two", "sys_enter_write")
+    asm = show(tmp_path / "tool.py", "libbpf", "asm")
+    own, mark, called = asm.partition("; a function that is called, not inlined\n")
+    assert own.startswith("program:\n; ")
+    assert "; return helper(1) != 0; @ two.bpf.c:11\n" in own
+    assert mark
+    assert " call get_prandom_u32#7\n" in called
+    assert ";" not in called
 
 
 @pytest.mark.native

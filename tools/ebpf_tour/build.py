@@ -1,6 +1,7 @@
 """Compile NAME.bpf.c with clang: the one place that knows how.
 
-`make bpf`, the build of the wheel and the tests all come here:
+`make bpf`, the build of the wheel and the tests all come here, and so do
+programs of your own in any directory:
 
     python -m ebpf_tour.build bpf
 """
@@ -16,6 +17,9 @@ from ebpf_tour.errors import Error, Unsupported
 # What the objects are called for, and clang's __TARGET_ARCH_ for bpf_tracing.h.
 ARCHITECTURES = ("x86", "arm64")
 
+# Where vmlinux.h is, for programs in other directories.
+PACKAGE = Path(__file__).parent / "bpf"
+
 
 def compile_object(source: Path, target: Path, architecture: str) -> None:
     """Compile one C file into an object with BTF. Raises Error, Unsupported."""
@@ -24,7 +28,7 @@ def compile_object(source: Path, target: Path, architecture: str) -> None:
     # the same bytes.
     clang = [
         "clang", "-target", "bpf", "-g", "-O2", "-Wall", "-Werror",
-        "-fdebug-compilation-dir=.",
+        "-fdebug-compilation-dir=.", f"-I{PACKAGE}",
         f"-D__TARGET_ARCH_{architecture}", "-c", source.name, "-o", str(target.resolve()),
     ]  # fmt: skip
     _run(clang, source.parent)
@@ -38,7 +42,7 @@ def compile_all(sources: Path, target: Path) -> list[Path]:
     The objects go to TARGET/x86/NAME.bpf.o and TARGET/arm64/NAME.bpf.o; their
     paths are returned.
     """
-    headers = max(path.stat().st_mtime for path in sources.glob("*.h"))
+    headers = max(path.stat().st_mtime for path in [*PACKAGE.glob("*.h"), *sources.glob("*.h")])
     objects = []
     for source in sorted(sources.glob("*.bpf.c")):
         for architecture in ARCHITECTURES:

@@ -73,15 +73,13 @@ def _whole_number(text: str, most: int) -> int | None:
 
 
 def buffer_bytes(text: str) -> int:
-    """Convert the size of a ring buffer in KiB to what the kernel takes: bytes.
+    """Convert the size of a buffer in KiB to what the kernel takes: bytes.
 
     It must be a power of two and at least a page.
     """
     size = max(positive_int(text) * 1024, os.sysconf("SC_PAGE_SIZE"))
     if size > 1 << 30:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} KiB is more than a ring buffer holds"
-        )
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} KiB is more than a buffer holds")
     return 1 << (size - 1).bit_length()
 
 
@@ -152,17 +150,24 @@ def add_buffer_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add --limit; tools with a program have it anyway."""
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
+
+
 def make_parser(
     tool: Tool, options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> argparse.ArgumentParser:
     """Return the parser of a tool: its own options, then the shared ones."""
     parser = _Parser(
         prog=tool.command,
-        description=tool.description,
-        epilog=_examples(tool),
+        description=tool.description or tool.summary,
+        epilog=_examples(tool) if tool.examples else None,
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
+    if tool.commands:
+        _add_commands(parser, tool)
     if options:
         options(parser)
     _add_output_options(parser, tool)
@@ -175,6 +180,17 @@ def make_parser(
         help="show the version and end",
     )
     return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, tool: Tool) -> None:
+    names = [command.name for command in tool.commands]
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=names,
+        metavar="|".join(names),
+        help="; ".join(command.summary for command in tool.commands),
+    )
 
 
 def _examples(tool: Tool) -> str:
@@ -193,12 +209,10 @@ def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="same as --format json"
     )
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="show what the libraries say, too"
-    )
+    parser.add_argument("-v", "--verbose", action="store_true", help=tool.verbose)
     if not tool.via:
         return
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
+    add_limit(parser)
     parser.add_argument(
         "--time-limit", type=seconds, metavar="SECONDS", help="end after so many seconds"
     )
@@ -228,8 +242,8 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "--show",
         choices=("source", "asm", "log", "maps"),
-        help="instead of running, show the C source, its bytecode, the verifier's log, or the "
-        "loaded programs and maps",
+        help="instead of running, show the C source, its bytecode line by line, the verifier's "
+        "log, or the loaded programs and maps (those with --json, too)",
     )
 
 
@@ -246,8 +260,7 @@ def main(
     except Finished:
         return 0
     except Error as error:
-        if isinstance(error, NotPermitted) and not error.hint:
-            error.hint = f"run it as root: {_as_root(tool.command)}"
+        add_hint(error, tool.command)
         _report(tool.command, error)
         return error.status
     finally:
@@ -265,6 +278,8 @@ def _run(
         parser.error(
             f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is none of {', '.join(ENGINES)}"
         )
+    if tool.via and args.show:
+        _check_show(parser, args)
     session = Session(tool, args, interrupt)
     try:
         run(session)
@@ -272,6 +287,14 @@ def _run(
     finally:
         session.close()
     return 0
+
+
+def _check_show(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what --show would have to ignore."""
+    if args.demo:
+        parser.error("--show runs nothing, so there can be no --demo")
+    if args.format != "table" and (args.show, args.format) != ("maps", "json"):
+        parser.error(f"--show {args.show} has no form as {args.format}; --show maps has, as json")
 
 
 def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -305,6 +328,12 @@ def _open_missing_streams() -> None:
         sys.stdout = open(1, "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
     # A terminal that cannot show a character gets its escape.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def add_hint(error: Error, command: str) -> None:
+    """Give an error about permissions that has no hint the line to paste."""
+    if isinstance(error, NotPermitted) and not error.hint:
+        error.hint = f"run it as root: {_as_root(command)}"
 
 
 def _as_root(command: str) -> str:

@@ -112,7 +112,7 @@ def run(session: Session) -> None:
         if args.demo:
             interval, count = 1.0, None
         report_often(program, session, interval, count)
-        session.lost = program.counter("lost")
+        session.lost = program.counter("lost") + program.missed()
 
 
 def one_of(name: str, positional: float | None, option: float | None) -> float | None:
@@ -126,20 +126,11 @@ def one_of(name: str, positional: float | None, option: float | None) -> float |
 def report_often(program: Program, session: Session, interval: float, count: float | None) -> None:
     """Make a report at each interval, and a last one when the session ends."""
     before: dict[str, int] = {}
-    reports = 0
-    last = time.monotonic()
-    due = last + interval
-    while reports != count:
-        session.sleep(due - time.monotonic())
-        if not session.running:
-            program.detach()  # so that the last report misses nothing
+    for reports, passed in enumerate(program.intervals(session, interval), 1):
         counts = read(program)
-        now = time.monotonic()
-        report(session, counts, before, now - last)
-        before, last = counts, now
-        reports += 1
-        due += interval
-        if not session.running:
+        report(session, counts, before, passed)
+        before = counts
+        if reports == count:
             return
 
 

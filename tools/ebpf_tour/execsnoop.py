@@ -23,37 +23,18 @@ from ebpf_tour.text import from_kernel, printable
 if TYPE_CHECKING:
     import argparse
 
-MORE = "..."
+MORE = b"..."
+
+# They are read one by one, and the verifier follows each turn of a loop.
+MOST_ARGS_OF_FAILED = 1000
 
 
-def words_of(row: Row) -> list[str]:
-    """Return what the table shows of a command line: the file, then the arguments."""
-    args = row["args"]
-    return [str(row["filename"] or "-"), *(args[1:] if isinstance(args, list) else [])]
-
-
-def error_of(row: Row) -> str:
-    """Return what stands before the command line: the name of the error, if there is one."""
-    error = row["errno"]
-    return f"[{error_name(error)}] " if isinstance(error, int) and error else ""
-
-
-def plain_line(row: Row) -> str:
-    """Return the last cell of a row."""
-    return error_of(row) + " ".join(words_of(row))
-
-
-def quoted_line(row: Row) -> str:
-    """Return the last cell with --quote. A quote inside is escaped, and so is a backslash."""
-    *words, last = words_of(row)
-    ends = row["truncated"] and last == MORE
-    quoted = [quote(word) for word in words] + [last if ends else quote(last)]
-    return error_of(row) + " ".join(quoted)
-
-
-def quote(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def command_line(row: Row) -> str:
+    """Return the last cell of a row: the file and the arguments; before them, what went wrong."""
+    args, error = row["args"], row["errno"]
+    words = [str(row["filename"] or "-"), *(args[1:] if isinstance(args, list) else [])]
+    prefix = [f"[{error_name(error)}]"] if isinstance(error, int) and error else []
+    return " ".join(prefix + words)
 
 
 TOOL = Tool(
@@ -118,7 +99,7 @@ TOOL = Tool(
             "the file that was executed and the arguments without the program's name; before "
             "them, in brackets, the error of a call that failed. In JSON a list of all arguments, "
             "with the program's name first",
-            text=plain_line,
+            text=command_line,
         ),
         Column("filename", "", "the file as the caller named it; null if that cannot be read"),
         Column(
@@ -128,9 +109,11 @@ TOOL = Tool(
         Column("truncated", "", "whether arguments are missing or cut off"),
     ),
     output=(
-        "Three dots stand for what is missing of the arguments: more than --max-args, or more "
-        "than 12 KiB of text, or what cannot be read of a call that failed. -q puts arguments "
-        "into double quotes, with a backslash before quotes and backslashes in them. "
+        "Three dots stand for what is missing of the arguments: more than --max-args (of a call "
+        "that failed more than 1000), or more than 12 KiB of text, or what cannot be read of a "
+        "call that failed. -q puts arguments "
+        "into double quotes, with a backslash before quotes and backslashes in them. In CSV, "
+        "semicolons separate the items of a list, with a backslash before those in an item. "
         "Not seen are programs that the kernel executes by itself, such as modprobe, and calls by "
         "32-bit programs; --via tracepoint does not see the end of a call that executes a 32-bit "
         "program, either, and counts it as lost. Unlike bcc's execsnoop, --max-args does not "
@@ -207,6 +190,13 @@ def options(parser: argparse.ArgumentParser) -> None:
             metavar="PATH",
             help=f"only what is done in the {things} of the BPF map that is pinned at PATH",
         )
+    parser.add_argument(
+        "--buffer",
+        type=cli.buffer_bytes,
+        default="256",
+        metavar="KIB",
+        help="size of the perf buffer of each CPU, rounded up to a power of two (default: 256)",
+    )
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -220,11 +210,6 @@ def pattern(text: str) -> re.Pattern[str]:
         ) from None
 
 
-# The arguments of a call that fails are read in a loop, which the verifier walks
-# to its end. Those of one that succeeds are in one piece.
-MOST_READ = 1000
-
-
 def run(session: Session) -> None:
     args = session.args
     with open_program(TOOL, session) as program:
@@ -232,7 +217,8 @@ def run(session: Session) -> None:
         program.globals["only_uid"] = -1 if args.uid is None else args.uid
         program.globals["only_ppid"] = args.ppid or 0
         program.globals["with_failed"] = args.fails
-        program.globals["max_args"] = min(args.max_args, MOST_READ)
+        program.globals["max_args"] = min(args.max_args, MOST_ARGS_OF_FAILED)
+        program.perf_bytes = args.buffer
         for flag, name, path in (
             ("by_cgroup", "cgroupset", args.cgroupmap),
             ("by_mntns", "mntnsset", args.mntnsmap),
@@ -246,11 +232,7 @@ def run(session: Session) -> None:
         program.load()
         program.attach()
 
-        columns = tuple(
-            c._replace(text=quoted_line) if args.quote and c.key == "args" else c
-            for c in TOOL.columns
-        )
-        session.attached(f"Tracing exec via {program.via}", demo(failing=args.fails), columns)
+        session.attached(f"Tracing exec via {program.via}", demo(failing=args.fails))
         for event in program.events("pb", session):
             command = command_of(event, args.max_args)
             if is_wanted(event, command, args):
@@ -288,7 +270,7 @@ def command_of(event: Any, max_args: int) -> Command:
     args = words[inserted:]
     too_many = len(args) > max_args + 1
     if too_many:
-        args[max_args + 1 :] = [MORE.encode()]
+        args[max_args + 1 :] = [MORE]
     return Command(filename, words[:inserted], args, too_many or bool(event.incomplete))
 
 
@@ -297,7 +279,7 @@ def split(text: bytes, incomplete: bool) -> list[bytes]:
     if not incomplete:
         return text.split(b"\0")[:-1]
     *words, last = text.split(b"\0")
-    return [*words, last + MORE.encode()]
+    return [*words, last + MORE]
 
 
 def words_before_script(words: list[bytes], argv0: bytes, filename: bytes | None) -> int:
@@ -341,6 +323,11 @@ def text_of(raw: bytes) -> str:
 
 def row_of(event: Any, command: Command, session: Session) -> Row:
     """Return the row for a record and its command line."""
+    # In JSON and CSV, each argument is a value of its own.
+    shown = quoted if session.args.quote and session.args.format == "table" else from_kernel
+    args = [shown(word) for word in command.args]
+    if command.truncated and command.args[-1] == MORE:
+        args[-1] = MORE.decode()  # this one is not the caller's
     return {
         "time": local_time(event.time_ns),
         "time_s": session.seconds(event.time_ns),
@@ -349,12 +336,22 @@ def row_of(event: Any, command: Command, session: Session) -> Row:
         "pid": event.pid,
         "ppid": event.ppid,
         "ret": event.ret,
-        "args": [from_kernel(word) for word in command.args],
-        "filename": None if command.filename is None else from_kernel(command.filename),
-        "interpreter": [from_kernel(word) for word in command.interpreter],
+        "args": args,
+        "filename": None if command.filename is None else shown(command.filename),
+        "interpreter": [shown(word) for word in command.interpreter],
         "errno": -event.ret,
         "truncated": command.truncated,
     }
+
+
+def quoted(raw: bytes) -> str:
+    r"""Return an argument in double quotes, with escapes as in C.
+
+    >>> print(quoted(b'say "a"\n'))
+    "say \"a\"\n"
+    """
+    escaped = raw.replace(b"\\", rb"\\").replace(b'"', rb"\"")
+    return f'"{from_kernel(escaped)}"'
 
 
 def demo(*, failing: bool) -> Demo:
@@ -364,7 +361,7 @@ def demo(*, failing: bool) -> Demo:
         f"{' and fails to execute another program' if failing else ''}.",
         workload=execute_all,
         rows=count + failing,
-        caused=lambda row: DEMO_MARK in words_of(row),
+        caused=lambda row: DEMO_MARK in command_line(row),
     )
 
 

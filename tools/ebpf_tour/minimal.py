@@ -64,13 +64,13 @@ TOOL = Tool(
 def run(session: Session) -> None:
     with open_program(TOOL, session) as program, TraceInstance() as trace:
         write_fd = os.open("/dev/null", os.O_WRONLY)
-        namespace = os.stat("/proc/self/ns/pid")
+        pidns_dev, pidns_ino = features.pid_namespace()
 
         # Configure: global variables are set before the program is loaded.
         program.globals["my_pid"] = os.getpid()
         program.globals["my_fd"] = write_fd
-        program.globals["pidns_dev"] = features.kernel_dev(namespace.st_dev)
-        program.globals["pidns_ino"] = namespace.st_ino
+        program.globals["pidns_dev"] = pidns_dev
+        program.globals["pidns_ino"] = pidns_ino
 
         program.load()
         # bpf_printk() lines of the whole machine arrive at this tracepoint.

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from ebpf_tour.loader import Program
 
+# How many processes are remembered, more or less, for the column WAS.
+REMEMBERED = 8192
+
 # As in /proc/PID/ns.
 NAMESPACES = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup", "time")
 
@@ -96,7 +99,12 @@ TOOL = Tool(
             7,
             right=True,
         ),
-        Column("was", "WAS", "its name before, if it was seen then", 16),
+        Column(
+            "was",
+            "WAS",
+            "its name before, if that was seen and is still remembered",
+            16,
+        ),
         Column(
             "pid_ns",
             "NAMESPACES",
@@ -173,6 +181,7 @@ def configure(program: Program, args: argparse.Namespace) -> None:
     program.globals["only_uid"] = -1 if args.user is None else args.user
     program.globals["tool_pid"] = os.getpid()
     program.globals["tool_pidns"] = our_namespaces()["pid"] or 0
+    program.max_entries["last"] = REMEMBERED
     program.max_entries["rb"] = args.buffer
 
 

@@ -11,12 +11,13 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
-from ebpf_tour.loader.program import Options, Program
+from ebpf_tour.loader.program import Options, Program, sources
 from ebpf_tour.session import say
 
 if TYPE_CHECKING:
@@ -38,13 +39,28 @@ def open_program(tool: Tool, session: Session) -> Program:
     args = session.args
     if args.show != "source":
         features.require_privileges()
-    program = _open(args.engine, tool, args)
+    program, fallback = _open(args.engine, tool, args)
+    if fallback:
+        say(f"{tool.command}: using BCC, since {fallback}\n")
     if args.show == "source":  # needs no privileges, so it is not loaded
         from ebpf_tour.loader.show import show
 
         with program:
             show(program, args.show)
     return program
+
+
+def what_would_open(tool: Tool) -> tuple[str, str]:
+    """Return the engine and the way that the tool takes here if it is not told.
+
+    Raises what `open_program()` raises.
+    """
+    import argparse
+
+    features.require_privileges()
+    program, _ = _open("auto", tool, argparse.Namespace(show=None, format="table", verbose=False))
+    with program:
+        return program.engine, program.via
 
 
 def _choose_way(engine: str, tool: Tool, args: argparse.Namespace) -> tuple[str, tuple[Hook, ...]]:
@@ -71,26 +87,29 @@ def _choose_way(engine: str, tool: Tool, args: argparse.Namespace) -> tuple[str,
     raise reasons[-1]
 
 
-def _open(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
+def _open(
+    engine: str, tool: Tool, args: argparse.Namespace
+) -> tuple[Program, EngineUnavailable | None]:
+    """Return the program, and why not with libbpf if BCC takes its place."""
     if engine != "auto":
-        return _open_with(engine, tool, args)
+        return _open_with(engine, tool, args), None
     try:
-        return _open_with("libbpf", tool, args)
+        return _open_with("libbpf", tool, args), None
     except EngineUnavailable as first:
         try:
-            program = _open_with("bcc", tool, args)
+            return _open_with("bcc", tool, args), first
         except EngineUnavailable as second:
             # Both may lack the same.
             causes = dict.fromkeys((str(first), str(second)))
             hints = dict.fromkeys(hint for hint in (first.hint, second.hint) if hint)
             raise EngineUnavailable("; ".join(causes), "; ".join(hints)) from None
-        say(f"{tool.command}: using BCC, since {first}\n")
-        return program
 
 
 def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
     via, hooks = _choose_way(engine, tool, args)
-    options = Options(tool.name, via, hooks, args.show, args.verbose)
+    directory = os.path.abspath(tool.directory) if tool.directory else sources()
+    json = args.format == "json"
+    options = Options(tool.name, directory, via, hooks, args.show, json, args.verbose)
     if engine == "libbpf":
         from ebpf_tour.loader.libbpf import LibbpfProgram
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 _LD, _LDX, _ST, _STX, _ALU32, _JMP64, _JMP32, _ALU64 = range(8)
 
 _LOAD_CONSTANT = 0x18  # BPF_LD | BPF_IMM | BPF_DW, the only one of 16 bytes
+_CALL = 0x85
 _ATOMIC = 0xC0
 _MAP_VALUE = 2  # BPF_PSEUDO_MAP_VALUE
+_FUNCTION = 4  # BPF_PSEUDO_FUNC
 _LOCAL_CALL = 1  # BPF_PSEUDO_CALL
 
 _SIZES = {0x00: "u32", 0x08: "u16", 0x10: "u8", 0x18: "u64"}
@@ -32,7 +34,7 @@ _ATOMICS = {0x00: "+=", 0x40: "|=", 0x50: "&=", 0xA0: "^="}
 _FETCHES = {0x01: "fetch_add", 0x41: "fetch_or", 0x51: "fetch_and", 0xA1: "fetch_xor"}
 
 # What a 64-bit constant stands for: BPF_PSEUDO_* in its source register.
-_PSEUDO = {1: "map fd", _MAP_VALUE: "map value of fd", 3: "btf id", 4: "function"}
+_PSEUDO = {1: "map fd", _MAP_VALUE: "map value of fd", 3: "btf id", _FUNCTION: "function"}
 
 
 class _Insn(NamedTuple):
@@ -46,17 +48,31 @@ class _Insn(NamedTuple):
     imm: int
 
 
-def disassemble(insns: bytes, helpers: Mapping[int, str]) -> Iterator[str]:
-    """Yield a line for each instruction: its number and what it does.
-
-    `helpers` names the kernel's helper functions by number.
-    """
-    decoded = [
+def _decode(insns: bytes) -> list[_Insn]:
+    return [
         _Insn(number, opcode, registers & 0xF, registers >> 4, offset, imm)
         for number, (opcode, registers, offset, imm) in enumerate(
             struct.iter_unpack("=BBhi", insns)
         )
     ]
+
+
+def local_functions(insns: bytes) -> set[int]:
+    """Return where the functions begin that a program calls, behind its own code."""
+    return {
+        insn.number + 1 + insn.imm
+        for insn in _decode(insns)
+        if (insn.opcode == _CALL and insn.src == _LOCAL_CALL)
+        or (insn.opcode == _LOAD_CONSTANT and insn.src == _FUNCTION)
+    }
+
+
+def disassemble(insns: bytes, helpers: Mapping[int, str]) -> Iterator[tuple[int, str]]:
+    """Yield the number of each instruction and what it does.
+
+    `helpers` names the kernel's helper functions by number.
+    """
+    decoded = _decode(insns)
     skip = False
     for insn in decoded:
         if skip:  # the second half of a 64-bit constant
@@ -71,7 +87,7 @@ def disassemble(insns: bytes, helpers: Mapping[int, str]) -> Iterator[str]:
             text = _jump(insn, helpers)
         else:
             text = _memory(insn)
-        yield f"{insn.number:5}: {text}"
+        yield insn.number, text
 
 
 def _constant(insn: _Insn, high: int) -> str:

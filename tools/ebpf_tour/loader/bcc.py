@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
+import errno
 import os
 import re
 import sys
@@ -32,13 +33,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.reader import Reader
+
+_DEBUG_SOURCE = 0x8  # BCC prints the bytecode with the C that it is from
 
 _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 
 # What BCC says where the kernel answers so. A program that the verifier rejects
 # can be an EACCES, too.
 _EPERM, _EACCES = "Operation not permitted", "Permission denied"
+
+_STRUCTS_ABOVE = """\
+/* Made from the running kernel's BTF, for there are no kernel headers: the
+ * structures that this program names, each member at its place. The compiler
+ * gets them in one line, in front of the file.
+ */
+"""
 
 _INSTALL = (
     "install it: apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
@@ -77,12 +88,14 @@ class BccProgram(Program):
         super().__init__(options)
         self._bpf: Any = None
         self._loaded: list[tuple[Hook, Any]] = []
-        self._log = ""
+        self._logs: list[tuple[str, str]] = []
+        self._lines: dict[str, Lines] | None = None
         self._directory = sources()
-        self.source = f"{self._directory}/{options.name}.bcc.c"
+        self.source = f"{options.directory}/{options.name}.bcc.c"
         with open(self.source, encoding="utf-8") as file:
             self._text = file.read()
-        self._flags = [f"-I{self._directory}"]
+        self._structs = ""
+        self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
         self._bpf_class, self._lib = _import_bcc()
@@ -98,7 +111,9 @@ class BccProgram(Program):
         """
         if features.has_kernel_btf():
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
-            self._text = self._kernel_structs() + self._text
+            self._structs = self._kernel_structs()
+            # On one line, so that the program's own lines keep their numbers.
+            self._text = " ".join([*self._structs.split(), self._text])
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
         elif features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
@@ -147,34 +162,25 @@ class BccProgram(Program):
         self._defines[f"{name}_fd"] = place
 
     def _load(self) -> None:
-        debug = 0
-        if self._options.show == "log":
-            debug = 0x10  # DEBUG_BPF_REGISTER_STATE: the verifier's log, with registers
         name = os.path.basename(self.source)
-        self._bpf, said = self._compile(self._text, debug)
+        self._bpf, said = self._compile(self._text)
         if self._bpf is None and _EPERM in said:  # for its maps
             raise features.explain_eperm("load BPF programs")
         if self._bpf is None:
-            # BCC inserts structures before the functions, and counts them.
             # Only for its messages are the lines numbered as in the file: with
             # the numbers, the verifier's log would show the wrong C.
-            _, counted = self._compile(_numbered(self._text, name), debug)
+            from ebpf_tour.loader.lines import numbered
+
+            _, counted = self._compile(numbered(self._text, name))
             raise Error(
                 f"BCC cannot compile {self.source}", "-v shows all it says", counted or said
             )
-        with self._capture() as captured:
-            for hook in self._options.hooks:
-                function = self._load_function(hook)
-                if function is None:
-                    break
-                self._loaded.append((hook, function))
-        self._log = captured[0]
-        if len(self._loaded) < len(self._options.hooks):
-            raise self._load_error(captured[0])
+        for hook in self._options.hooks:
+            self._loaded.append((hook, self._load_function(hook)))
 
-    def _compile(self, text: str, debug: int) -> tuple[Any, str]:
+    def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
-        with self._capture() as said:
+        with self._capture(quiet=bool(debug)) as said:
             try:
                 flags = self._flags + self._defines.flags + self._sizes.flags
                 program = self._bpf_class(text=text.encode(), cflags=flags, debug=debug)
@@ -190,18 +196,50 @@ class BccProgram(Program):
             Ksyscall: self._bpf_class.KPROBE,
             Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
         }[type(hook)]
-        try:
-            return self._bpf.load_func(hook.function.encode(), kind)
-        except Exception:  # noqa: BLE001 - bcc raises nothing narrower
-            return None
+        from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH
 
-    def _load_error(self, said: str) -> Error:
-        if _EPERM in said or not said.strip():
+        name = hook.function.encode()
+        whole = self._options.show == "log"
+        fd, log, said = self._load_logged(name, kind, LOG_ALL if whole else 0)
+        number = ct.get_errno()
+        if fd < 0 and not log:
+            # For one that is too complex (E2BIG), BCC does not ask for the log.
+            _, log, _ = self._load_logged(name, kind, LOG_PATH)
+        if whole:
+            self._logs.append((hook.function, log))
+        if fd < 0:
+            raise self._load_error(hook, log, number, said)
+        function = self._bpf_class.Function(self._bpf, name, fd)
+        self._bpf.funcs[name] = function  # BCC closes those
+        return function
+
+    def _load_logged(self, name: bytes, kind: int, level: int) -> tuple[int, str, str]:
+        """Load a program; return its file descriptor or -1, the log, and what BCC says.
+
+        Like BCC's load_func(), which would print the log among its own words,
+        after it has tried with a larger buffer again and again. At level 0 there
+        is a log only if the kernel refuses.
+        """
+        from ebpf_tour.loader.libbpf import log_buffer
+
+        lib, module = self._lib, self._bpf.module
+        buffer = log_buffer()
+        with self._capture(quiet=True) as said:
+            fd: int = lib.bcc_func_load(
+                *(module, kind, name),
+                *(lib.bpf_function_start(module, name), lib.bpf_function_size(module, name)),
+                *(lib.bpf_module_license(module), lib.bpf_module_kern_version(module)),
+                *(level, buffer, len(buffer), None, -1),
+            )
+        return fd, buffer.value.decode("utf-8", "backslashreplace"), said[0]
+
+    def _load_error(self, hook: Hook, log: str, number: int, said: str) -> Error:
+        if log:
+            return self._refused(hook.function, log, number)
+        if number in {errno.EPERM, errno.EACCES}:
             return features.explain_eperm("load BPF programs")
-        if features.NO_HELPER in said and (why := features.explain_lockdown("load BPF programs")):
-            return why
         name = os.path.basename(self.source)
-        return Error(f"the kernel refuses to load {name}", "--show log has more", said)
+        return Error(f"the kernel refuses to load {name}: {os.strerror(number)}", detail=said)
 
     def _attach(self) -> None:
         for hook, _ in reversed(self._loaded):
@@ -299,7 +337,8 @@ class BccProgram(Program):
 
             lib = libbpf.declared_libbpf()
             name = self._options.name
-            obj = libbpf.open_object(lib, libbpf.object_path(name), name)
+            path = libbpf.object_path(self._options.directory, name)
+            obj = libbpf.open_object(lib, path, name)
             if not obj:
                 raise Error(f"libbpf cannot open the object of {name}, which has the types")
             self._types = lib, obj
@@ -335,13 +374,36 @@ class BccProgram(Program):
             self._bpf = None
         self._cleanup.close()
 
+    def source_text(self) -> str:
+        if not self._structs:
+            return super().source_text()
+        return f"{_STRUCTS_ABOVE}{self._structs}\n{super().source_text()}"
+
     def bytecode(self) -> list[tuple[str, bytes]]:
         return [
             (hook.function, self._bpf.dump_func(hook.function.encode())) for hook, _ in self._loaded
         ]
 
-    def verifier_log(self) -> str:
-        return self._log
+    def source_lines(self, function: str) -> Lines:
+        if self._lines is None:
+            from ebpf_tour.loader import lines
+
+            # Compiled once more, with line numbers and the listing.
+            text = lines.numbered(self._text, lines.BCC_MAIN)
+            program, said = self._compile(text, _DEBUG_SOURCE)
+            self._lines = {}
+            if program is not None:
+                found = lines.of_bcc(said, os.path.basename(self.source), self._text)
+                self._lines = {
+                    name.decode(): found[name.decode()]
+                    for name in (hook.function.encode() for hook in self._options.hooks)
+                    if _same_code(program.dump_func(name), self._bpf.dump_func(name))
+                }
+                program.cleanup()
+        return self._lines.get(function, {})
+
+    def verifier_logs(self) -> list[tuple[str, str]]:
+        return self._logs
 
     def program_fds(self) -> list[int]:
         return [function.fd for _, function in self._loaded]
@@ -362,8 +424,11 @@ class BccProgram(Program):
             yield lib.bpf_table_fd_id(module, number), lib.bpf_table_type_id(module, number)
 
     @contextlib.contextmanager
-    def _capture(self) -> Iterator[list[str]]:
-        """Catch what libbcc writes to stderr from C++, for the error message."""
+    def _capture(self, *, quiet: bool = False) -> Iterator[list[str]]:
+        """Catch what libbcc writes to stderr from C++, for the error message.
+
+        With --verbose it is shown all the same, unless it is to be `quiet`.
+        """
         said = [""]
         sys.stderr.flush()
         saved = os.dup(2)
@@ -376,18 +441,13 @@ class BccProgram(Program):
                 os.close(saved)
                 file.seek(0)
                 said[0] = file.read().decode("utf-8", "backslashreplace")
-        if self._options.verbose:
+        if self._options.verbose and not quiet:
             say(said[0])
 
 
-def _numbered(text: str, name: str) -> str:
-    """Return C text that tells the compiler its line numbers, in each function."""
-    lines = [f'#line 1 "{name}"']
-    for number, line in enumerate(text.splitlines(), 1):
-        lines.append(line)
-        if line == "{":
-            lines.append(f'#line {number + 1} "{name}"')
-    return "\n".join(lines) + "\n"
+def _same_code(one: bytes, other: bytes) -> bool:
+    """Say whether two programs have the same instructions, apart from what they name."""
+    return one[::8] == other[::8]
 
 
 def _import_bcc() -> tuple[Any, Any]:
@@ -425,6 +485,17 @@ def _import_bcc() -> tuple[Any, Any]:
             pass
 
     return Bpf, bcc.lib
+
+
+def version() -> str:
+    """Return BCC's version and that of its LLVM: "0.26.0, LLVM 14". Raises EngineUnavailable."""
+    _import_bcc()
+    import bcc
+
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        # libLLVM-14.so.1, libLLVM.so.19.1; not there if it is linked into libbcc.
+        llvm = re.search(r"/libLLVM(?:-|\.so\.)([\d.]*\d)", file.read())
+    return f"{bcc.__version__}, LLVM {llvm[1]}" if llvm else str(bcc.__version__)
 
 
 def _distribution_bcc() -> str:

@@ -128,8 +128,31 @@ class Btf:
             raise Unsupported(f"the kernel's BTF cannot be loaded: {reason}")
         return cls(lib, pointer)
 
+    @classmethod
+    def of_object(cls, lib: ct.CDLL, path: str) -> tuple[Btf, bytes]:
+        """Load that of a compiled object, with the bytes of its section .BTF.ext.
+
+        Raises OSError. The caller closes it.
+        """
+        lib.btf__parse_elf.argtypes = [ct.c_char_p, ct.POINTER(ct.c_void_p)]
+        lib.btf__parse_elf.restype = ct.c_void_p
+        lib.btf_ext__get_raw_data.argtypes = [ct.c_void_p, ct.POINTER(ct.c_uint32)]
+        lib.btf_ext__get_raw_data.restype = ct.c_void_p
+        lib.btf_ext__free.argtypes = [ct.c_void_p]
+        lib.btf_ext__free.restype = None
+        ext, size = ct.c_void_p(), ct.c_uint32()
+        pointer = lib.btf__parse_elf(path.encode(), ct.byref(ext))
+        if not pointer:
+            number = ct.get_errno()
+            raise OSError(number, os.strerror(number), path)
+        raw = b""
+        if ext:
+            raw = ct.string_at(lib.btf_ext__get_raw_data(ext, ct.byref(size)), size.value)
+            lib.btf_ext__free(ext)
+        return cls(lib, pointer), raw
+
     def close(self) -> None:
-        """Free it. Only for one that `of_kernel()` made."""
+        """Free it. Only for one that `of_kernel()` or `of_object()` made."""
         self._lib.btf__free(self._pointer)
 
     def _find(self, name: str, kind: int) -> int:
@@ -139,6 +162,15 @@ class Btf:
     def _name(self, offset: int) -> str:
         name: bytes = self._lib.btf__name_by_offset(self._pointer, offset) or b""
         return name.decode("ascii", "replace")
+
+    def text(self, offset: int) -> str:
+        """Return a string of the string section."""
+        text: bytes = self._lib.btf__name_by_offset(self._pointer, offset) or b""
+        return text.decode("utf-8", "backslashreplace")
+
+    def type_name(self, number: int) -> str:
+        """Return the name of a type, or of a function, by its id."""
+        return self._name(self._type(number)[0].name_off)
 
     def _type(self, number: int) -> tuple[_Type, int]:
         """Return a type and the address of what follows it."""

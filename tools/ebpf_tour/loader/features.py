@@ -20,6 +20,9 @@ NO_HELPER = "unknown func bpf_probe_read"
 # Bits of the capability sets, from include/uapi/linux/capability.h.
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 
+# The number of the first PID namespace, from include/linux/proc_ns.h.
+_PROC_PID_INIT_INO = 0xEFFFFFFC
+
 
 def _read(path: str) -> str:
     try:
@@ -204,3 +207,15 @@ def tracefs() -> str:
 def kernel_dev(dev: int) -> int:
     """Return a device number as the kernel holds it: 12 bits major, 20 minor."""
     return os.major(dev) << 20 | os.minor(dev)
+
+
+def pid_namespace() -> tuple[int, int]:
+    """Return device and inode of our PID namespace, for bpf_get_ns_current_pid_tgid()."""
+    status = os.stat("/proc/self/ns/pid")
+    return kernel_dev(status.st_dev), status.st_ino
+
+
+def pid_in_first_namespace() -> int:
+    """Return our PID as the first PID namespace counts; 0 in a container, where we cannot know."""
+    _, number = pid_namespace()
+    return os.getpid() if number == _PROC_PID_INIT_INO else 0

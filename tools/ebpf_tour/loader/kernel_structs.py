@@ -30,10 +30,7 @@ def structs_of(vmlinux_h: str) -> dict[str, str]:
 
 
 def definitions(btf: Btf, structs: dict[str, str], program: str) -> str:
-    """Return definitions of the structures that a program names, and those they lead to.
-
-    On one line, so that the program's own lines keep their numbers.
-    """
+    """Return definitions of the structures that a program names, and those they lead to."""
     words = set(re.findall(r"\w+", program))
     seen: set[str] = set()
     defined: list[str] = []
@@ -52,17 +49,17 @@ def definitions(btf: Btf, structs: dict[str, str], program: str) -> str:
 
     for name in re.findall(r"\bstruct (\w+)", program):
         define(name)
-    return " ".join(defined)
+    return "\n".join(defined)
 
 
 def _definition(btf: Btf, name: str, members: list[re.Match[str]]) -> str:
     """Each member is one alternative of a union, behind padding of its own."""
-    parts = [f"char __size[{btf.struct_size(name)}];"]
+    parts = [f"\t\tchar __size[{btf.struct_size(name)}];\n"]
     for member in members:
         offset = btf.member_offset(name, member["name"])
         if offset is None:  # not in this kernel: a program that reads it fails to compile
             continue
         declaration = f"{member['type']}{member['name']}{member['array'] or ''};"
         pad = f"char __pad_{member['name']}[{offset}]; " if offset else ""
-        parts.append(f"struct {{ {pad}{declaration} }} __attribute__((packed));")
-    return f"struct {name} {{ union {{ {' '.join(parts)} }}; }};"
+        parts.append(f"\t\tstruct {{ {pad}{declaration} }} __attribute__((packed));\n")
+    return f"struct {name} {{\n\tunion {{\n{''.join(parts)}\t}};\n}};\n"

@@ -11,6 +11,7 @@ import ctypes as ct
 import errno
 import os
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.kretprobe import KretprobeEvent
     from ebpf_tour.loader.layout import Layout
+    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.reader import Reader
 
@@ -41,9 +43,11 @@ if TYPE_CHECKING:
 _WARN = 0
 
 # BPF_LOG_LEVEL2 | BPF_LOG_STATS: every instruction that the verifier looked
-# at with the state of the registers, and a line of statistics.
-_LOG_LEVEL = 2 | 4
-_LOG_SIZE = 16 << 20  # the most that all kernels accept (UINT_MAX >> 8, plus one)
+# at with the state of the registers, and statistics. BPF_LOG_LEVEL1 is the path
+# to where it refuses the program.
+LOG_ALL = 2 | 4
+LOG_PATH = 1
+LOG_SIZE = (16 << 20) - 1  # the most that all kernels accept: UINT_MAX >> 8
 
 # The sections that clang makes of global variables.
 _SECTIONS = (".data", ".bss", ".rodata")
@@ -84,8 +88,7 @@ class _Messages:
     def _receive(self, level: int, form: bytes, arguments: int) -> int:
         if level != _WARN and not self._verbose:
             return 0
-        # A warning may hold the verifier's whole log.
-        buffer = ct.create_string_buffer((1 << 20) if level == _WARN else (4 << 10))
+        buffer = ct.create_string_buffer(64 << 10 if level == _WARN else 4 << 10)
         self._vsnprintf(buffer, len(buffer), form, arguments)
         text = buffer.value.decode("utf-8", "backslashreplace")
         if level == _WARN:
@@ -107,6 +110,13 @@ class _Messages:
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
             say(text)
+
+
+def log_buffer() -> ct.Array[ct.c_char]:
+    """Return room for the verifier's log; what is not written to takes no memory."""
+    import mmap
+
+    return (ct.c_char * LOG_SIZE).from_buffer(mmap.mmap(-1, LOG_SIZE))
 
 
 def declared_libbpf() -> ct.CDLL:
@@ -149,6 +159,14 @@ def declared_libbpf() -> ct.CDLL:
         function.restype = result
         function.argtypes = arguments
     return lib
+
+
+def version() -> str:
+    """Return libbpf's version, such as "1.1". Raises EngineUnavailable."""
+    lib = load_libbpf()
+    lib.libbpf_version_string.restype = ct.c_char_p
+    text: bytes = lib.libbpf_version_string()
+    return text.decode().removeprefix("v")
 
 
 class _Globals(Settings):
@@ -210,8 +228,8 @@ class LibbpfProgram(Program):
         self._object = 0
         self._links: list[int] = []
         self._kretprobes: list[KretprobeEvent] = []
-        self._log_buffers: list[ct.Array[ct.c_char]] = []
-        self.source = f"{sources()}/{options.name}.bpf.c"
+        self._log_buffers: dict[str, ct.Array[ct.c_char]] = {}
+        self.source = f"{options.directory}/{options.name}.bpf.c"
         if not features.has_kernel_btf():
             raise EngineUnavailable(
                 f"this kernel has no BTF in {features.KERNEL_BTF}"
@@ -221,7 +239,7 @@ class LibbpfProgram(Program):
         self._lib = declared_libbpf()
         self._messages = _Messages(options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
-        self._open(object_path(options.name))
+        self._open(object_path(options.directory, options.name))
         self._select_programs()
         self.globals = self._globals = _Globals(self._lib, self._object)
         self.max_entries = _MaxEntries(self._lib, self._object)
@@ -261,16 +279,28 @@ class LibbpfProgram(Program):
             raise self._error(f"libbpf cannot use the map {path}", -error)
 
     def _load(self) -> None:
-        if self._options.show == "log":
-            for program in self._programs:
-                buffer = ct.create_string_buffer(_LOG_SIZE - 1)
-                self._log_buffers.append(buffer)
-                self._lib.bpf_program__set_log_level(program, _LOG_LEVEL)
-                self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
+        # Left at level 0, the log is written only if the kernel refuses a
+        # program: libbpf then tries once more. One buffer is enough for that.
+        buffer = log_buffer()
+        for program in self._programs:
+            if self._options.show == "log":
+                buffer = log_buffer()
+                self._log_buffers[self._name(program)] = buffer
+                self._lib.bpf_program__set_log_level(program, LOG_ALL)
+            self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
         error = self._lib.bpf_object__load(self._object)
         if error:
-            raise self._error(f"the kernel refuses to load {self._options.name}.bpf.o", -error)
+            raise self._load_error(buffer, -error)
         self._messages.show()
+
+    def _load_error(self, buffer: ct.Array[ct.c_char], number: int) -> Error:
+        what = f"the kernel refuses to load {self._options.name}.bpf.o"
+        said = self._messages.take()
+        failed = re.search(r"prog '(\w+)': BPF program load failed", said)
+        log = self._log_buffers.get(failed[1], buffer).value if failed else b""
+        if not failed or not log:
+            return self._error(what, number, said)
+        return self._refused(failed[1], log.decode("utf-8", "backslashreplace"), number)
 
     def _attach(self) -> None:
         place = self._options.hooks.index
@@ -302,7 +332,7 @@ class LibbpfProgram(Program):
         if not link:
             number = ct.get_errno()
             raise hook.unsupported() or self._error(
-                f"cannot attach to {where}", number, f"attach to {where}"
+                f"cannot attach to {where}", number, action=f"attach to {where}"
             )
         self._links.append(link)
         self._messages.show()
@@ -350,11 +380,24 @@ class LibbpfProgram(Program):
             found.append((self._name(program), insns))
         return found
 
-    def verifier_log(self) -> str:
-        logs = zip(self._programs, self._log_buffers, strict=False)
-        return "".join(
-            f"{self._name(p)}:\n{b.value.decode('ascii', 'replace')}" for p, b in logs if b.value
-        )
+    def source_lines(self, function: str) -> Lines:
+        from ebpf_tour.loader import lines
+        from ebpf_tour.loader.asm import local_functions
+
+        path = object_path(self._options.directory, self._options.name)
+        btf, ext = Btf.of_object(self._lib, path)
+        found = lines.of_object(btf, ext).get(function, {}) if ext else {}
+        btf.close()
+        # libbpf appends the functions that it calls; the object has them elsewhere.
+        for insns in (insns for name, insns in self.bytecode() if name == function):
+            found.update(dict.fromkeys(local_functions(insns)))
+        return found
+
+    def verifier_logs(self) -> list[tuple[str, str]]:
+        return [
+            (name, buffer.value.decode("utf-8", "backslashreplace"))
+            for name, buffer in self._log_buffers.items()
+        ]
 
     def program_fds(self) -> list[int]:
         return [self._lib.bpf_program__fd(program) for program in self._programs]
@@ -378,17 +421,11 @@ class LibbpfProgram(Program):
         name: bytes = self._lib.bpf_program__name(program)
         return name.decode()
 
-    def _error(self, what: str, number: int, action: str = "load BPF programs") -> Error:
+    def _error(
+        self, what: str, number: int, said: str = "", action: str = "load BPF programs"
+    ) -> Error:
         """Return the error for a call that failed with errno `number`, doing `action`."""
-        said = self._messages.take()
-        log = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)-- END PROG LOAD LOG --", said, re.DOTALL)
-        refused = log[1] if log else self.verifier_log()
-        if features.NO_HELPER in refused and (why := features.explain_lockdown(action)):
-            return why
-        if log and log[1].strip():
-            return Error(f"{what}: the verifier rejects it", "--show log has more", log[1])
-        if self.verifier_log():  # asked for, so it went there instead
-            return Error(f"{what}: the verifier rejects it")
+        said = said or self._messages.take()
         if number in (errno.EPERM, errno.EACCES):
             return features.explain_eperm(action)
         return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
@@ -430,7 +467,7 @@ def event_layout(lib: ct.CDLL, obj: int) -> Layout:
     return layout
 
 
-def object_path(name: str) -> str:
+def object_path(directory: str, name: str) -> str:
     """Return the path of a compiled object. Raises Unsupported, EngineUnavailable."""
     machine = os.uname().machine
     if machine not in _OBJECTS:
@@ -438,7 +475,10 @@ def object_path(name: str) -> str:
             f"there are no compiled objects for {machine}",
             f"they exist for {' and '.join(_OBJECTS)}",
         )
-    path = f"{sources()}/{_OBJECTS[machine]}/{name}.bpf.o"
+    path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
     if not os.path.exists(path):
-        raise EngineUnavailable(f"{path} is not there", "in a checkout, compile it: make bpf")
+        compile_it = "in a checkout, compile it: make bpf"
+        if directory != sources():
+            compile_it = f"compile it: python3 -m ebpf_tour.build {shlex.quote(directory)}"
+        raise EngineUnavailable(f"{path} is not there", compile_it)
     return path

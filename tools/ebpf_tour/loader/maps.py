@@ -91,7 +91,7 @@ def open_pinned_hash(path: str, key_bytes: int) -> int:
         # For a file that is not in bpffs, the kernel's answer is EACCES, too.
         if isinstance(error, PermissionError) and not os.access(path, os.R_OK | os.W_OK):
             raise NotPermitted(f"may not open {path}") from None
-        raise UsageError(f"{path} is not a pinned map: {error.strerror}", make) from None
+        raise UsageError(f"{path} is not a pinned map", make) from None
     info = syscall.map_info(fd)
     if info.type == _HASH and info.key_bytes == key_bytes:
         return fd

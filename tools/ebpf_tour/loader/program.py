@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import abc
 import os
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
 from ebpf_tour.errors import Error
+from ebpf_tour.loader import features
 from ebpf_tour.loader.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ebpf_tour.loader.hooks import Hook, Uprobe
+    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.reader import Reader
     from ebpf_tour.session import Session
 
 
 def sources() -> str:
-    """Return the directory of the C files and objects; in a checkout a link to `bpf/`."""
+    """Return the directory of the package's C files and objects, in a checkout a link to `bpf/`."""
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
 
@@ -86,7 +89,7 @@ class Program(Closing, abc.ABC):
             if self._options.show == "log":
                 show.show_log_of_refused(self, error)
             raise
-        show.show(self, self._options.show)
+        show.show(self, self._options.show, json=self._options.json)
 
     @abc.abstractmethod
     def omit_map(self, name: str) -> None:
@@ -112,6 +115,21 @@ class Program(Closing, abc.ABC):
     @abc.abstractmethod
     def _load(self) -> None:
         """Do what `load()` is for."""
+
+    def _refused(self, function: str, log: str, number: int) -> Error:
+        """Return the error for a program that the verifier refuses, by its log and errno."""
+        from ebpf_tour.loader.verifier import refusal
+        from ebpf_tour.session import say
+
+        if features.NO_HELPER in log and (why := features.explain_lockdown("load BPF programs")):
+            return why
+        error = refusal(function, log, number, self.source_lines(function))
+        if self._options.verbose:
+            say(log)
+        elif self._options.show != "log":
+            error.hint = f"{error.hint}; " if error.hint else ""
+            error.hint += "-v shows the verifier's whole log"
+        return error
 
     def attach(self) -> None:
         """Attach each program to its hook: from now on it runs.
@@ -196,6 +214,31 @@ class Program(Closing, abc.ABC):
         while records := reader.drain():
             yield from records
 
+    def intervals(self, session: Session, seconds: float) -> Iterator[float]:
+        """Yield whenever a report is due, with the seconds since the one before.
+
+        The last one is due when the session ends. By then everything is
+        detached, so that it misses nothing.
+        """
+        last = time.monotonic()
+        due = last + seconds
+        ended = False
+        while not ended:
+            session.sleep(due - time.monotonic())
+            ended = not session.running
+            if ended:
+                self.detach()
+            now = time.monotonic()
+            yield now - last
+            last = now
+            due += seconds
+
+    def missed(self) -> int:
+        """Return how often a program did not run, since one was running on that CPU already."""
+        from ebpf_tour.loader import syscall
+
+        return sum(syscall.program_info(fd).missed for fd in self.program_fds())
+
     def close(self) -> None:
         """Detach and unload everything. May be called twice."""
         self.detach()
@@ -207,13 +250,25 @@ class Program(Closing, abc.ABC):
     def _close(self) -> None:
         """Do what `close()` is for, once everything is detached."""
 
+    def source_text(self) -> str:
+        """Return the C that is loaded."""
+        with open(self.source, encoding="utf-8") as file:
+            return file.read()
+
     @abc.abstractmethod
     def bytecode(self) -> list[tuple[str, bytes]]:
         """Return name and instructions, 8 bytes each, of the loaded programs."""
 
     @abc.abstractmethod
-    def verifier_log(self) -> str:
-        """Return what the verifier wrote, if it was opened with `show="log"`."""
+    def source_lines(self, function: str) -> Lines:
+        """Return which lines of C the instructions of a program are from.
+
+        Empty where nobody knows. A call takes time: it asks the compiler's output.
+        """
+
+    @abc.abstractmethod
+    def verifier_logs(self) -> list[tuple[str, str]]:
+        """Return name of each program and what the verifier wrote, if --show needs that."""
 
     @abc.abstractmethod
     def program_fds(self) -> list[int]:
@@ -227,12 +282,15 @@ class Program(Closing, abc.ABC):
 class Options(NamedTuple):
     """How to open a program.
 
-    `via` names the way that was chosen, `hooks` are the ones to attach, `show`
-    is what --show asks for, `verbose` shows the libraries' debug messages.
+    `name` is the stem of the C files in `directory`. `via` names the way that
+    was chosen, `hooks` are the ones to attach, `show` is what --show asks for,
+    as JSON if `json`, `verbose` shows the libraries' debug messages.
     """
 
     name: str
+    directory: str
     via: str
     hooks: tuple[Hook, ...]
     show: str | None = None
+    json: bool = False
     verbose: bool = False

@@ -88,36 +88,33 @@ class RingBuffer:
         records: list[Any] = []
         while position < end:
             start = position & self._mask
-            headers = self._headers(start, end - position)
+            header = self._words[start // 4]
             self._barrier()
-            complete = self._complete(headers)
-            if complete:
-                position += complete * self._stride
+            if header & _BUSY:  # reserved, but not yet submitted
+                break
+            length = header & ~_DISCARD
+            if header == self._layout.size:
+                complete = self._complete(self._headers(start, end - position))
                 stop = start + complete * self._stride
                 records += map(
                     self._layout.from_values, self._record.iter_unpack(self._data[start:stop])
                 )
+                position += complete * self._stride
             else:
-                header = headers[0]
-                if header & _BUSY:  # reserved, but not yet submitted
-                    break
-                length = header & ~_DISCARD
                 if not header & _DISCARD:
-                    records.append(self._decode(start + _HEADER, length))
+                    begin = start + _HEADER
+                    records.append(self._layout.decode(self._data[begin : begin + length]))
                 position += (_HEADER + length + 7) & ~7
         self._consumer[0] = position
         return records
-
-    def _decode(self, start: int, length: int) -> Any:
-        """Return one record. Of a short one, the end of the layout is zeros."""
-        raw = bytes(self._data[start : start + length])
-        return self._layout.decode(raw.ljust(self._layout.size, b"\0"))
 
     def _headers(self, start: int, length: int) -> list[int]:
         """Return the lengths of the records, if all have the layout's size."""
         count = max(1, length // self._stride)
         stop = start + count * self._stride
-        return self._words[start // 4 : stop // 4 : self._stride // 4].tolist()
+        headers = self._words[start // 4 : stop // 4 : self._stride // 4].tolist()
+        self._barrier()
+        return headers
 
     def _complete(self, headers: list[int]) -> int:
         """Return how many records from the first on are submitted and of one size."""

@@ -2,77 +2,135 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from ebpf_tour.loader import features, syscall
-from ebpf_tour.loader.asm import disassemble
+from ebpf_tour.loader import features, syscall, verifier
+from ebpf_tour.loader.asm import disassemble, local_functions
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.session import Finished, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ebpf_tour.errors import Error
+    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.program import Program
 
 _INSN_BYTES = 8
 
 
-def show(program: Program, view: str) -> NoReturn:
+def show(program: Program, view: str, *, json: bool = False) -> NoReturn:
     """Print one view of an open program (of a loaded one, but for "source").
 
     Raises Finished: who asks to see a program does not want it to run.
     """
-    views = {"source": _source, "asm": _asm, "log": _log, "maps": _maps}
-    text = views[view](program)
-    with writing():
-        print(text, end="", flush=True)
+    views = {"source": _source, "asm": _asm, "log": _log, "maps": _maps_json if json else _maps}
+    _write(views[view](program))
     raise Finished
 
 
 def show_log_of_refused(program: Program, error: Error) -> None:
     """Print the log of a program that the verifier refused: that is what it is for."""
-    log = program.verifier_log()
-    if log:
-        with writing():
-            print(log, end="", flush=True)
-        error.hint, error.detail = "the log above says why", ""
+    text = _log(program)
+    if text:
+        _write(text)
+        error.detail = ""
+        error.hint = error.hint or "the log above says why"
+
+
+def _write(text: str) -> None:
+    with writing():
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def _source(program: Program) -> str:
-    with open(program.source, encoding="utf-8") as file:
-        return file.read()
+    return program.source_text()
 
 
 def _asm(program: Program) -> str:
     helpers = _names("bpf_func_id", "BPF_FUNC_")
     blocks = []
     for name, insns in program.bytecode():
-        lines = "\n".join(disassemble(insns, helpers))
-        blocks.append(f"{name}:\n{lines}\n")
+        listing = _listing(insns, program.source_lines(name), helpers)
+        blocks.append("".join(f"{line}\n" for line in [f"{name}:", *listing]))
     return "\n".join(blocks)
 
 
+def _listing(insns: bytes, lines: Lines, helpers: Mapping[int, str]) -> Iterator[str]:
+    """Yield the instructions, each line of C above those that were made from it."""
+    called = local_functions(insns)
+    shown = None
+    for number, text in disassemble(insns, helpers):
+        if number in called:
+            yield "; a function that is called, not inlined"
+        line = lines.get(number)
+        if line and line != shown:
+            yield f"; {line}"
+            shown = line
+        yield f"{number:5}: {text}"
+
+
 def _log(program: Program) -> str:
-    return program.verifier_log()
+    """Return what the verifier counted in each program, then all that it said."""
+    logs = [(name, log) for name, log in program.verifier_logs() if log]
+    rows = []
+    for name, log in logs:
+        found = verifier.statistics(log)
+        if found:
+            rows.append((found.instructions, found.states, found.stack, found.microseconds, name))
+    summary = _table(("PROCESSED", "STATES", "STACK(B)", "TIME(us)", "NAME"), rows) if rows else ""
+    return "\n".join([summary, *(f"{name}:\n{log}" for name, log in logs)]) if logs else ""
 
 
 def _maps(program: Program) -> str:
-    types = _names("bpf_prog_type", "BPF_PROG_TYPE_")
-    programs = [
-        (p.id, types.get(p.type, p.type), p.xlated_bytes // _INSN_BYTES, p.jited_bytes, p.name)
-        for p in map(syscall.program_info, program.program_fds())
-    ]
-    text = _table(("PROGRAM ID", "TYPE", "INSNS", "JITED(B)", "NAME"), programs)
-    types = _names("bpf_map_type", "BPF_MAP_TYPE_")
-    maps = [
-        (m.id, types.get(m.type, m.type), m.key_bytes, m.value_bytes, m.max_entries, m.name)
-        for m in map(syscall.map_info, program.map_fds())
-    ]
+    header: tuple[str, ...] = ("PROGRAM ID", "TYPE", "INSNS", "XLATED", "JITED(B)", "NAME")
+    text = _table(header, (tuple(row.values()) for row in _program_rows(program)))
+    maps = [tuple(row.values()) for row in _map_rows(program)]
     if maps:
         header = ("MAP ID", "TYPE", "KEY(B)", "VALUE(B)", "ENTRIES", "NAME")
         text += "\n" + _table(header, maps)
     return text
+
+
+def _maps_json(program: Program) -> str:
+    import json
+
+    rows: list[dict[str, int | str]] = [
+        *({"type": "program", **row} for row in _program_rows(program)),
+        *({"type": "map", **row} for row in _map_rows(program)),
+    ]
+    rows.append({"type": "summary", "events": len(rows), "lost": 0})
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+def _program_rows(program: Program) -> Iterator[dict[str, int | str]]:
+    types = _names("bpf_prog_type", "BPF_PROG_TYPE_")
+    for (_, insns), fd in zip(program.bytecode(), program.program_fds(), strict=True):
+        info = syscall.program_info(fd)
+        yield {
+            "id": info.id,
+            "prog_type": types.get(info.type, info.type),
+            # As the compiler made them, and as the verifier rewrote them.
+            "insns": len(insns) // _INSN_BYTES,
+            "xlated_insns": info.xlated_bytes // _INSN_BYTES,
+            "jited_bytes": info.jited_bytes,
+            "name": info.name,
+        }
+
+
+def _map_rows(program: Program) -> Iterator[dict[str, int | str]]:
+    types = _names("bpf_map_type", "BPF_MAP_TYPE_")
+    for info in map(syscall.map_info, program.map_fds()):
+        yield {
+            "id": info.id,
+            "map_type": types.get(info.type, info.type),
+            "key_bytes": info.key_bytes,
+            "value_bytes": info.value_bytes,
+            "max_entries": info.max_entries,
+            "name": info.name,
+        }
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:

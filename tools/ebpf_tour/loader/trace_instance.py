@@ -63,7 +63,6 @@ class TraceInstance(Closing):
         self._instances = f"{features.tracefs()}/instances"
         self._path = f"{self._instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
         self.fd = self._create()
-        os.register_at_fork(after_in_child=self._forget)
         # Without the column of interrupt flags, whose width varies.
         self._write("trace_options", "noirq-info")
 
@@ -107,12 +106,6 @@ class TraceInstance(Closing):
             if name.startswith(_PREFIX):
                 with contextlib.suppress(OSError):
                     os.rmdir(f"{self._instances}/{name}")
-
-    def _forget(self) -> None:
-        """Leave the buffer to the parent, which could not remove it while we have it open."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
 
     def _write(self, file: str, text: str) -> None:
         try:
@@ -188,6 +181,7 @@ class TraceInstance(Closing):
     def close(self) -> None:
         """Remove the buffer."""
         if self.fd >= 0:
-            self._forget()
+            os.close(self.fd)
+            self.fd = -1
             with contextlib.suppress(OSError), self._lock():
                 os.rmdir(self._path)

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The record that the programs send and the tool reads. */
+#pragma once
+
+#define TASK_COMM_LEN 16
+#define PATH_LEN 4096		/* the longest path, with the 0 at its end */
+
+struct event {
+	__u64 time_ns;		/* since boot, when the call ended */
+	__u64 flags;		/* O_RDONLY and so on, as in open(2) */
+	__s32 pid;
+	__s32 tid;
+	__u32 uid;
+	__s32 dirfd;		/* what a relative path starts from */
+	__s32 ret;		/* the new descriptor, or a negative errno */
+	__u32 mode;		/* of a file that is to be created */
+	__s32 flags_error;	/* not 0 if flags and mode could not be read */
+	__s32 path_length;	/* negative if the path could not be read */
+	char comm[TASK_COMM_LEN];
+	char path[PATH_LEN];	/* what stands behind its end is not sent */
+};
+
+/* What is kept of a call from its beginning to its end. */
+struct call {
+	__u64 path;		/* address of the caller's path */
+	__u64 how;		/* openat2: address of its struct open_how */
+	__u64 flags;		/* the others: the flags themselves */
+	__u32 mode;
+	__s32 dirfd;
+};

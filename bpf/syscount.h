@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What calls are counted by, and the key of the map. */
+#pragma once
+
+#define TASK_COMM_LEN 16
+
+enum by {
+	BY_SYSCALL,
+	BY_PID,
+	BY_COMM,
+};
+
+/* What is not counted by is 0. */
+struct key {
+	__s32 number;		/* of the system call */
+	__u32 is_32bit;		/* made by a 32-bit program: numbered otherwise */
+	__s32 pid;
+	char comm[TASK_COMM_LEN];	/* also with BY_PID, to be shown */
+};

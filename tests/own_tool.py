@@ -1,0 +1,40 @@
+"""A tool outside of the package, as a reader would write one."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ebpf_tour.build import compile_object
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def own_tool(directory: Path, name: str, event: str) -> None:
+    """Write a tool.py that loads NAME.bpf.c of its directory, and compile that."""
+    compile_object(directory / f"{name}.bpf.c", directory / f"x86/{name}.bpf.o", "x86")
+    path = directory / "tool.py"
+    path.write_text(
+        f"""\
+#!{sys.executable}
+import os, sys
+from ebpf_tour import cli
+from ebpf_tour.loader import open_program
+from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.record import Tool
+
+TOOL = Tool(
+    "{name}",
+    directory=os.path.dirname(__file__),
+    via={{"tracepoint": (Tracepoint("syscalls", "{event}"),)}},
+)
+
+def run(session):
+    with open_program(TOOL, session) as program:
+        program.load()
+
+sys.exit(cli.main(TOOL, run))
+"""
+    )
+    path.chmod(0o755)

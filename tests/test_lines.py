@@ -1,0 +1,217 @@
+"""The lines of C that instructions are from, held against the compiler and the kernel."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from support import BIN, ROOT, run
+
+from ebpf_tour.build import compile_object
+from ebpf_tour.catalogue import tools
+from ebpf_tour.loader import lines
+from ebpf_tour.loader.btf import Btf, load_libbpf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ebpf_tour.loader.lines import Lines
+    from ebpf_tour.record import Tool
+
+TOOLS = [tool for tool in tools() if tool.via]
+
+
+def of_object(path: Path) -> dict[str, Lines]:
+    btf, ext = Btf.of_object(load_libbpf(), str(path))
+    found = lines.of_object(btf, ext)
+    btf.close()
+    return found
+
+
+def of_objdump(path: Path) -> dict[str, dict[int, int]]:
+    """Return the line number of each instruction, by llvm-objdump and the DWARF."""
+    done = subprocess.run(
+        ["llvm-objdump", "-d", "-l", path], capture_output=True, text=True, check=True
+    )
+    found: dict[str, dict[int, int]] = {}
+    start = number = 0
+    name = ""
+    for line in done.stdout.splitlines():
+        if match := re.match(r"([0-9a-f]{16}) <(\w+)>:$", line):
+            if not match[2].startswith("LBB"):  # those are labels
+                start, name = int(match[1], 16) // 8, match[2]
+                found[name] = {}
+        elif match := re.match(r"; (\S+):(\d+)$", line):
+            number = int(match[2]) if match[1].endswith(".c") else 0
+        elif match := re.match(r" +(\d+):\t", line):
+            found[name][int(match[1]) - start] = number
+    return found
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "bpf").glob("*.bpf.c")), ids=lambda p: p.name)
+def test_as_llvm_objdump(source: Path, tmp_path: Path) -> None:
+    """The same compiler writes BTF, for the kernel, and DWARF, for everyone else."""
+    if not shutil.which("llvm-objdump"):
+        pytest.skip("llvm-objdump is not installed")
+    stripped, whole = tmp_path / "stripped.o", tmp_path / "whole.o"
+    compile_object(source, stripped, "x86")
+    clang = ("clang", "-target", "bpf", "-g", "-O2", "-D__TARGET_ARCH_x86", "-c", source.name)
+    subprocess.run([*clang, "-o", whole], cwd=source.parent, check=True)
+    theirs = of_objdump(whole)
+    text = source.read_text().splitlines()
+    compared = 0
+    for function, ours in of_object(stripped).items():
+        for number, line in ours.items():
+            assert line.file == source.name
+            assert line.text == text[line.number - 1].strip()
+            # An entry counts for the first instruction of its line. DWARF's first
+            # is the brace, BTF's the head of the function.
+            if number:
+                compared += 1
+                assert theirs[function][number] == line.number
+    assert compared > 0
+
+
+def test_each_function_of_an_object(tmp_path: Path) -> None:
+    """Two programs in one section, and a function that both call."""
+    source = tmp_path / "two.bpf.c"
+    source.write_text(
+        """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+static __attribute__((noinline)) int helper(int n)
+{
+	return n + bpf_get_prandom_u32();
+}
+SEC("uprobe")
+int first(void *ctx)
+{
+	return helper(1);
+}
+SEC("uprobe")
+int second(void *ctx)
+{
+	return helper(2);
+}
+"""
+    )
+    path = tmp_path / "two.bpf.o"
+    compile_object(source, path, "x86")
+    found = of_object(path)
+    assert {name: {line.number for line in of.values()} for name, of in found.items()} == {
+        "helper": {3, 5},
+        "first": {10},
+        "second": {15},
+    }
+    assert min(found["second"]) <= 1
+
+
+def test_numbered() -> None:
+    """After every statement, but not in a comment, in a macro, or in an expression."""
+    text = """\
+#include <a.h>
+/* Not here;
+ * nor here;
+ */
+#define TWICE \\
+	x; \\
+	y
+TRACEPOINT_PROBE(a, b)
+{
+	call(1,
+		2);
+	return 0;
+}
+"""
+    assert lines.numbered(text, "f.c").splitlines() == [
+        *('#line 1 "f.c"', "#include <a.h>", '#line 2 "f.c"'),
+        *("/* Not here;", " * nor here;", " */"),
+        *("#define TWICE \\", "\tx; \\", "\ty"),
+        *("TRACEPOINT_PROBE(a, b)", '#line 8 "f.c"', "{", '#line 10 "f.c"'),
+        *("\tcall(1,", "\t\t2);", '#line 12 "f.c"', "\treturn 0;", '#line 13 "f.c"', "}"),
+    ]
+
+
+def test_of_bcc() -> None:
+    said = """\
+Disassembly of function probe
+; whatever BCC thinks is there // Line   2
+   0:\tb7 00 00 00 00 00 00 00\tr0 = 0
+   1:\t18 11 00 00 ff ff ff ff 00 00 00 00 00 00 00 00\tld_pseudo\tr1, 1, 4294967295
+; not in the file // Line  99
+   3:\t95 00 00 00 00 00 00 00\texit
+
+Disassembly of function other
+   0:\t95 00 00 00 00 00 00 00\texit
+"""
+    second = lines.SourceLine("f.bcc.c", 2, "return 0;")
+    assert lines.of_bcc(said, "f.bcc.c", "{\n\treturn 0;\n}\n") == {
+        "probe": {0: second, 1: second},
+        "other": {},
+    }
+    assert lines.of_bcc("", "f.bcc.c", "") == {}
+    assert str(second) == "return 0; @ f.bcc.c:2"
+
+
+def shown(text: str) -> dict[tuple[str, int], str]:
+    """Return the line of C above each instruction of --show asm, by program and number."""
+    found = {}
+    name = line = ""
+    for row in text.splitlines():
+        if row.endswith(":") and not row.startswith(";"):
+            name, line = row[:-1], ""
+        elif row.startswith("; "):
+            line = row[2:].rpartition(" @ ")[0]
+        elif match := re.match(r" +(\d+): ", row):
+            found[name, int(match[1])] = line
+    return found
+
+
+def logged(text: str) -> dict[tuple[str, int], str]:
+    """Return the same from --show log, where the kernel prints BTF's line info."""
+    found = {}
+    name = line = ""
+    for row in text.splitlines():
+        if match := re.fullmatch(r"(\w+):", row):
+            name, line = match[1], ""
+        elif row.startswith(";"):
+            line = re.sub(r" @ \S+:\d+$", "", row[1:].strip())
+        elif match := re.match(r"(\d+): \([0-9a-f]{2}\) (.*)", row):
+            # Without a line of its own, an instruction is of the one before.
+            if line and not line.startswith("@"):
+                found[name, int(match[1])] = line
+            if "goto" in match[2] and (tail := re.search(r"pc[+-]\d+ ; ([^RF].*)", match[2])):
+                line = re.sub(r" @ \S+:\d+$", "", tail[1])
+    return found
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.kernel(*TOOLS)
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
+@pytest.mark.parametrize("engine", ["libbpf", "bcc"])
+def test_asm_and_log_name_the_same_lines(tool: Tool, engine: str) -> None:
+    """What we find in the object, or in BCC's words, is what the kernel was told."""
+    if engine not in tool.engines:
+        return
+    # BCC compiles the PID into the program: as PID 1, it is the same twice.
+    command = ("unshare", "--pid", "--fork", "--mount-proc", BIN / tool.command)
+    asm, log = (run(*command, "--engine", engine, "--show", what) for what in ("asm", "log"))
+    assert (asm.status, log.status) == (0, 0), asm.stderr + log.stderr
+    ours, theirs = shown(asm.stdout), logged(log.stdout)
+    assert all(ours.values()), "an instruction has no line"
+    suffix = {"libbpf": "bpf.c", "bcc": "bcc.c"}[engine]
+    text = (ROOT / f"bpf/{tool.name}.{suffix}").read_text()
+    source = {squeezed(line) for line in text.splitlines()}
+    compared = 0
+    for where, line in theirs.items():
+        # BCC's kernel has what BCC made of the line.
+        if engine == "libbpf" or (squeezed(line) in source and squeezed(ours[where]) in source):
+            compared += 1
+            assert squeezed(ours[where]) == squeezed(line), where
+    assert compared > 0

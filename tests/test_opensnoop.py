@@ -1,0 +1,581 @@
+"""ebpf-opensnoop: every call joined with its result, whatever becomes of the thread."""
+
+from __future__ import annotations
+
+import collections
+import errno
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
+from workloads import OPENS, UNTOUCHED, WAITING, Workload, compiled
+
+from ebpf_tour.names import error_name, open_flags
+from ebpf_tour.opensnoop import TOOL
+from ebpf_tour.text import from_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+OPENSNOOP = BIN / "ebpf-opensnoop"
+
+kernel = pytest.mark.kernel(TOOL)
+both_engines = pytest.mark.parametrize("engine", ENGINES)
+
+AT_FDCWD = -100
+ERESTARTSYS = 512
+
+# A process that opens files: [path, flags, whether from a directory] each. What
+# fails is meant to.
+WORKLOAD = """
+import json, os, sys
+directory = os.open(sys.argv[1], os.O_RDONLY)
+os.write(1, b"r")
+for path, flags, at in json.load(sys.stdin):
+    try:
+        os.close(os.open(os.fsencode(path), flags, 0o604, dir_fd=directory if at else None))
+    except OSError:
+        pass
+"""
+
+
+class Opener(Workload):
+    """A process that opens files when it is told to."""
+
+    def __init__(self, where: Path, *wrapper: str) -> None:
+        super().__init__(*wrapper, sys.executable, "-BIc", WORKLOAD, where, cwd=where)
+
+    def open(self, *names: bytes | str, flags: int = os.O_RDONLY) -> None:
+        self.open_all([(name, flags, False) for name in names])
+
+    def open_all(self, calls: Sequence[tuple[bytes | str, int, bool]]) -> None:
+        ready = [[os.fsdecode(name), *rest] for name, *rest in calls]
+        self.begin(json.dumps(ready).encode())
+        assert self.finish() == 0
+
+
+def rows_of(result: Result, pid: int) -> list[dict[str, Any]]:
+    """Return what a process caused. Demands an orderly end without losses."""
+    assert result.status == 0, result.stderr
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    return [row for row in result.records if row["pid"] == pid]
+
+
+def seen(
+    engine: str, where: Path, calls: Sequence[tuple[bytes | str, int, bool]], *options: str
+) -> list[dict[str, Any]]:
+    """Return the rows for a process that opens these files, and nothing else."""
+    opener = Opener(where)
+    command = (OPENSNOOP, "--engine", engine, "--json", "-p", str(opener.pid), *options)
+    with Running(*command) as tool:
+        tool.wait_attached()
+        opener.open_all(calls)
+        result = tool.finish(signal.SIGINT)
+    rows = rows_of(result, opener.pid)
+    assert rows == result.records
+    return rows
+
+
+@pytest.mark.core
+@kernel
+@pytest.mark.usefixtures("leaves_nothing")
+@both_engines
+def test_every_call_has_one_row(engine: str, tmp_path: Path) -> None:
+    """Three system calls, two threads, a file and one that is not there: 3,000 calls."""
+    program = compiled(OPENS, tmp_path / "opens")
+    there, missing = tmp_path / "there", tmp_path / "no/such"
+    there.touch()
+    workload = Workload(program, "250", there, missing)
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.begin()
+        assert workload.finish() == 0
+        rows = rows_of(tool.finish(signal.SIGINT), workload.pid)
+    for row in rows:
+        assert list(row) == [column.key for column in TOOL.columns]
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", row["time"])
+        assert row["comm"] == "opens"
+        assert row["uid"] == 0
+        assert row["dirfd"] == AT_FDCWD
+        assert (row["fd"] == -1) == (row["path"] == str(missing))
+    threads = {row["tid"] for row in rows}
+    for thread in threads:
+        times = [row["time_s"] for row in rows if row["tid"] == thread]
+        assert times == sorted(times)
+        assert times[0] > 0
+    assert len(threads) == 2
+    assert workload.pid in threads
+    calls = collections.Counter(
+        (row["tid"], row["path"], row["errno"], row["error"], *row["flags"], row["mode"])
+        for row in rows
+    )
+    assert calls == {
+        (thread, str(path), *failure, *flags): 250
+        for thread in threads
+        for path, failure in ((there, (0, None)), (missing, (errno.ENOENT, "ENOENT")))
+        for flags in (
+            ("O_RDONLY", None),
+            ("O_RDWR", "O_CLOEXEC", None),
+            ("O_WRONLY", "O_CREAT", "0640"),
+        )
+    }
+
+
+HOSTILE = [
+    b"\x1b[2J\x1b[1A",
+    b"two\nlines",
+    b"\xff\xfe",
+    "fünf".encode(),
+    b" ",
+    b"a\tb",
+    b"-",
+    b"x" * 255,
+]
+
+
+@pytest.mark.native
+@kernel
+@both_engines
+def test_any_path(engine: str, tmp_path: Path) -> None:
+    """As long as a path can be, and whatever is in it."""
+    longest = b"./" * 2000 + b"z" * 95
+    too_long = longest + b"tail"
+    paths: list[bytes] = [*HOSTILE, b"", longest, too_long]
+    rows = seen(engine, tmp_path, [(path, os.O_RDONLY, False) for path in paths])
+    assert [row["path"] for row in rows] == [from_kernel(path[:4095]) for path in paths]
+    assert all(row["path"].isprintable() for row in rows)
+    assert [row["error"] for row in rows] == [*(["ENOENT"] * (len(paths) - 1)), "ENAMETOOLONG"]
+
+
+@pytest.mark.native
+@kernel
+@both_engines
+def test_short_path_after_a_long_one(engine: str, tmp_path: Path) -> None:
+    """The record is put together where the one before was."""
+    paths = ["y" * 4000, "short", "", "y" * 4000, "s"]
+    rows = seen(engine, tmp_path, [(path, os.O_RDONLY, False) for path in paths])
+    assert [row["path"] for row in rows] == paths
+
+
+@kernel
+@both_engines
+def test_path_in_a_page_that_is_not_in_memory(engine: str, tmp_path: Path) -> None:
+    """On entry nobody has read it, so a program could not read it, either."""
+    program = compiled(UNTOUCHED, tmp_path / "untouched")
+    target = tmp_path / "target"
+    target.touch()
+    name = tmp_path / "name"
+    name.write_bytes(os.fsencode(target) + b"\0")
+    workload = Workload(program, name)
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.begin()
+        assert workload.finish() == 0
+        rows = rows_of(tool.finish(signal.SIGINT), workload.pid)
+    assert [(row["path"], row["error"]) for row in rows] == [(str(target), None)]
+
+
+@kernel
+@both_engines
+def test_flags_mode_and_directory(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    calls = [
+        ("file", os.O_RDONLY, False),
+        ("file", os.O_WRONLY | os.O_APPEND | os.O_SYNC, False),
+        (".", os.O_RDWR | os.O_TMPFILE, False),
+        (".", os.O_RDONLY | os.O_DIRECTORY, True),
+        ("new", os.O_RDWR | os.O_CREAT | os.O_EXCL, True),
+        ("new", os.O_RDWR | os.O_CREAT | os.O_EXCL, True),
+    ]
+    rows = seen(engine, tmp_path, calls)
+    # Python adds O_CLOEXEC to each.
+    assert [[name for name in row["flags"] if name != "O_CLOEXEC"] for row in rows] == [
+        ["O_RDONLY"],
+        ["O_WRONLY", "O_APPEND", "O_SYNC"],
+        ["O_RDWR", "O_TMPFILE"],
+        ["O_RDONLY", "O_DIRECTORY"],
+        ["O_RDWR", "O_CREAT", "O_EXCL"],
+        ["O_RDWR", "O_CREAT", "O_EXCL"],
+    ]
+    assert all("O_CLOEXEC" in row["flags"] for row in rows)
+    assert [row["mode"] for row in rows] == [None, None, "0604", None, "0604", "0604"]
+    assert [row["error"] for row in rows] == [*([None] * 5), "EEXIST"]
+    assert [row["dirfd"] == AT_FDCWD for row in rows] == [True, True, True, False, False, False]
+    assert {row["path"] for row in rows} == {"file", ".", "new"}
+
+
+@kernel
+@both_engines
+def test_what_cannot_be_read(engine: str) -> None:
+    """Addresses where there is nothing: of the path, and of openat2's struct open_how."""
+    script = (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None)\n"
+        "import os\n"
+        "os.write(1, b'r')\n"
+        "os.read(0, 1)\n"
+        "libc.open(ctypes.c_void_p(1), 0)\n"
+        "libc.syscall(437, -100, b'file', ctypes.c_void_p(1), ctypes.c_long(24))\n"
+    )
+    workload = Workload(sys.executable, "-BIc", script)
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.begin()
+        assert workload.finish() == 0
+        rows = rows_of(tool.finish(signal.SIGINT), workload.pid)
+    assert [(row["error"], row["path"], row["flags"], row["mode"]) for row in rows] == [
+        ("EFAULT", None, ["O_RDONLY"], None),
+        ("EFAULT", "file", None, None),
+    ]
+
+
+def waiting(pid: int, number: int) -> bool:
+    """Say whether so many threads of a process are in an openat() that does not return."""
+    openat = {"x86_64": "257", "aarch64": "56"}[os.uname().machine]
+    found = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/syscall", encoding="ascii") as file:
+            found += file.read().split()[0] == openat
+    return found == number
+
+
+class WaitingInOpen(Workload):
+    """A process whose threads wait in open() for the other end of a FIFO."""
+
+    def __init__(self, where: Path, way: str, threads: int) -> None:
+        self.fifo = where / "fifo"
+        os.mkfifo(self.fifo)
+        program = compiled(WAITING, where / "waiting")
+        super().__init__(program, self.fifo, way, str(threads))
+        self.threads = threads
+
+    def wait_in_open(self) -> None:
+        self.begin()
+        wait_until(
+            lambda: waiting(self.pid, self.threads), lambda: f"{self.pid} does not wait in open()"
+        )
+
+
+@pytest.mark.core
+@kernel
+@pytest.mark.usefixtures("leaves_nothing")
+@both_engines
+@pytest.mark.parametrize("way", ["exit", "kill", "xec"])
+def test_threads_that_die_in_open(engine: str, tmp_path: Path, way: str) -> None:
+    """By exit_group() or SIGKILL of their process, or since another thread executes a program.
+
+    Each of them still passes the exit of the system call: a row for each, and
+    an empty map.
+    """
+    workload = WaitingInOpen(tmp_path, way, 20)
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.wait_in_open()
+        workload.begin()
+        assert workload.finish() == (-signal.SIGKILL if way == "kill" else 0)
+        result = tool.finish(signal.SIGINT)
+    # What the program that is executed opens is not of the FIFO.
+    rows = [row for row in rows_of(result, workload.pid) if row["path"] == str(workload.fifo)]
+    assert {(row["fd"], row["errno"], row["error"]) for row in rows} == {
+        (-1, ERESTARTSYS, "ERESTARTSYS")
+    }
+    assert len({row["tid"] for row in rows}) == len(rows) == 20
+    assert "not ended" not in result.stderr
+
+
+@kernel
+@both_engines
+def test_calls_that_do_not_end(engine: str, tmp_path: Path) -> None:
+    """What waits when the tool ends has no row; the tool says how many that are."""
+    workload = WaitingInOpen(tmp_path, "kill", 3)
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.wait_in_open()
+        result = tool.finish(signal.SIGINT)
+    workload.begin()
+    assert workload.finish() == -signal.SIGKILL
+    assert rows_of(result, workload.pid) == []
+    assert "calls that had not ended, and are not shown: 3" in result.stderr
+
+
+@kernel
+@both_engines
+@pytest.mark.parametrize(("way", "restarted"), [("interrupt", True), ("hinder", False)])
+def test_a_call_that_a_signal_interrupts(
+    engine: str, tmp_path: Path, way: str, restarted: bool
+) -> None:
+    """With SA_RESTART the kernel calls again: that call has a row, too."""
+    workload = WaitingInOpen(tmp_path, way, 1)
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.wait_in_open()
+        workload.begin()
+        assert workload.finish() == 0
+        rows = rows_of(tool.finish(signal.SIGINT), workload.pid)
+    reads = [row for row in rows if row["flags"][0] == "O_RDONLY"]
+    errors = [row["error"] for row in reads if row["path"] == str(workload.fifo)]
+    assert errors == ["ERESTARTSYS", None][: 1 + restarted]
+
+
+@kernel
+@both_engines
+def test_a_full_map_is_counted(engine: str, tmp_path: Path) -> None:
+    """More calls under way than there is room for: a row or a loss for each."""
+    script = "import sys, ebpf_tour.opensnoop as o; o.MAX_CALLS = 4; sys.exit(o.main())"
+    workload = WaitingInOpen(tmp_path, "kill", 10)
+    command = (sys.executable, "-c", script, "--engine", engine, "--json", "-p", str(workload.pid))
+    with Running(*command) as tool:
+        tool.wait_attached()
+        workload.wait_in_open()
+        workload.begin()
+        assert workload.finish() == -signal.SIGKILL
+        result = tool.finish(signal.SIGINT)
+    assert {row["path"] for row in result.records} == {str(workload.fifo)}
+    assert result.summary == {"type": "summary", "events": 4, "lost": 6}
+    assert len(result.records) == 4
+    assert "6 events were lost" in result.stderr
+
+
+@kernel
+@both_engines
+def test_a_full_buffer_is_counted(engine: str, tmp_path: Path) -> None:
+    """While the tool is stopped its buffer fills up; what finds no room is counted."""
+    opener = Opener(tmp_path)
+    command = (OPENSNOOP, "--engine", engine, "--json", "-p", str(opener.pid), "--buffer", "4")
+    with Running(*command) as tool:
+        tool.wait_attached()
+        tool.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, tool.pid, os.WSTOPPED | os.WNOWAIT)
+        # Of all lengths, so that records lie across the buffer's end.
+        opener.open(*("n" * (i % 250) for i in range(300)))
+        tool.process.send_signal(signal.SIGCONT)
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0
+    assert 0 < result.summary["events"] == len(result.records) < 300
+    assert result.summary["events"] + result.summary["lost"] == 300
+    assert f"{result.summary['lost']} events were lost" in result.stderr
+
+
+@kernel
+@both_engines
+def test_pid_and_failed(engine: str, tmp_path: Path) -> None:
+    """-p and -x let nothing else through."""
+    (tmp_path / "there").touch()
+    ours, other = Opener(tmp_path), Opener(tmp_path)
+    command = (OPENSNOOP, "--engine", engine, "--json", "-p", str(ours.pid), "-x")
+    with Running(*command) as tool:
+        tool.wait_attached()
+        other.open("there", "missing")
+        ours.open("there", "missing", "there")
+        result = tool.finish(signal.SIGINT)
+    rows = rows_of(result, ours.pid)
+    assert [(row["path"], row["error"]) for row in rows] == [("missing", "ENOENT")]
+    assert result.records == rows
+
+
+@kernel
+@both_engines
+def test_thread(engine: str, tmp_path: Path) -> None:
+    """--tid: one of two threads."""
+    program = compiled(OPENS, tmp_path / "opens")
+    workload = Workload(program, "100", "/dev/null", "/no/such")
+    with Running(OPENSNOOP, "--engine", engine, "--json", "--tid", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.begin()
+        assert workload.finish() == 0
+        result = tool.finish(signal.SIGINT)
+    rows = rows_of(result, workload.pid)
+    assert {row["tid"] for row in rows} == {workload.pid}
+    assert len(rows) == 600
+    assert result.records == rows
+
+
+@pytest.mark.native
+@kernel
+@both_engines
+@pytest.mark.parametrize(
+    ("user", "wanted"), [("nobody", "of nobody"), ("65534", "of nobody"), ("root", "of root")]
+)
+def test_user(engine: str, open_directory: Path, user: str, wanted: str) -> None:
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-u", user) as tool:
+        tool.wait_attached()
+        nobody = Opener(open_directory, "setpriv", "--reuid", "nobody", "--clear-groups")
+        nobody.open("of nobody")
+        root = Opener(open_directory)
+        root.open("of root")
+        result = tool.finish(signal.SIGINT)
+    rows = [*rows_of(result, nobody.pid), *rows_of(result, root.pid)]
+    paths = [row["path"] for row in rows if row["path"].startswith("of ")]
+    assert paths == [wanted]
+    assert {row["uid"] for row in rows} == {0 if user == "root" else 65534}
+
+
+@kernel
+@both_engines
+def test_name(engine: str, tmp_path: Path) -> None:
+    with Running(OPENSNOOP, "--engine", engine, "--json", "-n", "ytho") as tool:
+        tool.wait_attached()
+        run("cat", "/dev/null")
+        opener = Opener(tmp_path)
+        opener.open("missing")
+        result = tool.finish(signal.SIGINT)
+    assert rows_of(result, opener.pid)[-1]["path"] == "missing"
+    assert all("ytho" in row["comm"] for row in result.records)
+
+
+@pytest.mark.native
+@pytest.mark.native
+@kernel
+@both_engines
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (["O_RDONLY"], ["read", ".", "existing"]),
+        (["O_WRONLY", "O_RDWR"], ["write", ".tmp"]),
+        (["O_APPEND"], ["write"]),
+        (["O_DIRECTORY"], ["."]),
+        (["O_TMPFILE"], [".tmp"]),
+        (["O_EXCL", "O_DIRECTORY"], [".", "existing"]),
+    ],
+    ids="-".join,
+)
+def test_flag(engine: str, tmp_path: Path, flags: list[str], wanted: list[str]) -> None:
+    """O_RDONLY is 0, and O_TMPFILE has O_DIRECTORY in it: no case for a bit mask."""
+    (tmp_path / ".tmp").mkdir()
+    calls = [
+        ("read", os.O_RDONLY, False),
+        ("write", os.O_WRONLY | os.O_APPEND, False),
+        (".", os.O_RDONLY | os.O_DIRECTORY, False),
+        (".tmp", os.O_RDWR | os.O_TMPFILE, False),
+        ("existing", os.O_RDONLY | os.O_CREAT | os.O_EXCL, False),
+    ]
+    options = [word for flag in flags for word in ("-f", flag)]
+    assert [row["path"] for row in seen(engine, tmp_path, calls, *options)] == wanted
+
+
+@kernel
+@both_engines
+@pytest.mark.parametrize("namespace", [(), ("unshare", "--pid", "--fork", "--mount-proc")])
+def test_it_does_not_show_itself(engine: str, namespace: tuple[str, ...]) -> None:
+    """It imports modules when it is attached. Another one of that name is shown."""
+    with Running(*namespace, OPENSNOOP, "--engine", engine, "--json", "-n", "opensnoop") as tool:
+        tool.wait_attached()
+        with Running(OPENSNOOP, "--help") as other:
+            assert other.finish().status == 0
+        if namespace:  # unshare does not pass signals on, and it waits
+            child = int(subprocess.check_output(["pgrep", "-P", str(tool.pid)]))
+            os.kill(child, signal.SIGINT)
+            result = tool.finish()
+        else:
+            result = tool.finish(signal.SIGINT)
+    assert result.summary["lost"] == 0
+    assert {row["pid"] for row in result.records} == {other.pid}
+
+
+@pytest.mark.core
+@kernel
+def test_both_engines_agree(tmp_path: Path) -> None:
+    """But for PID and time, their rows are the same."""
+    calls = [(name, flags, at) for name in HOSTILE for flags in (0, 2) for at in (False, True)]
+    answers = []
+    for engine in ENGINES:
+        rows = seen(engine, tmp_path, calls)
+        answers.append([{**row, "time": "", "time_s": 0, "pid": 0, "tid": 0} for row in rows])
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == len(calls)
+
+
+@pytest.mark.native
+@pytest.mark.native
+@kernel
+def test_table(tmp_path: Path) -> None:
+    opener = Opener(tmp_path)
+    with Running(OPENSNOOP, "-p", str(opener.pid)) as tool:
+        tool.wait_attached()
+        (tmp_path / "a b").touch()
+        opener.open("a b", "missing")
+        result = tool.finish(signal.SIGINT)
+    header, *rows = result.stdout.splitlines()
+    assert header == "    PID COMM               FD ERR PATH"
+    assert [row.split(None, 4)[2:] for row in rows] == [["4", "0", "a b"], ["-1", "2", "missing"]]
+    assert all(row.index(row.split(None, 4)[4]) == header.index("PATH") for row in rows)
+
+
+@pytest.mark.native
+@pytest.mark.native
+@kernel
+def test_table_with_all_columns(tmp_path: Path) -> None:
+    opener = Opener(tmp_path)
+    with Running(OPENSNOOP, "-TtUe", "-p", str(opener.pid)) as tool:
+        tool.wait_attached()
+        opener.open("new", flags=os.O_WRONLY | os.O_CREAT)
+        result = tool.finish(signal.SIGINT)
+    header, row = result.stdout.splitlines()
+    assert header.split() == [column.header for column in TOOL.columns if column.header]
+    flags = r"O_WRONLY\|O_CREAT\|O_CLOEXEC"
+    pattern = rf"\d\d:\d\d:\d\d +\d+\.\d{{6}} +0 +\d+ python[\d.]* +4 +0 {flags} +0604 new"
+    assert re.fullmatch(pattern, row)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o604
+
+
+@pytest.mark.native
+@pytest.mark.native
+@kernel
+def test_duration() -> None:
+    """-d is --time-limit under the name that it has in bcc's opensnoop."""
+    assert run(OPENSNOOP, "-d", "0.1").status == 0
+
+
+@pytest.mark.core
+@kernel
+@pytest.mark.usefixtures("leaves_nothing")
+@both_engines
+def test_demo(engine: str) -> None:
+    result = run(OPENSNOOP, "--engine", engine, "--demo", "--json")
+    assert result.status == 0, result.stderr
+    assert re.search(r"Demo: saw every row that it caused \(\d+\)\.\n$", result.stderr)
+    assert "caf\\xe9" in {row["path"] for row in result.records}
+    assert any(row["errno"] == errno.ENOENT for row in result.records)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(("-p", "0"), ("--tid", "x"), ("-u", "no-such-user"), ("-d", "0")),
+        *(("-f", "O_NONSENSE"), ("-f", "1"), ("-f", "CREAT\x1b[1A")),
+    ],
+)
+def test_usage(options: tuple[str, ...]) -> None:
+    cause, _ = assert_error(run(OPENSNOOP, *options), 2, "ebpf-opensnoop")
+    assert cause.isprintable()
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (0, ["O_RDONLY"]),
+        (os.O_WRONLY | os.O_CREAT | os.O_TRUNC, ["O_WRONLY", "O_CREAT", "O_TRUNC"]),
+        (os.O_RDWR | os.O_DSYNC, ["O_RDWR", "O_DSYNC"]),
+        (os.O_RDWR | os.O_SYNC, ["O_RDWR", "O_SYNC"]),
+        (os.O_PATH | os.O_DIRECTORY, ["O_RDONLY", "O_DIRECTORY", "O_PATH"]),
+        (3, ["O_ACCMODE"]),
+        (1 << 40, ["O_RDONLY", "0x10000000000"]),
+    ],
+)
+def test_open_flags(flags: int, names: list[str]) -> None:
+    assert open_flags(flags) == names
+
+
+@pytest.mark.native
+def test_error_names() -> None:
+    assert [error_name(number) for number in (2, 512, 4000)] == ["ENOENT", "ERESTARTSYS", "4000"]

@@ -1,0 +1,425 @@
+"""ebpf-syscount: counts that are exact, on all CPUs and over all reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import (
+    BIN,
+    ENGINES,
+    NO_TRACEFS,
+    ROOT,
+    UNSUPPORTED,
+    Result,
+    Running,
+    assert_error,
+    in_mount_namespace,
+    run,
+)
+from workloads import AS_32_BIT, GETPPID, SEVERAL, Workload, compiled
+
+from ebpf_tour.loader import features
+from ebpf_tour.names import syscall_name, syscall_numbers
+from ebpf_tour.syscount import TOOL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SYSCOUNT = BIN / "ebpf-syscount"
+
+kernel = pytest.mark.kernel(TOOL)
+both_engines = pytest.mark.parametrize("engine", ENGINES)
+
+THREADS = 2 * (os.cpu_count() or 1)
+CALLS = 20_000
+
+# A user that has no other processes.
+STRANGER = "54321"
+
+
+def stranger(*command: str | Path) -> tuple[str | Path, ...]:
+    return ("setpriv", "--reuid", STRANGER, "--clear-groups", *command)
+
+
+def counts(result: Result, key: str) -> Counter[Any]:
+    """Return the counts by what a column has, of all reports together.
+
+    Demands an orderly end without losses, and rates that fit.
+    """
+    assert result.status == 0, result.stderr
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    found: Counter[Any] = Counter()
+    for row in result.records:
+        assert row["rate_per_s"] * row["interval_s"] == pytest.approx(row["count"])
+        found[row[key]] += row["count"]
+    return found
+
+
+def counted(
+    workloads: list[Workload], *options: str | Path, namespace: tuple[str, ...] = ()
+) -> Result:
+    """Return what the tool says of workloads that run meanwhile."""
+    with Running(*namespace, SYSCOUNT, "--json", "--top", "0", *options) as tool:
+        tool.wait_attached()
+        for workload in workloads:
+            workload.begin()
+        for workload in workloads:
+            assert workload.finish() == 0
+        return tool.finish(signal.SIGINT)
+
+
+@pytest.mark.core
+@kernel
+@pytest.mark.usefixtures("leaves_nothing")
+@both_engines
+@pytest.mark.parametrize("interval", [(), ("--interval", "0.01")], ids=["once", "often"])
+def test_exact(engine: str, tmp_path: Path, interval: tuple[str, ...]) -> None:
+    """Several threads on each CPU; no call falls between two reports."""
+    program = compiled(GETPPID, tmp_path / "getppid")
+    workload = Workload(program, str(THREADS), str(CALLS))
+    result = counted([workload], "--engine", engine, "-p", str(workload.pid), *interval)
+    assert counts(result, "syscall")["getppid"] == THREADS * CALLS
+    for row in result.records:
+        assert list(row) == [
+            *("time", "syscall", "number", "bits", "count", "rate_per_s", "interval_s")
+        ]
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", row["time"])
+        assert row["count"] > 0
+        assert row["bits"] == 64
+    if interval:
+        assert len({row["interval_s"] for row in result.records}) > 1
+    else:
+        sizes = [row["count"] for row in result.records]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+@kernel
+@both_engines
+def test_names(engine: str, tmp_path: Path) -> None:
+    """By the numbers that the C library's headers have for them."""
+    workload = Workload(compiled(SEVERAL, tmp_path / "several"))
+    result = counted([workload], "--engine", engine, "-p", str(workload.pid))
+    found = counts(result, "syscall")
+    expected = {
+        "getppid": 3,
+        "getuid": 5,
+        "gettid": 7,
+        "umask": 11,
+        "fstat": 13,
+        "uname": 17,
+        "umount2": 19,
+        "openat2": 23,
+        "sendfile": 29,
+        "statx": 31,
+        "[syscall 9999]": 37,
+        "[syscall -1]": 41,
+        "exit_group": 1,
+    }
+    assert {name: found[name] for name in expected} == expected
+    numbers = {row["syscall"]: row["number"] for row in result.records}
+    assert numbers["getppid"] == syscall_numbers()["getppid"]
+    assert numbers["[syscall -1]"] == -1
+
+
+@kernel
+@both_engines
+def test_32_bit_programs(engine: str, tmp_path: Path) -> None:
+    """They have numbers of their own: never are they counted under a wrong name."""
+    if os.uname().machine != "x86_64":
+        pytest.skip(f"{UNSUPPORTED}int 0x80 is of x86")
+    program = compiled(AS_32_BIT, tmp_path / "as-32-bit")
+    probe = Workload(program)
+    probe.begin()
+    if probe.finish():
+        pytest.skip(f"{UNSUPPORTED}this kernel takes no 32-bit system calls")
+    workload = Workload(program)
+    result = counted([workload], "--engine", engine, "-p", str(workload.pid))
+    found = counts(result, "syscall")
+    assert found["[32-bit syscall 20]"] == found["getpid"] == 1000
+    assert "writev" not in found
+    assert {row["bits"] for row in result.records if row["number"] == 20} == {32}
+
+    workload = Workload(program)
+    filters = ("-p", str(workload.pid), "--syscall", "writev")
+    assert counted([workload], "--engine", engine, *filters).records == []
+
+
+@kernel
+@both_engines
+def test_by_pid(engine: str, tmp_path: Path) -> None:
+    program = compiled(GETPPID, tmp_path / "getppid")
+    workloads = [Workload(program, str(n), "1000") for n in (1, 2, 3)]
+    result = counted(workloads, "--engine", engine, "--by", "pid", "--syscall", "getppid")
+    found = counts(result, "pid")
+    assert [found[w.pid] for w in workloads] == [1000, 2000, 3000]
+    ours = [row for row in result.records if row["pid"] in {w.pid for w in workloads}]
+    assert {row["comm"] for row in ours} == {"getppid"}
+    assert len(ours) == 3
+    for row in ours:
+        assert list(row) == ["time", "pid", "comm", "count", "rate_per_s", "interval_s"]
+
+
+@pytest.mark.native
+@kernel
+@both_engines
+def test_one_row_for_a_process_with_several_names(engine: str, tmp_path: Path) -> None:
+    """The shell executes the program: same PID, and the name that made most calls."""
+    program = compiled(GETPPID, tmp_path / "getppid")
+    script = 'echo r; read -r line; exec "$@" >/dev/null'
+    workload = Workload("sh", "-c", script, "sh", program, "4", "1000")
+    with Running(SYSCOUNT, "--json", "--engine", engine, "-P", "-p", str(workload.pid)) as tool:
+        tool.wait_attached()
+        workload.begin(b"\nx")
+        assert workload.finish() == 0
+        result = tool.finish(signal.SIGINT)
+    (row,) = result.records
+    assert (row["pid"], row["comm"]) == (workload.pid, "getppid")
+    # Not only what it called under its last name.
+    assert row["count"] > 4000
+
+
+@pytest.mark.native
+@kernel
+@both_engines
+def test_by_comm(engine: str, tmp_path: Path) -> None:
+    """A name is bytes; threads count under their own."""
+    names = ["one", "other", "a\x1b[1A\nb"]
+    workloads = []
+    for number, name in enumerate(names, 1):
+        program = compiled(GETPPID, tmp_path / name)
+        workloads.append(Workload(program, "2", str(number * 1000)))
+    result = counted(workloads, "--engine", engine, "--by", "comm", "--syscall", "getppid")
+    found = counts(result, "comm")
+    shown = ["one", "other", "a\\x1b[1A\\nb"]
+    assert [found[name] for name in shown] == [2000, 4000, 6000]
+    for row in result.records:
+        assert list(row) == ["time", "comm", "count", "rate_per_s", "interval_s"]
+
+
+@kernel
+@both_engines
+def test_filters(engine: str, open_directory: Path) -> None:
+    """Nothing else comes through: not by another user, process or thread, no other call."""
+    program = compiled(GETPPID, open_directory / "getppid")
+    number = str(syscall_numbers()["getppid"])
+
+    def found(*options: str) -> list[dict[str, Any]]:
+        workloads = [
+            Workload(*stranger(program, "2", "1000")),
+            Workload(program, "2", "1000"),
+        ]
+        filled = [option.format(pid=workloads[0].pid) for option in options]
+        command = ("--engine", engine, "--by", "pid", *filled)
+        result = counted(workloads, *command)
+        assert result.summary["lost"] == 0
+        assert {row["pid"] for row in result.records} == {workloads[0].pid}
+        return result.records
+
+    (by_user,) = found("-u", STRANGER, "-s", number)
+    assert by_user["count"] == 2000
+    (by_pid,) = found("-p", "{pid}", "-s", "getppid")
+    assert by_pid["count"] == 2000
+    (first_thread,) = found("--tid", "{pid}")
+    # It starts two threads and waits for them; they call getppid().
+    assert 0 < first_thread["count"] < 1000
+
+
+@kernel
+@both_engines
+def test_a_full_map_is_counted(engine: str, open_directory: Path) -> None:
+    """Room for one name: what the other one does is lost, and nothing else."""
+    programs = [compiled(GETPPID, open_directory / name) for name in ("one", "other")]
+    workloads = [Workload(*stranger(program, "4", "500")) for program in programs]
+    command = ("-u", STRANGER, "-s", "getppid", "--by", "comm", "--entries", "1")
+    with Running(SYSCOUNT, "--json", "--engine", engine, *command) as tool:
+        tool.wait_attached()
+        for workload in workloads:
+            workload.begin()
+            assert workload.finish() == 0
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0
+    assert [(row["comm"], row["count"]) for row in result.records] == [("one", 2000)]
+    assert result.summary == {"type": "summary", "events": 1, "lost": 2000}
+    assert "no room to count 2000 calls: --entries makes more" in result.stderr
+
+
+@pytest.mark.native
+@kernel
+@both_engines
+def test_its_own_calls_are_left_out(engine: str) -> None:
+    """Each report takes many calls. Another tool of that name is counted."""
+    command = (SYSCOUNT, "--json", "--engine", engine, "--by", "pid", "--top", "0")
+    with Running(*command, "-i", "0.01") as tool:
+        tool.wait_attached()
+        with Running(SYSCOUNT, "--json", "--by", "pid") as other:
+            other.wait_attached()
+            result = tool.finish(signal.SIGINT)
+            assert other.finish(signal.SIGINT).status == 0
+    pids = {row["pid"] for row in result.records}
+    assert other.pid in pids
+    assert tool.pid not in pids
+
+
+@pytest.mark.native
+@kernel
+def test_last_report_after_an_interrupt(tmp_path: Path) -> None:
+    """Over the time that really passed, long before the interval is over."""
+    workload = Workload(compiled(GETPPID, tmp_path / "getppid"), "1", "100")
+    result = counted([workload], "-i", "3600", "-p", str(workload.pid), "-s", "getppid")
+    (row,) = result.records
+    assert row["count"] == 100
+    assert 0 < row["interval_s"] < 3600
+
+
+@pytest.mark.core
+@kernel
+def test_both_engines_agree(tmp_path: Path) -> None:
+    program = compiled(SEVERAL, tmp_path / "several")
+    answers = []
+    for engine in ENGINES:
+        workload = Workload(program)
+        result = counted([workload], "--engine", engine, "-p", str(workload.pid))
+        answers.append(counts(result, "syscall"))
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 12
+
+
+@pytest.mark.native
+@pytest.mark.native
+@kernel
+def test_top_and_table(tmp_path: Path) -> None:
+    workload = Workload(compiled(SEVERAL, tmp_path / "several"))
+    with Running(SYSCOUNT, "-p", str(workload.pid), "--top", "3") as tool:
+        tool.wait_attached()
+        workload.begin()
+        assert workload.finish() == 0
+        result = tool.finish(signal.SIGINT)
+    header, *rows = result.stdout.splitlines()
+    assert header.split() == ["TIME", "SYSCALL", "COUNT", "RATE(/s)"]
+    cells = [re.split(r" {2,}", row) for row in rows]
+    assert [cell[1:3] for cell in cells] == [
+        ["[syscall -1]", "41"],
+        ["[syscall 9999]", "37"],
+        ["statx", "31"],
+    ]
+
+
+@pytest.mark.native
+@pytest.mark.native
+@kernel
+def test_ten_rows() -> None:
+    """As many as bcc's syscount shows."""
+    workload = run(SYSCOUNT, "--json", "-d", "0.5")
+    assert workload.status == 0
+    assert len(workload.records) <= 10
+
+
+@pytest.mark.native
+@pytest.mark.native
+@kernel
+def test_csv_has_the_columns_of_the_report() -> None:
+    result = run(SYSCOUNT, "--format", "csv", "--by", "comm", "-d", "0.1")
+    header, *rows = csv.reader(io.StringIO(result.stdout))
+    assert header == ["time", "comm", "count", "rate_per_s", "interval_s"]
+    assert all(len(row) == len(header) for row in rows)
+
+
+@pytest.mark.native
+@kernel
+def test_without_tracefs() -> None:
+    """A raw tracepoint has no number there that one would have to read."""
+    result = run(*in_mount_namespace(NO_TRACEFS, SYSCOUNT, "--demo"))
+    assert result.status == 0, result.stderr
+
+
+@pytest.mark.core
+@kernel
+@pytest.mark.usefixtures("leaves_nothing")
+@both_engines
+@pytest.mark.parametrize("by", ["syscall", "pid", "comm"])
+def test_demo(engine: str, by: str) -> None:
+    result = run(SYSCOUNT, "--engine", engine, "--demo", "--by", by)
+    assert result.status == 0, result.stderr
+    assert "Demo: saw every row that it caused (1)." in result.stderr
+
+
+@kernel
+def test_demo_in_a_container() -> None:
+    """In a PID namespace of its own; there it counts itself, too."""
+    result = run("unshare", "--pid", "--fork", "--mount-proc", SYSCOUNT, "--demo")
+    assert result.status == 0, result.stderr
+
+
+@kernel
+def test_the_names_of_this_kernels_calls() -> None:
+    """Those that it has a tracepoint for, which are all, by what the manual calls them."""
+    # The function that makes the call has another name in the kernel's source.
+    by_function = {
+        "newstat": "stat",
+        "newlstat": "lstat",
+        "newfstat": "fstat",
+        "newuname": "uname",
+        "sendfile64": "sendfile",
+        "umount": "umount2",
+    }
+    events = os.listdir(f"{features.tracefs()}/events/syscalls")
+    calls = [event.removeprefix("sys_enter_") for event in events if "sys_enter_" in event]
+    assert len(calls) > 300
+    known = syscall_numbers()
+    assert [call for call in calls if by_function.get(call, call) not in known] == []
+
+
+@pytest.mark.native
+def test_name_of_a_number() -> None:
+    number = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
+    assert syscall_name(number) == "getppid"
+    assert syscall_numbers()["getppid"] == number
+    assert syscall_name(9999) == "[syscall 9999]"
+    assert syscall_name(20, bits=32) == "[32-bit syscall 20]"
+
+
+@pytest.mark.native
+def test_generator(tmp_path: Path) -> None:
+    """On a package with two made-up headers."""
+    for path, text in (
+        ("x86", "#define __NR_second 2\n#define __NR_first 1\n"),
+        ("arm64", "#define __NR_only 7\n#define __NR_no (1 << 2)\n"),
+    ):
+        header = tmp_path / f"package/usr/lib/linux/uapi/{path}/asm/unistd_64.h"
+        header.parent.mkdir(parents=True)
+        header.write_text(f"#ifndef _ASM_UNISTD_64_H\n{text}#endif\n")
+    control = tmp_path / "package/DEBIAN/control"
+    control.parent.mkdir()
+    control.write_text(
+        "Package: headers\nVersion: 1.2-3\nArchitecture: all\nMaintainer: none\nDescription: x\n"
+    )
+    package = tmp_path / "headers.deb"
+    subprocess.run(["dpkg-deb", "--build", tmp_path / "package", package], check=True)
+    result = run(sys.executable, ROOT / "tools/syscall_table.py", package)
+    assert result.status == 0, result.stderr
+    found: dict[str, Any] = {}
+    exec(result.stdout, found)
+    assert found["SYSCALLS"] == {"x86_64": {1: "first", 2: "second"}, "aarch64": {7: "only"}}
+    assert "headers 1.2-3" in found["__doc__"]
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("--by user", "--interval 0", "--interval abc", "--top -1", "--top x", "--entries 0"),
+        *("--entries 99999999999", "--syscall no_such_call", "--syscall 4294967296", "-p 0"),
+        *("-d 0", "--tid x", "-u no-such-user"),
+    ],
+)
+def test_usage(arguments: str) -> None:
+    assert_error(run(SYSCOUNT, *arguments.split()), 2, "ebpf-syscount")
