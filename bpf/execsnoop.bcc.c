@@ -14,7 +14,7 @@
  *	-Dby_cgroup=	only from the cgroups in cgroupset
  *	-Dby_mntns=	from the mount namespaces in mntnsset
  *	-Dwith_failed=	calls that failed, too
- *	-Dmax_args=	show so many arguments
+ *	-Dmax_args=	of a call that failed, read so many
  */
 
 /* Keeps the compiler from testing one register and using a copy of it: the
@@ -129,11 +129,19 @@ static __always_inline int enter_exec(int dirfd, const char *filename,
 	return 0;
 }
 
-/* The file name comes first. Returns its bytes, with the 0 at its end. */
+/* Returns the bytes of a string, with the 0 at its end, or a negative errno. */
+static __always_inline long read_string(char *to, int room, const void *from)
+{
+	long size = bpf_probe_read_user_str(to, room, from);
+
+	/* Of an empty one, older kernels did not count the 0. */
+	return size ? size : 1;
+}
+
+/* The file name comes first. Returns its bytes. */
 static __always_inline u64 read_filename(struct event *event, u64 filename)
 {
-	long size = bpf_probe_read_user_str(event->text, PATH_LEN,
-					    (void *)filename);
+	long size = read_string(event->text, PATH_LEN, (void *)filename);
 
 	return size < 0 ? 0 : size;
 }
@@ -185,8 +193,8 @@ static __always_inline u64 read_old(struct event *event, u64 start,
 		barrier_var(size);
 		if (size > ARGS_LEN)
 			break;
-		more = bpf_probe_read_user_str(event->text + start + size,
-					       ARGS_LEN + 1, arg);
+		more = read_string(event->text + start + size, ARGS_LEN + 1,
+				   arg);
 		if (more < 0)
 			break;
 		size += more;

@@ -16,7 +16,7 @@ const volatile __s32 only_ppid;		/* by children of this process; 0: by all */
 const volatile bool by_cgroup;		/* only from the cgroups in cgroupset */
 const volatile bool by_mntns;		/* from the mount namespaces in mntnsset */
 const volatile bool with_failed;	/* calls that failed, too */
-const volatile __u32 max_args = 20;	/* show so many arguments */
+const volatile __u32 max_args = 20;	/* of a call that failed, read so many */
 
 __u64 lost;	/* calls that found no room, or whose end was not seen */
 
@@ -131,11 +131,19 @@ static __always_inline int enter_exec(int dirfd, const char *filename,
 	return 0;
 }
 
-/* The file name comes first. Returns its bytes, with the 0 at its end. */
+/* Returns the bytes of a string, with the 0 at its end, or a negative errno. */
+static __always_inline long read_string(char *to, int room, const void *from)
+{
+	long size = bpf_probe_read_user_str(to, room, from);
+
+	/* Of an empty one, older kernels did not count the 0. */
+	return size ? size : 1;
+}
+
+/* The file name comes first. Returns its bytes. */
 static __always_inline __u64 read_filename(struct event *event, __u64 filename)
 {
-	long size = bpf_probe_read_user_str(event->text, PATH_LEN,
-					    (void *)filename);
+	long size = read_string(event->text, PATH_LEN, (void *)filename);
 
 	return size < 0 ? 0 : size;
 }
@@ -187,8 +195,8 @@ static __always_inline __u64 read_old(struct event *event, __u64 start,
 		barrier_var(size);
 		if (size > ARGS_LEN)
 			break;
-		more = bpf_probe_read_user_str(event->text + start + size,
-					       ARGS_LEN + 1, arg);
+		more = read_string(event->text + start + size, ARGS_LEN + 1,
+				   arg);
 		if (more < 0)
 			break;
 		size += more;

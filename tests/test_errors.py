@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import support
 from support import (
     BIN,
     ENGINES,
@@ -46,14 +46,7 @@ headers=$(realpath -m /lib/modules/$(uname -r)/build)
 
 @pytest.fixture
 def everyones(open_directory: Path) -> Path:
-    """Return a command that every user may start: a copy, the checkout may be private."""
-    shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
-    command = open_directory / "ebpf-minimal"
-    command.write_text(
-        "#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.minimal import main\nsys.exit(main())\n"
-    )
-    command.chmod(0o755)
-    return command
+    return support.everyones("minimal", open_directory)
 
 
 def over(directory: Path, target: Path) -> str:

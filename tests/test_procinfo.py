@@ -15,6 +15,7 @@ import pytest
 from support import (
     BIN,
     ENGINES,
+    UNSUPPORTED,
     Result,
     Running,
     assert_error,
@@ -123,6 +124,7 @@ def unshare() -> tuple[str, ...]:
     return UNSHARE + USER if run("unshare", "--user", "true").status == 0 else UNSHARE
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_in_namespaces_of_its_own(engine: str) -> None:
     ours = namespaces(os.getpid())
@@ -363,7 +365,7 @@ def test_a_pid_that_is_used_again(engine: str) -> None:
     """Another process is not the one that had its number before."""
     last_pid = Path("/proc/sys/kernel/ns_last_pid")
     if not last_pid.exists():
-        pytest.skip("this kernel has no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
+        pytest.skip(f"{UNSUPPORTED}no ns_last_pid (built without CONFIG_CHECKPOINT_RESTORE)")
     with Running(PROCINFO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
         with subprocess.Popen(["/bin/echo"], stdout=subprocess.DEVNULL) as first:
@@ -461,6 +463,7 @@ def test_table_and_csv(engine: str) -> None:
     assert {key: int(row[key]) for key in cat.expected} == cat.expected
 
 
+@pytest.mark.core
 def test_the_engines_agree() -> None:
     """The same rows of the same events, byte for byte."""
     with (
@@ -479,6 +482,7 @@ def test_the_engines_agree() -> None:
     assert len(rows[0]) == 2
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(engine: str) -> None:
     result = run(PROCINFO, "--engine", engine, "--demo")

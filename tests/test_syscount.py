@@ -77,6 +77,7 @@ def counted(
         return tool.finish(signal.SIGINT)
 
 
+@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
@@ -279,6 +280,7 @@ def test_last_report_after_an_interrupt(tmp_path: Path) -> None:
     assert 0 < row["interval_s"] < 3600
 
 
+@pytest.mark.core
 @kernel
 def test_both_engines_agree(tmp_path: Path) -> None:
     program = compiled(SEVERAL, tmp_path / "several")
@@ -291,6 +293,7 @@ def test_both_engines_agree(tmp_path: Path) -> None:
     assert len(answers[0]) > 12
 
 
+@pytest.mark.native
 @pytest.mark.native
 @kernel
 def test_top_and_table(tmp_path: Path) -> None:
@@ -311,6 +314,7 @@ def test_top_and_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
+@pytest.mark.native
 @kernel
 def test_ten_rows() -> None:
     """As many as bcc's syscount shows."""
@@ -319,6 +323,7 @@ def test_ten_rows() -> None:
     assert len(workload.records) <= 10
 
 
+@pytest.mark.native
 @pytest.mark.native
 @kernel
 def test_csv_has_the_columns_of_the_report() -> None:
@@ -336,6 +341,7 @@ def test_without_tracefs() -> None:
     assert result.status == 0, result.stderr
 
 
+@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
@@ -372,6 +378,7 @@ def test_the_names_of_this_kernels_calls() -> None:
     assert [call for call in calls if by_function.get(call, call) not in known] == []
 
 
+@pytest.mark.native
 def test_name_of_a_number() -> None:
     number = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
     assert syscall_name(number) == "getppid"
@@ -380,6 +387,7 @@ def test_name_of_a_number() -> None:
     assert syscall_name(20, bits=32) == "[32-bit syscall 20]"
 
 
+@pytest.mark.native
 def test_generator(tmp_path: Path) -> None:
     """On a package with two made-up headers."""
     for path, text in (
@@ -404,6 +412,7 @@ def test_generator(tmp_path: Path) -> None:
     assert "headers 1.2-3" in found["__doc__"]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     "arguments",
     [

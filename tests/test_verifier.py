@@ -226,6 +226,7 @@ each = pytest.mark.parametrize("name", ["lookup", "loop", "context"])
 on_both = pytest.mark.parametrize("engine", ENGINES)
 
 
+@pytest.mark.core
 @kernel
 @leaves_nothing
 @each

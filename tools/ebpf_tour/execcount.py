@@ -112,7 +112,7 @@ def run(session: Session) -> None:
         if args.demo:
             interval, count = 1.0, None
         report_often(program, session, interval, count)
-        session.lost = program.counter("lost")
+        session.lost = program.counter("lost") + program.missed()
 
 
 def one_of(name: str, positional: float | None, option: float | None) -> float | None:

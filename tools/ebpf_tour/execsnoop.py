@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 MORE = b"..."
 
+# They are read one by one, and the verifier follows each turn of a loop.
+MOST_ARGS_OF_FAILED = 1000
+
 
 def command_line(row: Row) -> str:
     """Return the last cell of a row: the file and the arguments; before them, what went wrong."""
@@ -106,8 +109,9 @@ TOOL = Tool(
         Column("truncated", "", "whether arguments are missing or cut off"),
     ),
     output=(
-        "Three dots stand for what is missing of the arguments: more than --max-args, or more "
-        "than 12 KiB of text, or what cannot be read of a call that failed. -q puts arguments "
+        "Three dots stand for what is missing of the arguments: more than --max-args (of a call "
+        "that failed more than 1000), or more than 12 KiB of text, or what cannot be read of a "
+        "call that failed. -q puts arguments "
         "into double quotes, with a backslash before quotes and backslashes in them. In CSV, "
         "semicolons separate the items of a list, with a backslash before those in an item. "
         "Not seen are programs that the kernel executes by itself, such as modprobe, and calls by "
@@ -213,7 +217,7 @@ def run(session: Session) -> None:
         program.globals["only_uid"] = -1 if args.uid is None else args.uid
         program.globals["only_ppid"] = args.ppid or 0
         program.globals["with_failed"] = args.fails
-        program.globals["max_args"] = args.max_args
+        program.globals["max_args"] = min(args.max_args, MOST_ARGS_OF_FAILED)
         program.perf_bytes = args.buffer
         for flag, name, path in (
             ("by_cgroup", "cgroupset", args.cgroupmap),

@@ -138,8 +138,6 @@ TOOL = Tool(
 # How many calls can be under way at once.
 MAX_CALLS = 10240
 
-AT_FDCWD = -100
-
 
 def open_flag(text: str) -> str:
     if not is_open_flag(text):
@@ -201,7 +199,7 @@ def run(session: Session) -> None:
             if is_wanted(row, args):
                 session.row(row)
 
-        session.lost = program.counter("lost")
+        session.lost = program.counter("lost") + program.missed()
         report_unfinished(program, session)
 
 
@@ -242,45 +240,27 @@ def report_unfinished(program: Program, session: Session) -> None:
 
 
 def demo() -> Demo:
-    paths = demo_paths(os.getpid())
-    shown = {from_kernel(path) for path in (*paths, missing(os.getpid()))}
+    shown = {from_kernel(name) for name in (*DEMO_NAMES, MISSING)}
     return Demo(
-        f"a child process creates {len(paths)} files and looks for one that is not there.",
+        f"a child process creates {len(DEMO_NAMES)} files and looks for one that is not there.",
         workload=open_files,
-        rows=len(paths) + 1,
+        rows=len(shown),
         caused=lambda row: row["path"] in shown,
+        makes_files=True,
     )
-
-
-def demo_directory(pid: int) -> bytes:
-    return os.fsencode(f"/tmp/ebpf-opensnoop-{pid}")
 
 
 # What can be in a name: anything but "/" and NUL. The second would move the
 # cursor of a terminal, the third forge a row, the fourth is no UTF-8.
 DEMO_NAMES = (b"plain", b"\x1b[1Aup", b"two\nlines", b"caf\xe9")
-
-
-def demo_paths(pid: int) -> list[bytes]:
-    return [os.path.join(demo_directory(pid), name) for name in DEMO_NAMES]
-
-
-def missing(pid: int) -> bytes:
-    return os.path.join(demo_directory(pid), b"missing")
+MISSING = b"missing"
 
 
 def open_files() -> None:
-    """Run in the child process: create files, fail to open one, and clean up."""
-    pid = os.getppid()
-    os.mkdir(demo_directory(pid), 0o700)
-    paths = demo_paths(pid)
-    for path in paths:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644))
+    for name in DEMO_NAMES:
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT, 0o644))
     with contextlib.suppress(FileNotFoundError):
-        os.open(missing(pid), os.O_RDONLY)
-    for path in paths:
-        os.unlink(path)
-    os.rmdir(demo_directory(pid))
+        os.open(MISSING, os.O_RDONLY)
 
 
 def main() -> int:

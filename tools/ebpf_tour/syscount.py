@@ -45,10 +45,10 @@ TOOL = Tool(
         "A report has ten rows unless --top says otherwise.\n\n"
         "A call counts when it is made, whether it succeeds or not, also one that does not return "
         "(exit, execve). With --by pid, COMM is the name under which the process made most of the "
-        "calls; a program that another one executes has its PID. The tool's own calls are left "
-        "out, but in a container, where it cannot know which they are. Calls of 32-bit programs "
-        "on a 64-bit kernel have other numbers: they are counted as [32-bit syscall NUMBER]. A "
-        "number that this version has no name for is shown as [syscall NUMBER].\n\n"
+        "calls: it keeps its PID when it executes another program. The tool's own calls are left "
+        "out, except in a container, where it cannot know which they are. Calls of 32-bit "
+        "programs on a 64-bit kernel have other numbers: they are counted as [32-bit syscall "
+        "NUMBER]. A number that this version has no name for is shown as [syscall NUMBER].\n\n"
         "What needs no system call is not seen: the time of day, which programs read without "
         "one (vdso(7)), and what io_uring does. Calls that seccomp refuses do not get this far. "
         "Unlike bcc's syscount it does not look at the calls' results, so there are no latencies "
@@ -164,8 +164,10 @@ def entries(text: str) -> int:
 
 
 def syscall_number(text: str) -> int:
-    number = int(text) if text.isdecimal() else syscall_numbers().get(text, -1)
-    if not 0 <= number < 1 << 31:
+    if text.isdecimal():
+        return 0 if text == "0" else cli.positive_int(text)
+    number = syscall_numbers().get(text)
+    if number is None:
         raise argparse.ArgumentTypeError(f"there is no system call {printable(text)!r}")
     return number
 

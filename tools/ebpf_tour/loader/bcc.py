@@ -487,6 +487,17 @@ def _import_bcc() -> tuple[Any, Any]:
     return Bpf, bcc.lib
 
 
+def version() -> str:
+    """Return BCC's version and that of its LLVM: "0.26.0, LLVM 14". Raises EngineUnavailable."""
+    _import_bcc()
+    import bcc
+
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        # libLLVM-14.so.1, libLLVM.so.19.1; not there if it is linked into libbcc.
+        llvm = re.search(r"/libLLVM(?:-|\.so\.)([\d.]*\d)", file.read())
+    return f"{bcc.__version__}, LLVM {llvm[1]}" if llvm else str(bcc.__version__)
+
+
 def _distribution_bcc() -> str:
     """Return where a distribution's package puts BCC, "" if it is not there."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

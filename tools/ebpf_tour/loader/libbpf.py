@@ -161,6 +161,14 @@ def declared_libbpf() -> ct.CDLL:
     return lib
 
 
+def version() -> str:
+    """Return libbpf's version, such as "1.1". Raises EngineUnavailable."""
+    lib = load_libbpf()
+    lib.libbpf_version_string.restype = ct.c_char_p
+    text: bytes = lib.libbpf_version_string()
+    return text.decode().removeprefix("v")
+
+
 class _Globals(Settings):
     """Writes into what libbpf will copy into .data, .bss and .rodata."""
 
