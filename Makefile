@@ -2,6 +2,7 @@
 PREFIX = /usr/local
 PYTHON = .venv/bin/python
 SUITE = trixie
+TESTS = core
 
 .PHONY: help demo test test-kernels test-bcc clean-kernels check install uninstall man bpf clean setup-demo setup-test setup-kernels
 
@@ -14,8 +15,8 @@ demo: setup-demo bpf ## install what is missing, then see ebpf-minimal at work
 test: setup-test bpf ## install what is missing, then run the tests
 	@tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider $(ARGS)
 
-test-kernels: setup-kernels bpf ## the same on other kernels, in virtual machines: KERNELS="6.1 7.2"
-	@$(PYTHON) tools/test_kernels.py $(KERNELS)
+test-kernels: setup-kernels bpf ## the same on other kernels, in virtual machines: KERNELS="6.1 7.2", TESTS=all
+	@TESTS=$(TESTS) $(PYTHON) tools/test_kernels.py $(KERNELS)
 
 test-bcc: bpf ## the same with the BCC of another Debian release, on this kernel: SUITE=trixie
 	@tools/test_bcc.sh $(SUITE) $(ARGS)

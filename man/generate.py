@@ -20,7 +20,7 @@ from ebpf_tour.catalogue import parser_of, tools
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.record import Column, Command, Tool
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -64,8 +64,20 @@ def term(head: str, text: str) -> str:
 
 
 def synopsis(tool: Tool, parser: argparse.ArgumentParser) -> str:
-    lines = [f".SY {roff(tool.command)}"]
+    """Return the forms of the command line: without a subcommand, and with each."""
+    words = words_of(tool, parser)
+    forms = [[], *([rf"\fB{roff(command.name)}\fR"] for command in tool.commands)]
+    return "\n".join(
+        "\n".join([f".SY {roff(tool.command)}", *form, *words, ".YS"]) for form in forms
+    )
+
+
+def words_of(tool: Tool, parser: argparse.ArgumentParser) -> list[str]:
+    """Return the arguments and options as a synopsis has them."""
+    lines = []
     for action in parser._actions:  # noqa: SLF001 - argparse shows them nowhere else
+        if tool.commands and action.dest == "command":
+            continue
         value = str(action.metavar or "|".join(action.choices or ()) or action.dest)
         text = rf"\fI{roff(value)}\fR"
         if action.option_strings:
@@ -73,7 +85,7 @@ def synopsis(tool: Tool, parser: argparse.ArgumentParser) -> str:
             text = names if action.nargs == 0 else rf"{names}\~{text}"
         optional = action.option_strings or action.nargs == "?"
         lines.append(f"[{text}]" if optional else text)
-    return "\n".join([*lines, ".YS"])
+    return lines
 
 
 def how_it_works(tool: Tool) -> str:
@@ -89,18 +101,42 @@ def how_it_works(tool: Tool) -> str:
     return "\n".join(parts)
 
 
+def named(tool: Tool, command: Command) -> str:
+    return rf"\fB{roff(tool.command)} {roff(command.name)}\fR"
+
+
+def commands(tool: Tool) -> str:
+    return "\n".join(term(named(tool, command), command.description) for command in tool.commands)
+
+
+def column_term(column: Column) -> str:
+    header = rf"\fB{roff(column.header)}\fR " if column.header else ""
+    head = rf"{header}(\fI{roff(column.key)}\fR)"
+    return term(head, column.doc[:1].upper() + column.doc[1:] + ".")
+
+
+def exit_status(tool: Tool) -> str:
+    parts = [term(rf"\fB{status}\fR", doc) for status, doc in EXIT_STATUS]
+    for command in tool.commands:
+        parts += [".PP", f"Of {named(tool, command)}: {roff(command.exit_status)}"]
+    return "\n".join(parts)
+
+
 def output(tool: Tool) -> str:
     parts = [roff(OUTPUT), roff(ATTACHED) if tool.via else "", roff(tool.output)]
     parts.append(".PP\nThe columns, with the keys of the JSON and CSV records in parentheses:")
-    for column in tool.columns:
-        head = rf"\fB{roff(column.header)}\fR (\fI{roff(column.key)}\fR)"
-        parts.append(term(head, column.doc[:1].upper() + column.doc[1:] + "."))
+    parts += map(column_term, tool.columns)
+    for command in tool.commands:
+        parts += [".PP", f"Those of {named(tool, command)}:"]
+        parts += map(column_term, command.columns)
     parts += [".PP", roff(SUMMARY)]
     return "\n".join(part for part in parts if part)
 
 
 def sections(tool: Tool) -> Iterator[tuple[str, str]]:
     """Yield heading and text of what argparse does not know."""
+    if tool.commands:
+        yield "COMMANDS", commands(tool)
     yield "HOW IT WORKS", how_it_works(tool)
     yield "OUTPUT", output(tool)
     yield (
@@ -110,7 +146,7 @@ def sections(tool: Tool) -> Iterator[tuple[str, str]]:
             for example in tool.examples
         ),
     )
-    yield "EXIT STATUS", "\n".join(term(rf"\fB{status}\fR", doc) for status, doc in EXIT_STATUS)
+    yield "EXIT STATUS", exit_status(tool)
     if tool.via:
         yield (
             "ENVIRONMENT",
@@ -132,7 +168,8 @@ def sections(tool: Tool) -> Iterator[tuple[str, str]]:
 
 
 ORDER = (
-    *("NAME", "SYNOPSIS", "DESCRIPTION", "HOW IT WORKS", "OPTIONS", "OUTPUT", "EXAMPLES"),
+    *("NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "HOW IT WORKS", "OPTIONS", "OUTPUT"),
+    "EXAMPLES",
     *("EXIT STATUS", "ENVIRONMENT", "REQUIREMENTS", "OVERHEAD", "SEE ALSO"),
 )
 
@@ -170,7 +207,7 @@ def page(tool: Tool) -> str:
         parts[heading] = text.strip("\n")
     # Arguments that are no options are left in the description.
     parts["DESCRIPTION"], tp, arguments = parts["DESCRIPTION"].partition("\n.TP\n")
-    if tp:
+    if tp and not tool.commands:  # which have a section of their own
         parts["OPTIONS"] = f".TP\n{arguments}\n{parts['OPTIONS']}"
     parts["OPTIONS"] += "\n\n" + term(r"\fB\-h\fR, \fB\-\-help\fR", "show the options and end")
     assert set(parts) <= set(ORDER), set(parts) - set(ORDER)
@@ -287,11 +324,11 @@ def catalogue() -> str:
     """Return the README's table of tools."""
     lines = ["| tool | hook | map | what it shows |", "|---|---|---|---|"]
     for tool in tools():
-        if tool.via:
+        if tool.lesson:
             hooks = ", ".join(dict.fromkeys(hook.kind for hook in tool.hooks))
             maps = ", ".join(dict.fromkeys(item.type for item in tool.maps))
             name = f"[{tool.command}](examples/{tool.name}.md)"
-            lines.append(f"| {name} | {hooks} | {maps} | {tool.summary} |")
+            lines.append(f"| {name} | {hooks or '-'} | {maps or '-'} | {tool.summary} |")
     return "\n".join(lines)
 
 
@@ -307,14 +344,17 @@ same by other means, things to try. One terminal and root are enough.
 def course() -> str:
     """Return the walkthroughs' index."""
     lines = []
-    for number, tool in enumerate((tool for tool in tools() if tool.via), 1):
-        kinds = ", ".join(dict.fromkeys(hook.kind for hook in tool.hooks))
+    for number, tool in enumerate((tool for tool in tools() if tool.lesson), 1):
+        kinds = ", ".join(dict.fromkeys(hook.kind for hook in tool.hooks)) or "no program"
         types = ", ".join(dict.fromkeys(item.type for item in tool.maps)) or "no map"
         lines.append(f"{number}. [{tool.command}]({tool.name}.md): {tool.summary}")
         lines.append(f"   ({kinds}; {types})")
-    others = [tool for tool in tools() if not tool.via]
+    others = [tool for tool in tools() if not tool.lesson]
     lines += ["", "Beside the course:", ""]
     lines += [f"- [{tool.command}]({tool.name}.md): {tool.summary}" for tool in others]
+    lines += [
+        "- [When the verifier says no](verifier.md): three programs that are broken on purpose"
+    ]
     return COURSE + "\n".join(lines) + "\n"
 
 

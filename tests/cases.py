@@ -61,9 +61,9 @@ def prints(tool: Tool) -> bool:
 SEE_ALL = [t for t in TOOLS if not prints(t) and not watches_a_process(t)]
 
 
-def counts(tool: Tool) -> bool:
-    """Say whether a tool adds up in the kernel instead of showing each event."""
-    return any(column.key == "count" for column in tool.columns)
+def prints(tool: Tool) -> bool:
+    """Say whether a tool shows lines of bpf_printk(): once for each exec."""
+    return any(column.key == "message" for column in tool.columns)
 
 
 def to_count_all(tool: Tool) -> list[str]:

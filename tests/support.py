@@ -7,6 +7,7 @@ import ctypes  # noqa: TID251 - the address of a path, for bpf(2)
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -170,6 +171,17 @@ def bcc_package() -> Path:
 def in_mount_namespace(setup: str, *command: str | Path) -> list[str | Path]:
     """Return a command that runs `command` after shell lines that only it is to see."""
     return ["unshare", "--mount", "sh", "-ec", f'{setup}\nexec "$@"', "sh", *command]
+
+
+def everyones(tool: str, directory: Path) -> Path:
+    """Return a tool's command that every user may start: a copy, the checkout may be private."""
+    shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour")
+    command = directory / f"ebpf-{tool}"
+    command.write_text(
+        f"#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.{tool} import main\nsys.exit(main())\n"
+    )
+    command.chmod(0o755)
+    return command
 
 
 def assert_error(result: Result, status: int, command: str = "ebpf-minimal") -> tuple[str, str]:

@@ -48,6 +48,7 @@ def run_known() -> None:
     subprocess.run(["/bin/sh", "-c", "exit 7"], check=False)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
 @both_transports
@@ -71,6 +72,7 @@ def test_exact_rows(engine: str, transport: str) -> None:
     assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
 
 
+@pytest.mark.core
 def test_engines_agree() -> None:
     """The same rows, but for times and PIDs."""
     seen = []
@@ -139,6 +141,7 @@ def test_table(engine: str) -> None:
     assert re.search(r" \[7\] \(\d+ms\)$", ended)
 
 
+@pytest.mark.core
 @both_engines
 def test_demo(engine: str) -> None:
     result = run(BOOTSTRAP, "--engine", engine, "--demo")

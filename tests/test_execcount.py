@@ -43,6 +43,7 @@ def spawn_from_two(program: Path) -> None:
         worker.stdin.close()
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
 def test_total(engine: str, tmp_path: Path) -> None:
@@ -135,6 +136,7 @@ def test_table() -> None:
         assert len(row) == len(header)
 
 
+@pytest.mark.core
 @both_engines
 @pytest.mark.parametrize("by_comm", [(), ("--by-comm",)], ids=["total", "by-comm"])
 def test_demo(engine: str, by_comm: tuple[str, ...]) -> None:

@@ -101,6 +101,7 @@ def ours(result: Result) -> list[dict[str, Any]]:
     return [row for row in result.records if row["ppid"] == os.getpid()]
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_exact_rows(way: tuple[str, ...]) -> None:
     commands = [[TRUE, str(number)] for number in range(23)] + [["/bin/sh", "-c", "exit 7"]]
@@ -120,6 +121,7 @@ def test_exact_rows(way: tuple[str, ...]) -> None:
         assert (row["interpreter"], row["truncated"]) == ([], False)
 
 
+@pytest.mark.core
 def test_200_at_once_with_20_arguments_each(way: tuple[str, ...]) -> None:
     """All wait inside of a child of ours until they are let go."""
 
@@ -565,6 +567,7 @@ def test_a_32_bit_program(way: tuple[str, ...], tmp_path: Path) -> None:
         assert result.summary["lost"] == 0
 
 
+@pytest.mark.core
 def test_all_ways_agree(odd: Path, tmp_path: Path) -> None:
     """But for time and PID, the rows are the same."""
     answers = []
@@ -587,6 +590,7 @@ def test_all_ways_agree(odd: Path, tmp_path: Path) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(way: tuple[str, ...]) -> None:
     for options, rows in ((), 3), (("-x",), 4):

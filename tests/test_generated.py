@@ -67,8 +67,14 @@ def test_files_are_current() -> None:
 @each
 def test_sections(tool: Tool) -> None:
     found = re.findall(r"(?m)^\.SH (.*)$", page(tool).read_text())
-    assert [heading for heading in found if heading != "ENVIRONMENT"] == list(SECTIONS)
+    optional = {"ENVIRONMENT", "COMMANDS"}
+    assert [heading for heading in found if heading not in optional] == list(SECTIONS)
     assert ("ENVIRONMENT" in found) == bool(tool.via)
+    assert ("COMMANDS" in found) == bool(tool.commands)
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"[\s-]", "", text)
 
 
 @each
@@ -78,12 +84,16 @@ def test_page_shows_everything(tool: Tool) -> None:
     for action in parser_of(tool)._actions:
         for name in action.option_strings or [action.metavar or action.dest]:
             assert str(name) in text
-    for column in tool.columns:
+    for column in (*tool.columns, *(c for command in tool.commands for c in command.columns)):
         assert f"{column.header} ({column.key})" in text
     for example in tool.examples:
         assert example.command in text
     for hook in tool.hooks:
         assert str(hook) in text
+    for command in tool.commands:
+        assert text.count(f"{tool.command} {command.name}") >= 4  # synopsis, what it does, ends
+        for paragraph in (command.description, command.exit_status):
+            assert squeezed(paragraph) in squeezed(text)  # groff hyphenates
 
 
 @each

@@ -61,6 +61,7 @@ def rows_of(result: Result, tids: Collection[int]) -> list[dict[str, Any]]:
     return [row for row in result.records if row["tid"] in tids]
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_one_row_for_each_exec(engine: str) -> None:
     with Running(HELLO, "--engine", engine, "--json") as tool:
@@ -78,6 +79,7 @@ def test_one_row_for_each_exec(engine: str) -> None:
     assert times == sorted(set(times))
 
 
+@pytest.mark.core
 def test_the_engines_agree() -> None:
     """Everything but who, when and where is the same, byte for byte."""
     seen = []
@@ -227,6 +229,7 @@ def test_losses_are_counted_exactly(engine: str) -> None:
     assert f"{summary['lost']} events were lost" in result.stderr
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(engine: str) -> None:
     result = run(HELLO, "--engine", engine, "--demo")

@@ -21,12 +21,12 @@ from cases import (
     SEE_ALL,
     TOOLS,
     Case,
-    counts,
     in_all_ways,
     need_hooks,
     on_each_engine,
     option,
     parameters,
+    prints,
     to_count_all,
     watched,
 )
@@ -35,14 +35,26 @@ from support import PATIENCE_S, Running
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ebpf_tour.record import Tool
+
 
 pytestmark = [
     pytest.mark.native,
     pytest.mark.usefixtures("leaves_nothing", "quiet_kernel"),
 ]
 
+
+# What the trace buffer shows for a thread whose name it does not know (any more).
+UNNAMED = "<...>"
+
+
+def has_buffer(tool: Tool) -> bool:
+    """Say whether a tool sends records through a buffer of its own, which can be too small."""
+    return any(item.type in ("ring buffer", "perf event array") for item in tool.maps)
+
+
 each_way = parameters(in_all_ways(SEE_ALL))
-each_way_of_streaming = parameters(in_all_ways([t for t in SEE_ALL if not counts(t)]))
+each_way_of_buffers = parameters(in_all_ways(filter(has_buffer, SEE_ALL)))
 each = parameters(on_each_engine(TOOLS))
 
 
@@ -109,6 +121,10 @@ def test_none_is_lost(case: Case, helpers: Path, directory: Path) -> None:
     *rows, summary = map(json.loads, (directory / "rows").read_text().splitlines())
     assert summary == {"type": "summary", "events": len(rows), "lost": 0}
     found = seen(rows)
+    if prints(case.tool):
+        named = sum(found[name] for name in many.names)
+        assert named <= 2 + 20_000 <= named + found[UNNAMED]
+        return
     total = 0
     for kind in (0, 1):
         of_one, of_eleven, of_many = (found[load.names[kind]] for load in (one, eleven, many))
@@ -120,7 +136,7 @@ def test_none_is_lost(case: Case, helpers: Path, directory: Path) -> None:
     assert total >= 20_000
 
 
-@each_way_of_streaming
+@each_way_of_buffers
 def test_what_is_lost_is_counted(case: Case, helpers: Path, directory: Path) -> None:
     """Nobody reads the output until all is over: shown + lost = caused.
 

@@ -218,6 +218,7 @@ def test_more_stacks_than_there_is_room_for(engine: str, programs: Path) -> None
     assert "raise NUM_STACKS, for example to 128\n" in result.stderr
 
 
+@pytest.mark.core
 @kernel
 @leaves_nothing
 def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -> None:
@@ -500,6 +501,7 @@ def test_table(engine: str, programs: Path) -> None:
     )
 
 
+@pytest.mark.core
 @kernel
 @leaves_nothing
 def test_the_engines_agree(programs: Path) -> None:
@@ -661,6 +663,7 @@ def test_time_limit(engine: str, programs: Path) -> None:
     assert result.records == []
 
 
+@pytest.mark.core
 @kernel
 @leaves_nothing
 def test_demo(engine: str) -> None:

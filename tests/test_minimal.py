@@ -62,6 +62,7 @@ def test_json(engine: str) -> None:
     assert result.stderr == ATTACHED
 
 
+@pytest.mark.core
 def test_the_engines_agree() -> None:
     """Everything but who, when and where is the same, byte for byte."""
     seen = []
@@ -96,6 +97,7 @@ def test_table(engine: str) -> None:
         assert ROW.fullmatch(row), row
 
 
+@pytest.mark.core
 def test_nothing_else_comes_through(engine: str) -> None:
     """Neither another process that writes to the same descriptor, nor our other descriptors.
 
@@ -167,6 +169,7 @@ def test_in_a_pid_namespace(engine: str) -> None:
     assert all(record["pid"] > 1 for record in result.records)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(engine: str) -> None:
     result = run(MINIMAL, "--engine", engine, "--demo", "--json")

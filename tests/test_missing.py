@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -205,38 +206,47 @@ def as_nobody(capabilities: str) -> list[str]:
     return ["setpriv", *who, *sets, f"--bounding-set=-all,{capabilities}"]
 
 
-def assert_enough_or_not(result: Result, tool: Tool) -> None:
-    """Demand that the demo went well, but for a uprobe that the kernel refuses."""
-    if watches_a_process(tool) and result.status:
-        cause, hint = assert_error(result, 77, tool.command)
-        assert cause.startswith("may not attach to uprobe ")
-        assert cause.endswith("besides CAP_BPF and CAP_PERFMON, this kernel asks for CAP_SYS_ADMIN")
-        assert hint.startswith("run it as root: sudo ")
-    else:
-        assert result.status == 0, result.stderr
+def assert_enough_or_not(tool: Tool, *wrapper: str | Path, env: dict[str, str]) -> None:
+    """Demand that the tool is attached on each engine, but to a uprobe that the kernel refuses."""
+    for case in on_each_engine([tool]):
+        words = case.command(*(["--demo"] if watches_a_process(tool) else []))[1:]
+        with Running(*wrapper, *words, env=env) as running:
+            if watches_a_process(tool):  # whose demo has a process of the same user
+                result = running.finish()
+            else:
+                result = running.wait_attached().finish(signal.SIGINT)
+        if watches_a_process(tool) and result.status:
+            cause, hint = assert_error(result, 77, tool.command)
+            assert cause.startswith("may not attach to uprobe ")
+            assert cause.endswith(
+                "besides CAP_BPF and CAP_PERFMON, this kernel asks for CAP_SYS_ADMIN"
+            )
+            assert hint.startswith("run it as root: sudo ")
+        else:
+            assert result.status == 0, result.stderr
 
 
 @each_tool
 def test_capabilities_without_root(tool: Tool) -> None:
     """CAP_BPF and CAP_PERFMON are enough, where tracefs is open: nothing asks who it is."""
-    for result in demos(tool, *as_nobody("+bpf,+perfmon,+dac_override")):
-        assert_enough_or_not(result, tool)
+    wrapper = as_nobody("+bpf,+perfmon,+dac_override")
+    assert_enough_or_not(tool, *wrapper, BIN / tool.command, env={})
 
 
 @each_tool
 def test_only_these_capabilities(tool: Tool, open_directory: Path) -> None:
     """Where tracefs is not open, a tool that goes by tracepoints says so."""
+    # A copy that every user may read: the checkout may be private.
     shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
-    python = Path("/usr/bin/python3")
-    for case in on_each_engine([tool]):
-        # JSON, since this Python may have no tabulate for a report's table.
-        options = case.command("--demo", "--json")[1:]
-        words = ("-Bm", f"ebpf_tour.{tool.name}", *map(str, options))
-        environment = {"PYTHONPATH": str(open_directory), "HOME": "/"}
-        result = run(*as_nobody("+bpf,+perfmon"), python, *words, env=environment)
-        if needs_tracefs(tool):
-            cause, _ = assert_error(result, 77, tool.command)
-            assert cause.startswith("may not read /sys/kernel/")
-            assert cause.endswith("only root may, unless it is opened for others")
-        else:
-            assert_enough_or_not(result, tool)
+    module = ("/usr/bin/python3", "-Bm", f"ebpf_tour.{tool.name}")
+    wrapper = (*as_nobody("+bpf,+perfmon"), *module)
+    environment = {"PYTHONPATH": str(open_directory), "HOME": "/"}
+    if not needs_tracefs(tool):
+        assert_enough_or_not(tool, *wrapper, env=environment)
+        return
+    for engine in tool.engines:
+        result = run(*wrapper, "--engine", engine, "--demo", env=environment)
+        cause, hint = assert_error(result, 77, tool.command)
+        assert cause.startswith("may not read /sys/kernel/")
+        assert cause.endswith("only root may, unless it is opened for others")
+        assert hint.startswith("run it as root: sudo ")

@@ -111,6 +111,7 @@ def seen(
         return rows_of(tool.finish(signal.SIGINT), maker.pid)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_one_row_for_each_directory(way: tuple[str, ...], tmp_path: Path) -> None:
     """Three processes at once, 300 directories each."""
@@ -324,6 +325,7 @@ def test_nothing_is_lost_in_silence(way: tuple[str, ...], tmp_path: Path) -> Non
     assert f"{result.summary['lost']} events were lost" in result.stderr
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(way: tuple[str, ...]) -> None:
     result = run(MKDIR, *way, "--demo")
@@ -332,6 +334,7 @@ def test_demo(way: tuple[str, ...]) -> None:
     assert "caf\\xe9" in {row["name"] for row in result.records}
 
 
+@pytest.mark.core
 def test_all_ways_agree(tmp_path: Path) -> None:
     """But for PID and time, the rows of a call that reaches vfs_mkdir() are the same."""
     answers = []

@@ -84,6 +84,7 @@ def seen(
     return rows
 
 
+@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
@@ -263,6 +264,7 @@ class WaitingInOpen(Workload):
         )
 
 
+@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
@@ -478,6 +480,7 @@ def test_it_does_not_show_itself(engine: str, namespace: tuple[str, ...]) -> Non
     assert {row["pid"] for row in result.records} == {other.pid}
 
 
+@pytest.mark.core
 @kernel
 def test_both_engines_agree(tmp_path: Path) -> None:
     """But for PID and time, their rows are the same."""
@@ -531,6 +534,7 @@ def test_duration() -> None:
     assert run(OPENSNOOP, "-d", "0.1").status == 0
 
 
+@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines

@@ -124,6 +124,7 @@ def unshare() -> tuple[str, ...]:
     return UNSHARE + USER if run("unshare", "--user", "true").status == 0 else UNSHARE
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_in_namespaces_of_its_own(engine: str) -> None:
     ours = namespaces(os.getpid())
@@ -462,6 +463,7 @@ def test_table_and_csv(engine: str) -> None:
     assert {key: int(row[key]) for key in cat.expected} == cat.expected
 
 
+@pytest.mark.core
 def test_the_engines_agree() -> None:
     """The same rows of the same events, byte for byte."""
     with (
@@ -480,6 +482,7 @@ def test_the_engines_agree() -> None:
     assert len(rows[0]) == 2
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_demo(engine: str) -> None:
     result = run(PROCINFO, "--engine", engine, "--demo")

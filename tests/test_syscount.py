@@ -77,6 +77,7 @@ def counted(
         return tool.finish(signal.SIGINT)
 
 
+@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
@@ -279,6 +280,7 @@ def test_last_report_after_an_interrupt(tmp_path: Path) -> None:
     assert 0 < row["interval_s"] < 3600
 
 
+@pytest.mark.core
 @kernel
 def test_both_engines_agree(tmp_path: Path) -> None:
     program = compiled(SEVERAL, tmp_path / "several")
@@ -339,6 +341,7 @@ def test_without_tracefs() -> None:
     assert result.status == 0, result.stderr
 
 
+@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines

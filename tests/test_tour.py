@@ -1,54 +1,440 @@
-"""ebpf-tour: the catalogue."""
+"""ebpf-tour: the catalogue, and what `check` says, held against what the tools then do."""
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import pytest
-from support import BIN, in_mount_namespace, run
+from support import BIN, NO_TRACEFS, assert_error, in_mount_namespace, need, run
 
 from ebpf_tour.catalogue import tools
-from ebpf_tour.tour import TOOL
+from ebpf_tour.check import CHECKS
+from ebpf_tour.errors import Error
+from ebpf_tour.loader import features, trial
+from ebpf_tour.loader.hooks import Fentry, Kprobe, what_is_missing
+from ebpf_tour.tour import CHECK, TOOL, catalogue_lines, check_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ebpf_tour.record import Tool
 
 TOUR = BIN / "ebpf-tour"
-TOOLS = [tool for tool in tools() if tool.via]
+TOOLS = [tool for tool in tools() if tool.name != "tour"]
+WITH_PROGRAM = [tool for tool in TOOLS if tool.via]
+
+leaves_nothing = pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")
+kernel = pytest.mark.kernel
+native = pytest.mark.native
+
+NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
+# Packages of Python that BCC is one of, and libbpf, whatever their paths are here.
+NO_BCC = f"mount -t tmpfs none '{Path(str((find_spec('bcc') or find_spec('os')).origin)).parent}'"
+NO_LIBBPF = """
+for file in /usr/lib/*/libbpf.so.1 /lib64/libbpf.so.1 /usr/lib64/libbpf.so.1; do
+	[ ! -e "$file" ] || mount --bind /dev/null "$(realpath "$file")"
+done
+"""
+WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon")
+IN_USER_NAMESPACE = ("unshare", "--user", "--map-root-user")
+
+
+# The catalogue
+
+
+def catalogue(*command: str | Path) -> dict[str, dict[str, Any]]:
+    result = run(*command, TOUR, "--json")
+    assert result.status == 0, result.stderr
+    assert result.summary == {"type": "summary", "events": len(TOOLS), "lost": 0}
+    assert [record["tool"] for record in result.records] == [tool.command for tool in TOOLS]
+    return {record["tool"]: record for record in result.records}
 
 
 def test_json() -> None:
-    result = run(TOUR, "--json")
-    assert result.status == 0, result.stderr
-    assert [record["tool"] for record in result.records] == [tool.command for tool in TOOLS]
-    for record in result.records:
+    for record, tool in zip(catalogue().values(), TOOLS, strict=True):
         assert list(record) == [column.key for column in TOOL.columns]
-    assert result.summary == {"type": "summary", "events": len(TOOLS), "lost": 0}
+        assert record["lesson"] == tool.lesson
+        assert record["summary"] == tool.summary
+        assert record["hooks"] == list(tool.via)
+        assert set(record["maps"]) == {item.type for item in tool.maps}
+
+
+def test_csv() -> None:
+    header, *rows = run(TOUR, "--format", "csv").stdout.splitlines()
+    assert header.split(",") == [column.key for column in TOOL.columns]
+    assert [row.split(",")[0] for row in rows] == [tool.command for tool in TOOLS]
 
 
 def test_table() -> None:
-    header, *rows = run(TOUR).stdout.splitlines()
-    assert header.split() == [column.header for column in TOOL.columns]
-    assert [row.split()[0] for row in rows] == [tool.command for tool in TOOLS]
-
-
-@pytest.mark.kernel(*TOOLS)
-def test_what_runs() -> None:
-    for record, tool in zip(run(TOUR, "--json").records, TOOLS, strict=True):
-        assert (record["runs"], record["shows"]) == ("yes", tool.summary)
-
-
-@pytest.mark.kernel
-def test_what_does_not_run() -> None:
-    """The same answer that the tool itself gives as its error."""
-    setup = """
-    mount -t tmpfs none /sys/kernel/tracing
-    [ ! -d /sys/kernel/debug ] || mount -t tmpfs none /sys/kernel/debug
-    """
-    result = run(*in_mount_namespace(setup, TOUR, "--json"))
-    assert result.status == 0, result.stderr
-    minimal = next(record for record in result.records if record["tool"] == "ebpf-minimal")
-    assert minimal["runs"] == "no"
-    tool = run(*in_mount_namespace(setup, BIN / "ebpf-minimal"))
-    assert tool.stderr.splitlines()[0] == f"ebpf-minimal: error: {minimal['shows']}"
+    """Two lines for a tool, of 80 columns; what is longer goes on below."""
+    lines = run(TOUR).stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].split() == ["TOOL", "HOOK", "MAP"]
+    assert lines[1].split() == ["RUNS", "SHOWS"]
+    table = "\n".join(lines).partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in table[2:] if line[0] != " "] == [
+        tool.command for tool in TOOLS
+    ]
+    shown = " ".join(" ".join(table).split())
+    for tool in TOOLS:
+        assert tool.summary in re.sub(r" (yes|no|via \w+) ", " ", shown)
 
 
 def test_nothing_to_do_with_the_engines() -> None:
-    """It loads nothing, so options of programs are none of its own."""
+    """It has no program, so options of programs are none of its own."""
     assert run(TOUR, "--engine", "bcc").status == 2
     assert run(TOUR, env={"EBPF_TOUR_ENGINE": "nonsense"}).status == 0
+
+
+@leaves_nothing
+@kernel(*WITH_PROGRAM)
+@pytest.mark.parametrize("tool", WITH_PROGRAM, ids=lambda tool: tool.command)
+def test_what_runs(tool: Tool) -> None:
+    """In the way and with the engine that the catalogue says, without being told."""
+    record = catalogue()[tool.command]
+    assert record["runs"] == "yes"
+    way = next(name for name, hooks in tool.via.items() if not what_is_missing(hooks))
+    assert (record["via"], record["engine"]) == (way, "libbpf")
+    missing = what_is_missing(next(iter(tool.via.values())))
+    assert record["reason"] == (str(missing) if missing else None)
+    assert (record["via"] == next(iter(tool.via))) == (record["reason"] is None)
+    assert run(BIN / tool.command, "--show", "maps").status == 0
+
+
+@native
+@kernel
+@pytest.mark.parametrize(
+    "command",
+    [
+        in_mount_namespace(NO_TRACEFS),
+        in_mount_namespace(f"{NO_BTF}\n{NO_BCC}"),
+        in_mount_namespace(NO_LIBBPF + NO_BCC),
+        WITHOUT_CAPABILITIES,
+    ],
+    ids=["no tracefs", "no BTF and BCC", "no libbpf and BCC", "no capabilities"],
+)
+def test_what_does_not_run(command: tuple[str, ...]) -> None:
+    """The tool gives the same answer itself."""
+    found = catalogue(*command)
+    assert "no" in {record["runs"] for record in found.values()}
+    for tool in WITH_PROGRAM:
+        record = found[tool.command]
+        result = run(*command, BIN / tool.command, "--show", "maps")
+        if record["runs"] == "yes":
+            assert result.status == 0, result.stderr
+            continue
+        assert (record["via"], record["engine"]) == (None, None)
+        cause, hint = assert_error(result, result.status, tool.command)
+        assert cause == record["reason"]
+        words = hint.split(" ")
+        assert record["hint"].split(" ")[: len(words) - 4] == words[:-4]
+        assert result.status in (69, 77)
+
+
+@native
+@kernel(*WITH_PROGRAM)
+def test_without_libbpf() -> None:
+    """BCC takes its place, and that is said in the records, not once for each tool."""
+    command = in_mount_namespace(NO_LIBBPF, TOUR, "--json")
+    result = run(*command)
+    assert (result.status, result.stderr) == (0, "")
+    minimal = next(record for record in result.records if record["tool"] == "ebpf-minimal")
+    tool = run(*in_mount_namespace(NO_LIBBPF, BIN / "ebpf-minimal", "--show", "maps"))
+    assert (minimal["engine"] == "bcc") == (tool.status == 0)
+
+
+ROW = {
+    "tool": "ebpf-a",
+    "hooks": ["kprobe", "tracepoint"],
+    "maps": ["hash", "ring buffer"],
+    "runs": "yes",
+    "via": "kprobe",
+    "reason": None,
+    "hint": None,
+    "summary": "show this",
+}
+
+
+def test_text_of_the_catalogue() -> None:
+    """Each reason once."""
+    other = {**ROW, "tool": "ebpf-b", "via": "tracepoint", "reason": "no kprobes", "hint": "do it"}
+    third = {**ROW, "tool": "ebpf-c", "runs": "no", "via": None, "reason": "no kprobes"}
+    text = "\n".join(catalogue_lines([ROW, other, {**third, "hint": "do it"}]))
+    assert (
+        text
+        == """\
+TOOL               HOOK               MAP
+  RUNS             SHOWS
+ebpf-a             kprobe/tracepoint  hash, ring buffer
+  yes              show this
+ebpf-b             kprobe/tracepoint  hash, ring buffer
+  via tracepoint   show this
+ebpf-c             kprobe/tracepoint  hash, ring buffer
+  no               show this
+
+Why not, or not in the way that comes first:
+  ebpf-b, ebpf-c: no kprobes
+    -> do it"""
+    )
+
+
+# check
+
+
+class Verdicts:
+    """What `ebpf-tour check` says, by the names of the checks."""
+
+    def __init__(self, *command: str | Path) -> None:
+        self.result = run(*command, TOUR, "check", "--json")
+        assert "Traceback" not in self.result.stderr
+        assert self.result.summary == {"type": "summary", "events": len(CHECKS), "lost": 0}
+        self.records = {record["check"]: record for record in self.result.records}
+        assert list(self.records) == [check.name for check in CHECKS]
+        for record in self.records.values():
+            assert list(record) == [column.key for column in CHECK.columns]
+            assert record["found"] in (True, False, None)
+            assert record["detail"]
+            assert record["used_for"]
+            assert record["found"] is False or not record["hint"]
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        return self.records[name]
+
+
+# What has to work where a check says so: the same through the tools.
+PROOFS = {
+    "syscall tracepoint": ("ebpf-mkdir", "--via", "tracepoint", "--demo"),
+    "raw tracepoint": ("ebpf-procinfo", "--demo"),
+    "kprobe": ("ebpf-mkdir", "--engine", "libbpf", "--via", "kprobe", "--demo"),
+    "kretprobe": ("ebpf-mkdir", "--engine", "bcc", "--via", "kprobe", "--demo"),
+    "fentry": ("ebpf-mkdir", "--via", "fentry", "--demo"),
+    "fexit": ("ebpf-mkdir", "--via", "fentry", "--demo"),
+    "uprobe": ("ebpf-mallocstacks", "--demo"),
+    "perf buffer": ("ebpf-bootstrap", "--transport", "perf", "--demo"),
+    "ring buffer": ("ebpf-bootstrap", "--transport", "ringbuf", "--demo"),
+    "libbpf": ("ebpf-hello", "--engine", "libbpf", "--show", "maps"),
+    "BCC": ("ebpf-hello", "--engine", "bcc", "--show", "maps"),
+}
+
+
+@leaves_nothing
+@kernel
+def test_check_is_right() -> None:
+    """Where it says that something works it does, and where not, the tool does not either."""
+    verdicts = Verdicts()
+    assert verdicts.result.status == 0
+    for name, (command, *options) in PROOFS.items():
+        result = run(BIN / command, *options)
+        assert verdicts[name]["found"] == (result.status == 0), (name, result.stderr)
+        if result.status:
+            cause, _ = assert_error(result, result.status, command)
+            # The tool names the first hook that it lacks: of fentry and fexit, that.
+            assert cause == verdicts[name]["detail"].replace("fexit", "fentry")
+    # A kernel for these tools has these; a kprobe may be compiled out.
+    for name in (
+        "privileges",
+        "BTF",
+        "tracefs",
+        "tracepoint",
+        "raw tracepoint",
+        "uprobe",
+        "libbpf",
+    ):
+        assert verdicts[name]["found"], verdicts[name]
+
+
+@kernel
+def test_facts() -> None:
+    """Against other sources than the ones that it asks."""
+    verdicts = Verdicts()
+    assert os.uname().release in verdicts["kernel"]["detail"]
+    assert verdicts["tracefs"]["detail"] == features.tracefs()
+    mounts = Path("/proc/mounts").read_text(encoding="utf-8")
+    for name, kind in (("bpffs", "bpf"), ("cgroup2", "cgroup2")):
+        assert verdicts[name]["found"] == (f" {kind} " in mounts)
+    assert verdicts["clang"]["found"] == bool(shutil.which("clang"))
+    listed = Path("/sys/kernel/security/lsm")
+    if verdicts["LSM"]["found"] and listed.exists():
+        assert "bpf" in listed.read_text(encoding="ascii").split(",")
+    assert verdicts["kprobe"]["found"] == (Kprobe(trial.KERNEL_FUNCTION).unsupported() is None)
+    assert verdicts["fentry"]["found"] == (Fentry(trial.KERNEL_FUNCTION).unsupported() is None)
+    from bcc import __version__ as bcc_version  # noqa: TID251 - to compare
+
+    assert verdicts["BCC"]["detail"].startswith(f"{bcc_version}, ")
+
+
+@native
+@leaves_nothing
+@kernel
+def test_check_without_tracefs() -> None:
+    verdicts = Verdicts(*in_mount_namespace(NO_TRACEFS))
+    assert verdicts.result.status == 0  # raw tracepoints and uprobes work
+    for name in ("tracefs", "tracepoint", "syscall tracepoint"):
+        assert verdicts[name]["found"] is False
+        assert verdicts[name]["detail"].startswith("tracefs is not mounted")
+        assert "mount -t tracefs" in verdicts[name]["hint"]
+    assert verdicts["raw tracepoint"]["found"]
+    assert verdicts["uprobe"]["found"]
+    assert verdicts["BCC"]["found"] is None
+    proof = run(*in_mount_namespace(NO_TRACEFS, BIN / "ebpf-mallocstacks", "--demo"))
+    assert proof.status == 0, proof.stderr
+
+
+@native
+@leaves_nothing
+@kernel
+def test_check_without_btf() -> None:
+    verdicts = Verdicts(*in_mount_namespace(NO_BTF))
+    for name in ("BTF", "fentry", "fexit", "LSM", "libbpf"):
+        assert verdicts[name]["found"] is False
+        assert "BTF" in verdicts[name]["detail"]
+    assert verdicts["tracepoint"]["found"]
+    # BCC can do with headers.
+    assert verdicts["BCC"]["found"] == verdicts["kernel headers"]["found"]
+    assert verdicts.result.status == (0 if verdicts["BCC"]["found"] else 69)
+
+
+@native
+@leaves_nothing
+@kernel
+def test_check_without_engines() -> None:
+    verdicts = Verdicts(*in_mount_namespace(NO_LIBBPF + NO_BCC))
+    assert (verdicts["libbpf"]["found"], verdicts["BCC"]["found"]) == (False, False)
+    assert "apt install libbpf1" in verdicts["libbpf"]["hint"]
+    assert "apt install python3-bpfcc" in verdicts["BCC"]["hint"]
+    assert verdicts["tracepoint"]["found"]  # for that it needs neither of them
+    cause, hint = assert_error(verdicts.result, 69, "ebpf-tour")
+    assert cause.startswith("no engine can be used here: libbpf: libbpf.so.1 cannot be loaded")
+    assert "python3-bpfcc" in hint
+
+
+@leaves_nothing
+@kernel
+@pytest.mark.parametrize(
+    "command", [WITHOUT_CAPABILITIES, IN_USER_NAMESPACE], ids=["no capabilities", "user namespace"]
+)
+def test_check_without_privileges(command: tuple[str, ...]) -> None:
+    """It says what can be known, and does not take what may not be tried for missing."""
+    if command == IN_USER_NAMESPACE and run(*command, "true").status and not os.environ.get("CI"):
+        pytest.skip("no user namespace can be made here (in a chroot, or by a sysctl)")
+    with_root, verdicts = Verdicts(), Verdicts(*command)
+    assert verdicts["privileges"]["found"] is False
+    assert verdicts["BTF"] == with_root["BTF"]
+    assert verdicts["kernel"] == with_root["kernel"]
+    for name in ("raw tracepoint", "uprobe", "ring buffer", "libbpf", "BCC"):
+        assert verdicts[name]["found"] is None
+        assert "only root" in verdicts[name]["detail"]
+    # Without them, the hook's own answer is certain only where it is no.
+    assert verdicts["kprobe"]["found"] == (None if with_root["kprobe"]["found"] else False)
+    cause, _ = assert_error(verdicts.result, 77, "ebpf-tour")
+    proof = run(*command, BIN / "ebpf-hello")
+    assert assert_error(proof, 77, "ebpf-hello")[0] == cause
+
+
+@kernel
+def test_locked_down_kernel(tmp_path: Path) -> None:
+    """What the kernel says of its mode is asked by the hooks, too."""
+    need(Kprobe("vfs_mkdir"))
+    (tmp_path / "lockdown").write_text("none integrity [confidentiality]\n")
+    setup = f"""
+    mountpoint -q /sys/kernel/security || mount -t tmpfs none /sys/kernel/security
+    [ -e /sys/kernel/security/lockdown ] || touch /sys/kernel/security/lockdown
+    mount --bind '{tmp_path}/lockdown' /sys/kernel/security/lockdown
+    """
+    verdicts = Verdicts(*in_mount_namespace(setup))
+    for name in ("kprobe", "kretprobe"):
+        assert verdicts[name]["found"] is False
+        assert "the kernel is locked down (confidentiality)" in verdicts[name]["detail"]
+        assert "lockdown=integrity" in verdicts[name]["hint"]
+    result = run(*in_mount_namespace(setup, TOUR))
+    assert "the kernel is locked down (confidentiality)" in result.stderr
+
+
+@native
+def test_table_of_check() -> None:
+    result = run(TOUR, "check")
+    lines = result.stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].split() == ["CHECK", "FOUND", "DETAIL"]
+    names = [line[:20].rstrip() for line in lines[1:] if line[:1].strip()]
+    assert names == [check.name for check in CHECKS]
+    verbose = " ".join(run(TOUR, "check", "-v").stdout.split())
+    for check in CHECKS:
+        assert f"for {check.used_for}" in verbose
+
+
+def test_text_of_check() -> None:
+    row = {
+        "check": "A",
+        "group": "x",
+        "found": True,
+        "detail": "1.2",
+        "used_for": "b",
+        "hint": None,
+    }
+    missing = {**row, "check": "B", "found": False, "detail": "none", "hint": "install it"}
+    unknown = {**row, "check": "C", "group": "y", "found": None, "detail": "not tried"}
+    rows = [row, missing, {**missing, "check": "D"}, unknown]
+    assert (
+        "\n".join(check_lines(rows, verbose=False))
+        == """\
+CHECK               FOUND  DETAIL
+A                   yes    1.2
+B                   no     none
+                           for b
+                           -> install it
+D                   no     none
+                           for b
+
+C                   ?      not tried"""
+    )
+    assert "\n".join(check_lines([row], verbose=True)).endswith("1.2\n" + " " * 27 + "for b")
+
+
+@native
+def test_check_in_csv() -> None:
+    header, *rows = run(TOUR, "check", "--format", "csv").stdout.splitlines()
+    assert header.split(",") == [column.key for column in CHECK.columns]
+    assert len(rows) == len(CHECKS)
+
+
+def test_no_such_command() -> None:
+    cause, _ = assert_error(run(TOUR, "chekc"), 2, "ebpf-tour")
+    assert "invalid choice: 'chekc'" in cause
+
+
+# The trials
+
+
+@leaves_nothing
+@kernel
+def test_a_program_that_is_never_run() -> None:
+    """To be attached is not enough."""
+    made = trial.uprobe(returns=False)._replace(cause=lambda: None)
+    with pytest.raises(Error, match="a program can be attached to uprobe, but it is never run"):
+        made.run()
+
+
+@leaves_nothing
+@kernel
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: trial.raw_tracepoint()._replace(attach=_attach_to_nothing), "No such file"),
+        (lambda: trial.fentry(returns=False)._replace(function="no_such_function"), "no function"),
+        (lambda: trial.raw_tracepoint()._replace(program_type=9999), "Invalid argument"),
+    ],
+    ids=["attach", "function", "load"],
+)
+def test_a_trial_that_fails(make: Callable[[], trial.Trial], said: str) -> None:
+    with pytest.raises(Error, match=said):
+        make().run()
+
+
+def _attach_to_nothing(program: int) -> int:
+    return trial.syscall.open_raw_tracepoint(b"no_such_tracepoint", program)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Load one of the programs beside this file, all of them broken on purpose."""
+"""Load one of the programs beside this file, which are broken on purpose."""
 
 import os
 import sys
@@ -11,20 +11,30 @@ from ebpf_tour.loader.hooks import Tracepoint
 from ebpf_tour.record import Tool
 from ebpf_tour.session import Session
 
-HOOKS = {"lookup": "sys_enter_execve", "loop": "sys_enter_execve", "context": "sys_enter_mkdirat"}
+TOOL = Tool(
+    name="load.py",
+    summary="Load a program that the verifier refuses, and show why.",
+    directory=os.path.dirname(__file__),
+    via={"tracepoint": ()},
+)
+HOOKS = {
+    "lookup": Tracepoint("syscalls", "sys_enter_execve"),
+    "loop": Tracepoint("syscalls", "sys_enter_execve"),
+    "context": Tracepoint("syscalls", "sys_enter_mkdirat"),
+}
 
 
 def options(parser: ArgumentParser) -> None:
-    parser.add_argument("program", choices=list(HOOKS))
+    parser.add_argument("program", choices=list(HOOKS), help="the stem of its C files")
 
 
 def run(session: Session) -> None:
-    hook = Tracepoint("syscalls", HOOKS[session.args.program])
-    tool = Tool(session.args.program, directory=os.path.dirname(__file__), via={"": (hook,)})
-    with open_program(tool, session) as program:
+    name = session.args.program
+    with open_program(
+        TOOL._replace(name=name, via={"tracepoint": (HOOKS[name],)}), session
+    ) as program:
         program.load()
         print(f"the kernel takes {program.source}")
 
 
-TOOL = Tool("load.py", summary="load a broken program", directory="here", via={"": ()})
 sys.exit(cli.main(TOOL, run, options))

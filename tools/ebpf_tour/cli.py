@@ -150,6 +150,11 @@ def add_buffer_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add --limit; tools with a program have it anyway."""
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
+
+
 def make_parser(
     tool: Tool, options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> argparse.ArgumentParser:
@@ -161,6 +166,8 @@ def make_parser(
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
+    if tool.commands:
+        _add_commands(parser, tool)
     if options:
         options(parser)
     _add_output_options(parser, tool)
@@ -173,6 +180,17 @@ def make_parser(
         help="show the version and end",
     )
     return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, tool: Tool) -> None:
+    names = [command.name for command in tool.commands]
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=names,
+        metavar="|".join(names),
+        help="; ".join(command.summary for command in tool.commands),
+    )
 
 
 def _examples(tool: Tool) -> str:
@@ -191,12 +209,10 @@ def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="same as --format json"
     )
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="show what the libraries say, too"
-    )
+    parser.add_argument("-v", "--verbose", action="store_true", help=tool.verbose)
     if not tool.via:
         return
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
+    add_limit(parser)
     parser.add_argument(
         "--time-limit", type=seconds, metavar="SECONDS", help="end after so many seconds"
     )
@@ -244,8 +260,7 @@ def main(
     except Finished:
         return 0
     except Error as error:
-        if isinstance(error, NotPermitted) and not error.hint:
-            error.hint = f"run it as root: {_as_root(tool.command)}"
+        add_hint(error, tool.command)
         _report(tool.command, error)
         return error.status
     finally:
@@ -313,6 +328,12 @@ def _open_missing_streams() -> None:
         sys.stdout = open(1, "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
     # A terminal that cannot show a character gets its escape.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def add_hint(error: Error, command: str) -> None:
+    """Give an error about permissions that has no hint the line to paste."""
+    if isinstance(error, NotPermitted) and not error.hint:
+        error.hint = f"run it as root: {_as_root(command)}"
 
 
 def _as_root(command: str) -> str:

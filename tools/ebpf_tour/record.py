@@ -52,12 +52,23 @@ class Map(NamedTuple):
     doc: str
 
 
+class Command(NamedTuple):
+    """A word behind a tool's name that makes it do something else, with other columns."""
+
+    name: str
+    summary: str
+    description: str
+    columns: tuple[Column, ...]
+    exit_status: str
+
+
 class Tool(NamedTuple):
     """Everything there is to know about a tool without running it.
 
     `lesson` is its place in the course. `via` holds the ways to see the
     tool's event, best first: a name for --via and the hooks of that way. A
-    tool with one way has one entry, a tool without a BPF program none.
+    tool with one way has one entry, a tool without a BPF program none. `verbose`
+    is what -v does.
 
     The tools of this package fill in all of it, which the tests demand. One of
     your own needs a name, a summary, `via`, and the `directory` where its C
@@ -80,6 +91,8 @@ class Tool(NamedTuple):
     see_also: tuple[str, ...] = ()
     section: int = 8
     directory: str = ""
+    verbose: str = "show what the libraries say, too"
+    commands: tuple[Command, ...] = ()
 
     @property
     def command(self) -> str:

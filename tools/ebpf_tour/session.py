@@ -161,20 +161,32 @@ class Session:
             self._writer.row(row)
         self._count(row)
 
-    def report(self, rows: Iterable[Row]) -> None:
-        """Show the rows of a report, in a table of their own."""
+    def report(
+        self,
+        rows: Iterable[Row],
+        columns: tuple[Column, ...] = (),
+        lines: Callable[[Iterable[Row]], Iterable[str]] | None = None,
+    ) -> None:
+        """Show the rows of a report, in a table of their own.
+
+        `columns` are those of this report, where they are not the tool's. `lines`
+        makes the text for people in place of a table.
+        """
         if self._full or (self._interrupt.seen and self._writer is None):
             return  # there were enough, or it ended before it was attached
-        shown = []
-        for row in rows:
-            # Whole, but for --limit, even if the demo has seen enough.
-            if self.rows != self._limit:
-                shown.append(row)
-                self._count(row)
+        shown = list(self._counted(rows))
         with writing():
-            writer = self._writer_for(self.tool.columns, report=True)
-            writer.report(shown)
+            writer = self._writer_for(columns or self.tool.columns, report=True)
+            writer.report(shown, lines)
             writer.flush()
+
+    def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield as many rows as were asked for, even if the demo has seen enough."""
+        for row in rows:
+            if self.rows == self._limit:
+                return
+            yield row
+            self._count(row)
 
     def _count(self, row: Row) -> None:
         self.rows += 1

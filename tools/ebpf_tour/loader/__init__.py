@@ -39,13 +39,28 @@ def open_program(tool: Tool, session: Session) -> Program:
     args = session.args
     if args.show != "source":
         features.require_privileges()
-    program = _open(args.engine, tool, args)
+    program, fallback = _open(args.engine, tool, args)
+    if fallback:
+        say(f"{tool.command}: using BCC, since {fallback}\n")
     if args.show == "source":  # needs no privileges, so it is not loaded
         from ebpf_tour.loader.show import show
 
         with program:
             show(program, args.show)
     return program
+
+
+def what_would_open(tool: Tool) -> tuple[str, str]:
+    """Return the engine and the way that the tool takes here if it is not told.
+
+    Raises what `open_program()` raises.
+    """
+    import argparse
+
+    features.require_privileges()
+    program, _ = _open("auto", tool, argparse.Namespace(show=None, format="table", verbose=False))
+    with program:
+        return program.engine, program.via
 
 
 def _choose_way(engine: str, tool: Tool, args: argparse.Namespace) -> tuple[str, tuple[Hook, ...]]:
@@ -72,21 +87,22 @@ def _choose_way(engine: str, tool: Tool, args: argparse.Namespace) -> tuple[str,
     raise reasons[-1]
 
 
-def _open(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
+def _open(
+    engine: str, tool: Tool, args: argparse.Namespace
+) -> tuple[Program, EngineUnavailable | None]:
+    """Return the program, and why not with libbpf if BCC takes its place."""
     if engine != "auto":
-        return _open_with(engine, tool, args)
+        return _open_with(engine, tool, args), None
     try:
-        return _open_with("libbpf", tool, args)
+        return _open_with("libbpf", tool, args), None
     except EngineUnavailable as first:
         try:
-            program = _open_with("bcc", tool, args)
+            return _open_with("bcc", tool, args), first
         except EngineUnavailable as second:
             # Both may lack the same.
             causes = dict.fromkeys((str(first), str(second)))
             hints = dict.fromkeys(hint for hint in (first.hint, second.hint) if hint)
             raise EngineUnavailable("; ".join(causes), "; ".join(hints)) from None
-        say(f"{tool.command}: using BCC, since {first}\n")
-        return program
 
 
 def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:

@@ -196,42 +196,44 @@ class BccProgram(Program):
             Ksyscall: self._bpf_class.KPROBE,
             Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
         }[type(hook)]
+        from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH
+
         name = hook.function.encode()
-        if self._options.show == "log":
-            fd, log = self._load_logged(hook, kind, everything=True)
+        whole = self._options.show == "log"
+        fd, log, said = self._load_logged(name, kind, LOG_ALL if whole else 0)
+        number = ct.get_errno()
+        if fd < 0 and not log:
+            # For one that is too complex (E2BIG), BCC does not ask for the log.
+            _, log, _ = self._load_logged(name, kind, LOG_PATH)
+        if whole:
             self._logs.append((hook.function, log))
-            if fd < 0:
-                raise self._load_error(hook, log, ct.get_errno())
-            function = self._bpf_class.Function(self._bpf, name, fd)
-            self._bpf.funcs[name] = function  # BCC closes those
-            return function
-        with self._capture(quiet=True) as said:
-            try:
-                return self._bpf.load_func(name, kind)
-            except Exception:  # noqa: BLE001 - bcc raises nothing narrower
-                number = ct.get_errno()
-        # Once more for the log. BCC would print it, but together with its own
-        # hints, and not at all for a program that is too complex.
-        _, log = self._load_logged(hook, kind, everything=False)
-        raise self._load_error(hook, log, number, said[0])
+        if fd < 0:
+            raise self._load_error(hook, log, number, said)
+        function = self._bpf_class.Function(self._bpf, name, fd)
+        self._bpf.funcs[name] = function  # BCC closes those
+        return function
 
-    def _load_logged(self, hook: Hook, kind: int, *, everything: bool) -> tuple[int, str]:
-        """Load a program; return its file descriptor, or -1, and the verifier's log."""
-        from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH, log_buffer
+    def _load_logged(self, name: bytes, kind: int, level: int) -> tuple[int, str, str]:
+        """Load a program; return its file descriptor or -1, the log, and what BCC says.
 
-        lib, module, name = self._lib, self._bpf.module, hook.function.encode()
+        Like BCC's load_func(), which would print the log among its own words,
+        after it has tried with a larger buffer again and again. At level 0 there
+        is a log only if the kernel refuses.
+        """
+        from ebpf_tour.loader.libbpf import log_buffer
+
+        lib, module = self._lib, self._bpf.module
         buffer = log_buffer()
-        with self._capture(quiet=True):
-            # As BCC's own load_func() does, but for the log.
+        with self._capture(quiet=True) as said:
             fd: int = lib.bcc_func_load(
                 *(module, kind, name),
                 *(lib.bpf_function_start(module, name), lib.bpf_function_size(module, name)),
                 *(lib.bpf_module_license(module), lib.bpf_module_kern_version(module)),
-                *(LOG_ALL if everything else LOG_PATH, buffer, len(buffer), None, -1),
+                *(level, buffer, len(buffer), None, -1),
             )
-        return fd, buffer.value.decode("utf-8", "backslashreplace")
+        return fd, buffer.value.decode("utf-8", "backslashreplace"), said[0]
 
-    def _load_error(self, hook: Hook, log: str, number: int, said: str = "") -> Error:
+    def _load_error(self, hook: Hook, log: str, number: int, said: str) -> Error:
         if log:
             return self._refused(hook.function, log, number)
         if number in {errno.EPERM, errno.EACCES}:
@@ -483,6 +485,17 @@ def _import_bcc() -> tuple[Any, Any]:
             pass
 
     return Bpf, bcc.lib
+
+
+def version() -> str:
+    """Return BCC's version and that of its LLVM: "0.26.0, LLVM 14". Raises EngineUnavailable."""
+    _import_bcc()
+    import bcc
+
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        # libLLVM-14.so.1, libLLVM.so.19.1; not there if it is linked into libbcc.
+        llvm = re.search(r"/libLLVM(?:-|\.so\.)([\d.]*\d)", file.read())
+    return f"{bcc.__version__}, LLVM {llvm[1]}" if llvm else str(bcc.__version__)
 
 
 def _distribution_bcc() -> str:

@@ -1,14 +1,16 @@
-"""ELF files: the functions they hold, and where those lie in the file.
+"""ELF files: the functions and USDT probes they hold, and where those lie in the file.
 
-Just what uprobes and stacks need of the format: the loaded segments and the
-two symbol tables. Source: elf(5).
+Just what uprobes and stacks need of the format: the loaded segments, the two
+symbol tables, and notes. Source: elf(5).
 """
 
 from __future__ import annotations
 
 import bisect
+import functools
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,11 +23,13 @@ _HEADER = struct.Struct("=16s2HI3QI6H")  # Elf64_Ehdr
 _SEGMENT = struct.Struct("=2I6Q")  # Elf64_Phdr
 _SECTION = struct.Struct("=2I4Q2I2Q")  # Elf64_Shdr
 _SYMBOL = struct.Struct("=I2BH2Q")  # Elf64_Sym
+_NOTE = struct.Struct("=3I")  # Elf64_Nhdr: bytes of the owner's name, bytes, type
 
 _PT_LOAD, _PT_INTERP = 1, 3
-_SHT_SYMTAB, _SHT_DYNSYM = 2, 11
+_SHT_SYMTAB, _SHT_NOTE, _SHT_DYNSYM = 2, 7, 11
 _STB_LOCAL = 0
 _STT_FUNC, _STT_GNU_IFUNC = 2, 10
+_BUILD_ID, _USDT = (b"GNU", 3), (b"stapsdt", 3)  # owner and type of a note
 
 
 class BadElf(Exception):  # noqa: N818 - reads better where it is raised
@@ -49,10 +53,30 @@ class Function(NamedTuple):
     indirect: bool = False
 
 
+class Usdt(NamedTuple):
+    """A USDT probe: a place that the program's author marked for tracers.
+
+    `arguments` are as its note has them, such as "-4@%edi 8@8(%rsp)": size in
+    bytes, below 0 if signed, and where it is. A probe may be at several places,
+    each with a Usdt of its own.
+    """
+
+    provider: str
+    name: str
+    arguments: str
+    address: int
+
+
 class _Segment(NamedTuple):
     offset: int
     address: int
     size: int
+
+
+class _Section(NamedTuple):
+    offset: int
+    size: int
+    link: int
 
 
 class Elf:
@@ -61,7 +85,7 @@ class Elf:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._size = os.fstat(fd).st_size
-        ident = self._read(0, 16)
+        ident = os.pread(fd, 16, 0)
         if ident[:4] != _IDENT:
             raise BadElf("it is no ELF file")
         if ident[4] != _CLASS_64:
@@ -132,20 +156,74 @@ class Elf:
                     found[function.address] = function
         return sorted(found.values())
 
+    def functions(self) -> set[str]:
+        """Return the names of all functions that it defines."""
+        kinds = (_SHT_SYMTAB, _SHT_DYNSYM)
+        return {
+            function.name
+            for kind in kinds
+            for function, _ in self._symbols(kind)
+            if function.name and not function.indirect
+        }
+
+    def usdt(self) -> list[Usdt]:
+        """Return its USDT probes, in the order of the file.
+
+        Source: https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation
+        """
+        found = []
+        for note in self._notes(_USDT):
+            # The addresses of the probe, of .stapsdt.base, and of its semaphore.
+            address = int.from_bytes(note[:8], sys.byteorder)
+            texts = [text.decode("utf-8", "replace") for text in note[24:].split(b"\0")]
+            if len(texts) < 3:
+                raise BadElf("a note about a USDT probe ends too early")
+            provider, name, arguments, *_ = texts
+            found.append(Usdt(provider, name, arguments, address))
+        return found
+
+    def build_id(self) -> str:
+        """Return the number in hexadecimal that tells builds apart, "" if it has none."""
+        return next((note.hex() for note in self._notes(_BUILD_ID)), "")
+
+    def _notes(self, kind: tuple[bytes, int]) -> Iterator[bytes]:
+        """Yield the notes of an owner and type."""
+        for section in self._sections_of(_SHT_NOTE):
+            data = self._read(section.offset, section.size)
+            position = 0
+            while position + _NOTE.size <= len(data):
+                name_size, size, number = _NOTE.unpack_from(data, position)
+                name_at = position + _NOTE.size
+                start = name_at + _padded(name_size)
+                if (data[name_at : name_at + name_size].rstrip(b"\0"), number) == kind:
+                    yield data[start : start + size]
+                position = start + _padded(size)
+
+    def _sections_of(self, kind: int) -> Iterator[_Section]:
+        for found, section in self._table:
+            if found == kind:
+                yield section
+
+    @functools.cached_property
+    def _table(self) -> list[tuple[int, _Section]]:
+        """The type of each section, and the section."""
+        table = self._read(self._sections, self._section_count * _SECTION.size)
+        return [
+            (kind, _Section(offset, size, link))
+            for _, kind, _, _, offset, size, link, _, _, _ in _SECTION.iter_unpack(table)
+        ]
+
     def _symbols(self, kind: int, wanted: bytes = b"") -> Iterator[tuple[Function, int]]:
         """Yield the functions of a symbol table with their binding.
 
         With `wanted`, only those of that name.
         """
-        sections = self._read(self._sections, self._section_count * _SECTION.size)
-        for index in range(self._section_count):
-            section = _SECTION.unpack_from(sections, index * _SECTION.size)
-            _, section_kind, _, _, offset, size, link, _, _, _ = section
-            if section_kind != kind or link >= self._section_count:
+        for section in self._sections_of(kind):
+            if section.link >= len(self._table):
                 continue
-            _, _, _, _, start, length, *_ = _SECTION.unpack_from(sections, link * _SECTION.size)
-            names = self._read(start, length)
-            table = self._read(offset, size - size % _SYMBOL.size)
+            _, texts = self._table[section.link]
+            names = self._read(texts.offset, texts.size)
+            table = self._read(section.offset, section.size - section.size % _SYMBOL.size)
             for name_at, info, _, where, address, extent in _SYMBOL.iter_unpack(table):
                 # where: the section that defines it, 0 if it is from elsewhere
                 if info & 0xF not in (_STT_FUNC, _STT_GNU_IFUNC) or not where:
@@ -157,6 +235,11 @@ class Elf:
                     Function(address, extent, name, info & 0xF == _STT_GNU_IFUNC),
                     info >> 4,
                 )
+
+
+def _padded(size: int) -> int:
+    """Names and notes begin at multiples of four."""
+    return (size + 3) & ~3
 
 
 def _plainness(function: Function) -> tuple[int, int, str]:

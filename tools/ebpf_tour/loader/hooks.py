@@ -144,13 +144,20 @@ class Kprobe(_KernelFunction):
         "the function for it, and the next kernel may have renamed it."
     )
 
-    def unsupported(self) -> Error | None:
+    @staticmethod
+    def none_here() -> Error | None:
+        """Return why no function at all can be probed here, or None."""
         if not os.path.exists("/sys/bus/event_source/devices/kprobe"):
             return Unsupported(
                 f"this kernel has no kprobes{features.without('KPROBES')}",
                 "a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS has them",
             )
-        return self._without_function()
+        if features.lockdown() == "confidentiality":
+            return features.explain_eperm("attach to functions of the kernel")
+        return None
+
+    def unsupported(self) -> Error | None:
+        return self.none_here() or self._without_function()
 
 
 # What the kernel's functions for system calls are called, before the call's name.
@@ -200,21 +207,27 @@ class Fentry(_KernelFunction):
     # that only the real kernel headers define.
     engines = ("libbpf",)
 
-    def unsupported(self) -> Error | None:
+    @classmethod
+    def none_here(cls, returns: bool = False) -> Error | None:
+        """Return why no function at all can be hooked in this way here, or None."""
         from ebpf_tour.loader.btf import probe_tracing
 
+        kind = cls.kinds[returns]
         if not features.has_kernel_btf():
             return Unsupported(
-                f"{self.kind} needs kernel BTF, and this kernel has none"
+                f"{kind} needs kernel BTF, and this kernel has none"
                 f"{features.without('DEBUG_INFO_BTF')}",
                 "a distribution's own kernel has it",
             )
         if not probe_tracing():
             return NotPermitted(
-                f"this kernel refuses {self.kind} programs",
+                f"this kernel refuses {kind} programs",
                 "a hardened kernel does, and one without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
             )
-        return self._without_function()
+        return None
+
+    def unsupported(self) -> Error | None:
+        return self.none_here(self.returns) or self._without_function()
 
 
 class Uprobe(Hook):

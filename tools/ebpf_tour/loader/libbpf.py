@@ -161,6 +161,14 @@ def declared_libbpf() -> ct.CDLL:
     return lib
 
 
+def version() -> str:
+    """Return libbpf's version, such as "1.1". Raises EngineUnavailable."""
+    lib = load_libbpf()
+    lib.libbpf_version_string.restype = ct.c_char_p
+    text: bytes = lib.libbpf_version_string()
+    return text.decode().removeprefix("v")
+
+
 class _Globals(Settings):
     """Writes into what libbpf will copy into .data, .bss and .rodata."""
 
@@ -374,13 +382,16 @@ class LibbpfProgram(Program):
 
     def source_lines(self, function: str) -> Lines:
         from ebpf_tour.loader import lines
+        from ebpf_tour.loader.asm import local_functions
 
         path = object_path(self._options.directory, self._options.name)
         btf, ext = Btf.of_object(self._lib, path)
-        try:
-            return lines.of_object(btf, ext).get(function, {}) if ext else {}
-        finally:
-            btf.close()
+        found = lines.of_object(btf, ext).get(function, {}) if ext else {}
+        btf.close()
+        # libbpf appends the functions that it calls; the object has them elsewhere.
+        for insns in (insns for name, insns in self.bytecode() if name == function):
+            found.update(dict.fromkeys(local_functions(insns)))
+        return found
 
     def verifier_logs(self) -> list[tuple[str, str]]:
         return [

@@ -38,8 +38,8 @@ class SourceLine(NamedTuple):
         return f"{self.text} @ {self.file}:{self.number}"
 
 
-Lines = dict[int, SourceLine]
-"""By the number of an instruction in its function; those between have the same line."""
+Lines = dict[int, "SourceLine | None"]
+"""By the number of an instruction; those between have the same line. None: nobody knows."""
 
 
 def of_object(btf: Btf, ext: bytes) -> dict[str, Lines]:

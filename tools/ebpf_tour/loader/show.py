@@ -61,12 +61,11 @@ def _asm(program: Program) -> str:
 def _listing(insns: bytes, lines: Lines, helpers: Mapping[int, str]) -> Iterator[str]:
     """Yield the instructions, each line of C above those that were made from it."""
     called = local_functions(insns)
-    own = min(called, default=len(insns))  # the lines are those of the first function only
     shown = None
     for number, text in disassemble(insns, helpers):
         if number in called:
             yield "; a function that is called, not inlined"
-        line = lines.get(number) if number < own else None
+        line = lines.get(number)
         if line and line != shown:
             yield f"; {line}"
             shown = line

@@ -1,4 +1,8 @@
-"""bpf(2) itself, for what both engines ask the kernel about what they loaded."""
+"""bpf(2) and perf_event_open(2) themselves.
+
+For what both engines ask the kernel about what they loaded, and for the trivial
+programs that `ebpf-tour check` tries.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,17 @@ from ebpf_tour.loader import features
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The system call's number, from the kernel's system call tables.
+# The system calls' numbers, from the kernel's system call tables.
 _NR_BPF = {"x86_64": 321, "aarch64": 280}
+_NR_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 
 # enum bpf_cmd, from include/uapi/linux/bpf.h.
 _MAP_CREATE = 0
 _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
+_PROG_LOAD = 5
 _OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
+_RAW_TRACEPOINT_OPEN = 17
 
 _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
@@ -105,10 +112,8 @@ def has_ring_buffer() -> bool:
     for it") (in v5.8). Raises NotPermitted if it may not create maps, OSError.
     """
     ringbuf = 27  # BPF_MAP_TYPE_RINGBUF
-    # map_type, key_size, value_size, max_entries, map_flags
-    attr = struct.pack("=IIIII", ringbuf, 0, 0, os.sysconf("SC_PAGE_SIZE"), 0)
     try:
-        fd, _ = bpf(_MAP_CREATE, attr)
+        fd = create_map(ringbuf, 0, 0, os.sysconf("SC_PAGE_SIZE"))
     except OSError as error:
         if error.errno == errno.EINVAL:
             return False
@@ -117,6 +122,104 @@ def has_ring_buffer() -> bool:
         raise
     os.close(fd)
     return True
+
+
+def create_map(kind: int, key_bytes: int, value_bytes: int, entries: int) -> int:
+    """Create a map (BPF_MAP_TYPE_*) and return its file descriptor. Raises OSError."""
+    # map_type, key_size, value_size, max_entries, map_flags
+    fd, _ = bpf(_MAP_CREATE, struct.pack("=IIIII", kind, key_bytes, value_bytes, entries, 0))
+    return fd
+
+
+class ProgramRefused(OSError):  # noqa: N818 - reads better where it is raised
+    """The kernel does not load a program; `log` is what the verifier says, if it came so far."""
+
+    log = ""
+
+
+def load_program(kind: int, code: bytes, attach_type: int = 0, btf_id: int = 0) -> int:
+    """Load a program (BPF_PROG_TYPE_*) and return its file descriptor.
+
+    `attach_type` (BPF_*) and `btf_id`, of a function or typedef of the kernel,
+    are for the types that need them. Raises ProgramRefused.
+    """
+    code_buffer = ct.create_string_buffer(code, len(code))
+    license_buffer = ct.create_string_buffer(b"GPL")  # which many helpers demand
+    log = ct.create_string_buffer(64 << 10)
+    attr = bytearray(120)
+    # prog_type, insn_cnt, insns, license, log_level, log_size, log_buf
+    struct.pack_into(
+        *("=IIQQIIQ", attr, 0, kind, len(code) // 8),
+        *(ct.addressof(code_buffer), ct.addressof(license_buffer)),
+        *(1, len(log), ct.addressof(log)),
+    )
+    struct.pack_into("=16s", attr, 48, b"ebpf_tour_trial")  # prog_name
+    struct.pack_into("=I", attr, 68, attach_type)  # expected_attach_type
+    struct.pack_into("=I", attr, 108, btf_id)  # attach_btf_id
+    try:
+        fd, _ = bpf(_PROG_LOAD, bytes(attr))
+    except OSError as error:
+        refused = ProgramRefused(error.errno, error.strerror)
+        refused.log = log.value.decode("utf-8", "backslashreplace")
+        raise refused from None
+    return fd
+
+
+def open_raw_tracepoint(name: bytes | None, program: int) -> int:
+    """Attach a program to a raw tracepoint; closing what this returns detaches it.
+
+    Without a name, to what it was loaded for: fentry, fexit or LSM. Raises OSError.
+    """
+    buffer = ct.create_string_buffer(name) if name else None
+    address = ct.addressof(buffer) if buffer else 0
+    fd, _ = bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", address, program))
+    return fd
+
+
+class PerfEvent(NamedTuple):
+    """What perf_event_open(2) is asked for.
+
+    `text` and `number` are config1 and config2: function or path, and offset, of
+    a probe. `pid` is a process, -1 all of them; `period` how many events to
+    wait for each time.
+    """
+
+    type: int
+    config: int
+    text: bytes = b""
+    number: int = 0
+    pid: int = -1
+    period: int = 0
+
+
+def open_perf_event(event: PerfEvent) -> int:
+    """Return the file descriptor of a perf event. Raises OSError."""
+    text = ct.create_string_buffer(event.text) if event.text else None
+    attr = bytearray(112)  # PERF_ATTR_SIZE_VER5
+    # type, size, config, sample_period
+    struct.pack_into("=IIQQ", attr, 0, event.type, len(attr), event.config, event.period)
+    # config1, config2
+    struct.pack_into("=QQ", attr, 56, ct.addressof(text) if text else 0, event.number)
+    attr_buffer = ct.create_string_buffer(bytes(attr), len(attr))
+    cpu = 0 if event.pid == -1 else -1
+    close_on_exec = 8  # PERF_FLAG_FD_CLOEXEC
+    fd: int = _libc.syscall(
+        ct.c_long(_NR_PERF_EVENT_OPEN[os.uname().machine]),
+        attr_buffer,
+        ct.c_int(event.pid),
+        ct.c_int(cpu),
+        ct.c_int(-1),  # no group
+        ct.c_ulong(close_on_exec),
+    )
+    if fd < 0:
+        number = ct.get_errno()
+        raise OSError(number, f"perf_event_open(2): {os.strerror(number)}")
+    return fd
+
+
+def address_in_libc(function: str) -> int:
+    """Return where a function of the C library is in this process."""
+    return ct.cast(_libc[function], ct.c_void_p).value or 0
 
 
 def possible_cpus() -> int:

@@ -7,13 +7,17 @@ that is deleted. So nothing here depends on names.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error
 from ebpf_tour.loader.elf import BadElf, Elf, Function, Not64Bit
 from ebpf_tour.loader.process import Process
 from ebpf_tour.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # From include/linux/sched.h: a flag in /proc/PID/stat.
 _PF_KTHREAD = 0x00200000
@@ -117,6 +121,23 @@ class Target(Process):
                 continue
             self._modules[mapping.file] = Module(name, path, fd)
             return
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Yield for each mapped file a path to name it by, and one to open it by.
+
+        The first is the plain one where that leads to the same file from here,
+        which it does not if the process lives in a container.
+        """
+        for number, module in self._modules.items():
+            plain = next(mapping.path for mapping in self._mappings if mapping.file == number)
+            for path in (plain, f"/proc/{self.pid}/root{plain}"):
+                with contextlib.suppress(OSError):
+                    status = os.stat(path)
+                    if (status.st_dev, status.st_ino) == module.inode:
+                        yield path, module.path
+                        break
+            else:
+                yield module.path, module.path
 
     def find(self, address: int) -> tuple[Module, int] | None:
         """Return the mapped file that an address lies in, and where in the file."""

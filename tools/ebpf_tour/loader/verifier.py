@@ -28,8 +28,8 @@ _WIDTH = 98
 _TAIL = 64 << 10
 
 # "7: (79) r1 = *(u64 *)(r0 +0)         ; R0=map_value(...) R1=scalar()". Without
-# the state of the registers where the verifier did not get past it, and before
-# Linux 5.18.
+# the state of the registers where the verifier did not get past it. Old kernels
+# (5.10) write that on a line of its own, and mostly not at all.
 _STEP = re.compile(
     r"^(\d+): (\([0-9a-f]{2}\) .*?|<invalid .*>)(?: +; ?((?:R\d|frame|fp|refs=).*)?)?$",
     re.MULTILINE,
@@ -74,7 +74,7 @@ _MEANINGS = {
         "the verifier follows every turn of a loop and every branch, and gives up after a million "
         "instructions: give each loop a small limit"
     ),
-    r"invalid bpf_context access": (
+    r"invalid bpf_context access|stores into R\d+ ctx": (
         "a context is read field by field, within its limits, and a tracing program may not "
         "write to it"
     ),
@@ -94,7 +94,7 @@ _MEANINGS = {
     r"R\d+ type=\S+ expected=": (
         "the helper takes another kind of argument: see its prototype in bpf-helpers(7)"
     ),
-    r"unknown func|cannot use helper|not allowed|invalid func": (
+    r"unknown func|cannot use helper|(helper call|kernel function) .*not allowed|invalid func": (
         "programs of this type may not call that, or this kernel does not have it: see "
         "bpf-helpers(7)"
     ),
@@ -152,12 +152,12 @@ def refusal(function: str, log: str, number: int, lines: Lines) -> Error:
     that means, and its detail shows the last instructions. `number` is the
     errno, `lines` are those of the function, if anyone knows them.
     """
-    steps = list(_steps(log[-_TAIL:]))
+    steps = _steps(log[-_TAIL:])
     why = reason(log, number)
     named = _INSN.search(why)  # the reason knows better than the last step
     where = _line_of(int(named[1]), lines) if named else None
     if not where and steps:
-        where = _line_of(steps[-1].number, lines) if lines else steps[-1].source
+        where = _line_of(steps[-1].number, lines) or steps[-1].source
     place = f" at {where.file}:{where.number}" if where and where.number else ""
     return Error(
         f"the kernel's verifier refuses {function}{place}: {why}",
@@ -191,21 +191,22 @@ def meaning(why: str) -> str:
     return next(found, "")
 
 
-def _steps(log: str) -> Iterator[Step]:
+def _steps(log: str) -> list[Step]:
+    steps: list[Step] = []
     source: SourceLine | None = None
     for line in log.splitlines():
-        step = _STEP.match(line)
-        if step:
+        if step := _STEP.match(line):
             text = step[2]
             jump = _JUMP.fullmatch(text)
-            yield Step(int(step[1]), jump[1] if jump else text, step[3] or "", source)
-            continue
-        comment = _SOURCE.match(line)
-        if comment:
+            steps.append(Step(int(step[1]), jump[1] if jump else text, step[3] or "", source))
+        elif steps and line.startswith(" R"):  # on old kernels, and not after each of them
+            steps[-1] = steps[-1]._replace(state=line.strip())
+        elif comment := _SOURCE.match(line):
             text, file, number = comment.groups()
             # BCC has changed the text by then, and counts other lines.
             known = file and file != "main.c"
             source = SourceLine(file or "", int(number) if known else 0, text.strip())
+    return steps
 
 
 def _line_of(insn: int, lines: Lines) -> SourceLine | None:
@@ -218,7 +219,7 @@ def _path(steps: list[Step], lines: Lines) -> Iterator[str]:
     """Yield the last steps, each below its line of C."""
     shown = None
     for step in steps:
-        source = _line_of(step.number, lines) if lines else step.source
+        source = _line_of(step.number, lines) or step.source
         if source and source != shown:
             yield f"; {source}" if source.number else f"; {source.text}"
             shown = source

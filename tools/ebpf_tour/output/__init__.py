@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from ebpf_tour.record import Column, Row
+
+    Lines = Callable[[Iterable[Row]], Iterable[str]]
 
 FORMATS = ("table", "json", "csv")
 
@@ -29,8 +31,11 @@ class Writer(abc.ABC):
     def row(self, row: Row) -> None:
         """Write one row; it has a value for each column's key."""
 
-    def report(self, rows: Iterable[Row]) -> None:
-        """Write the rows of a report, which come all at once."""
+    def report(self, rows: Iterable[Row], lines: Lines | None = None) -> None:  # noqa: ARG002 - only tables have them
+        """Write the rows of a report, which come all at once.
+
+        `lines` makes the text for people, where that is to be no table.
+        """
         for row in rows:
             self.row(row)
 
@@ -65,7 +70,10 @@ class TableWriter(Writer):
     def row(self, row: Row) -> None:
         self._line(cell(column, row) for column in self._shown)
 
-    def report(self, rows: Iterable[Row]) -> None:
+    def report(self, rows: Iterable[Row], lines: Lines | None = None) -> None:
+        if lines:
+            self._stdout.writelines(f"{line}\n" for line in lines(rows))
+            return
         from ebpf_tour.output.report import table
 
         headers = [column.header for column in self._shown]

@@ -10,6 +10,7 @@ from ebpf_tour.output import Writer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ebpf_tour.output import Lines
     from ebpf_tour.record import Row
 
 
@@ -30,7 +31,7 @@ class FoldedWriter(Writer):
     def row(self, row: Row) -> None:
         self.report([row])
 
-    def report(self, rows: Iterable[Row]) -> None:
+    def report(self, rows: Iterable[Row], lines: Lines | None = None) -> None:  # noqa: ARG002
         sums: dict[str, int] = {}
         for row in rows:
             frames = [str(row["comm"]), *frame_names(row)]

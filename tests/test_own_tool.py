@@ -1,0 +1,208 @@
+"""A tool outside of the package: the loader is for readers' programs, too."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from own_tool import own_tool
+from support import ENGINES, assert_error, run
+
+from ebpf_tour.build import compile_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.kernel(), pytest.mark.usefixtures("leaves_nothing")]
+
+LIBBPF = """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "calls.h"
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, struct caller);
+	__type(value, __u64);
+} calls SEC(".maps");
+SEC("tp/syscalls/sys_enter_getppid")
+int count_call(void *ctx)
+{
+	struct caller key = { .pid = bpf_get_current_pid_tgid() >> 32 };
+	__u64 one = 1, *count = bpf_map_lookup_elem(&calls, &key);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		bpf_map_update_elem(&calls, &key, &one, BPF_NOEXIST);
+	return 0;
+}
+"""
+
+BCC = """\
+#include "calls.h"
+BPF_HASH(calls, struct caller, u64, 10240);
+TRACEPOINT_PROBE(syscalls, sys_enter_getppid)
+{
+	struct caller key = { .pid = bpf_get_current_pid_tgid() >> 32 };
+
+	calls.atomic_increment(key);
+	return 0;
+}
+"""
+
+# The whole user side: columns, options, JSON and errors come from the package.
+TOOL = f"""\
+#!{sys.executable}
+import os, sys
+from ebpf_tour import cli
+from ebpf_tour.loader import open_program
+from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.record import Column, Tool
+
+TOOL = Tool(
+    "calls",
+    summary="count the calls of getppid by process",
+    directory=os.path.dirname(__file__),
+    via={{"tracepoint": (Tracepoint("syscalls", "sys_enter_getppid"),)}},
+    columns=(Column("pid", "PID", "", 7, right=True), Column("count", "COUNT", "", 8, right=True)),
+)
+
+def run(session):
+    with open_program(TOOL, session) as program:
+        program.load()
+        program.attach()
+        session.attached("Counting getppid()")
+        for _ in range(3):
+            os.getppid()
+        program.detach()
+        counts = program.map("calls").items()
+        session.report(
+            {{"pid": caller.pid, "count": n}} for caller, n in counts if caller.pid == os.getpid()
+        )
+
+sys.exit(cli.main(TOOL, run))
+"""
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    (tmp_path / "calls.h").write_text("struct caller {\n\tint pid;\n};\n")
+    (tmp_path / "calls.bpf.c").write_text(LIBBPF)
+    (tmp_path / "calls.bcc.c").write_text(BCC)
+    path = tmp_path / "calls.py"
+    path.write_text(TOOL)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_own_tool(calls: Path, engine: str) -> None:
+    """Its own header, the package's vmlinux.h, a map with a structure for its key."""
+    compile_all(calls.parent, calls.parent)
+    result = run(calls, "--engine", engine, "--json")
+    assert result.status == 0, result.stderr
+    assert result.stderr == "Counting getppid()... Ctrl-C to end.\n"
+    assert [row["count"] for row in result.records] == [3]
+    header, *_, row = run(calls, "--engine", engine).stdout.splitlines()
+    assert header.split() == ["PID", "COUNT"]
+    assert row.split()[1] == "3"
+
+
+@pytest.mark.native
+def test_not_compiled(calls: Path) -> None:
+    """The hint is the command that compiles it."""
+    cause, hint = assert_error(run(calls, "--engine", "libbpf"), 69, "calls")
+    assert cause == f"{calls.parent}/x86/calls.bpf.o is not there"
+    command = hint.removeprefix("compile it: ").replace("python3", sys.executable)
+    assert run("sh", "-c", command).status == 0
+    assert run(calls, "--engine", "libbpf", "--json").records[0]["count"] == 3
+
+
+@pytest.mark.native
+def test_help(calls: Path) -> None:
+    result = run(calls, "--help")
+    assert result.stdout.startswith("usage: calls [-h] ")
+    assert "count the calls of getppid by process" in result.stdout
+
+
+def test_refusal_in_a_function_that_is_called(tmp_path: Path) -> None:
+    """Not the last line of the program itself, which stands before that function's code."""
+    (tmp_path / "two.bpf.c").write_text(
+        """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+static __attribute__((noinline)) int helper(int *where)
+{
+	return *where;
+}
+SEC("tp/syscalls/sys_enter_getppid")
+int program(void *ctx)
+{
+	return helper((void *)bpf_get_current_task()) != 0;
+}
+"""
+    )
+    own_tool(tmp_path, "two", "sys_enter_getppid")
+    result = run(tmp_path / "tool.py", "--engine", "libbpf")
+    cause, _ = assert_error(result, 1, "two")
+    # Linux says where since 6.9.
+    pattern = r"the kernel's verifier refuses program(?: at two\.bpf\.c:(\d+))?: .*"
+    match = re.fullmatch(pattern, cause)
+    assert match
+    assert match[1] in ("6", None)
+    shown = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ; ")]
+    assert shown[-1].startswith("; return *where;")
+
+
+# The verifier follows these for long: by many branches, and by many turns.
+BRANCHES = """
+	const char *p = (void *)bpf_get_current_task();
+	unsigned long i, n = bpf_get_prandom_u32();
+	char c;
+
+	for (i = 0; i < n; i++) {
+		bpf_probe_read_kernel(&c, 1, p + i);
+		if (c == 0)
+			break;
+	}
+	return i;
+"""
+TURNS = """
+	unsigned long n = 0;
+
+	do
+		n += 3;
+	while (bpf_get_prandom_u32() != n);
+	return 0;
+"""
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [(BRANCHES, "jumps is too complex"), (TURNS, "program is too large. Processed 1000001 insn")],
+    ids=["branches", "turns"],
+)
+def test_refusal_with_a_long_log(tmp_path: Path, engine: str, body: str, reason: str) -> None:
+    """Of some ten MiB. The reason is at its end, and what is shown stays short."""
+    (tmp_path / "long.bpf.c").write_text(
+        '#include "vmlinux.h"\n#include <bpf/bpf_helpers.h>\n'
+        'char LICENSE[] SEC("license") = "Dual BSD/GPL";\n'
+        f'SEC("tp/syscalls/sys_enter_getppid")\nint prog(void *ctx)\n{{\n{body}}}\n'
+    )
+    (tmp_path / "long.bcc.c").write_text(
+        f"TRACEPOINT_PROBE(syscalls, sys_enter_getppid)\n{{\n{body}}}\n"
+    )
+    own_tool(tmp_path, "long", "sys_enter_getppid")
+    result = run(tmp_path / "tool.py", "--engine", engine)
+    cause, hint = assert_error(result, 1, "long")
+    assert reason in cause
+    assert f" at long.{'bpf' if engine == 'libbpf' else 'bcc'}.c:" in cause
+    assert "limit" in hint
+    assert len(result.stderr.splitlines()) < 15

@@ -1,0 +1,320 @@
+"""Trivial programs, attached for a moment, to find out which hooks work here.
+
+Each one adds one to a number in a map and returns 0, which allows whatever a
+security hook is asked about. It is written in bytecode: neither a compiler nor
+a library has to be there. That it was attached is not believed either; the
+trial causes an event and looks whether the program ran.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ebpf_tour.errors import Error, NotPermitted, Unsupported
+from ebpf_tour.loader import features, raw_btf, syscall
+from ebpf_tour.loader.hooks import Ksyscall
+from ebpf_tour.loader.syscall import PerfEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# BPF_PROG_TYPE_* and BPF_* attach types, from include/uapi/linux/bpf.h.
+_KPROBE, _TRACEPOINT, _PERF_EVENT, _RAW_TRACEPOINT, _TRACING, _LSM = 2, 5, 7, 17, 26, 29
+_TRACE_FENTRY, _TRACE_FEXIT, _LSM_MAC = 24, 25, 27
+_ARRAY, _PERF_EVENT_ARRAY = 2, 4  # BPF_MAP_TYPE_*
+
+# PERF_TYPE_*, PERF_COUNT_* and PERF_EVENT_IOC_*, from include/uapi/linux/perf_event.h.
+_HARDWARE, _SOFTWARE, _PERF_TRACEPOINT = 0, 1, 2
+_CPU_CYCLES, _CPU_CLOCK, _BPF_OUTPUT = 0, 0, 10
+_IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
+
+_PMUS = "/sys/bus/event_source/devices"
+
+# getpgid(2) is called seldom. All trials but those of events are about it.
+KERNEL_FUNCTION = Ksyscall("getpgid").target
+
+# How long to wait for a program to have run.
+_PATIENCE_SECONDS = 0.25
+
+
+def _instruction(opcode: int, dst: int = 0, src: int = 0, imm: int = 0) -> bytes:
+    return struct.pack("=BBhi", opcode, dst | src << 4, 0, imm)
+
+
+_RETURN_0 = _instruction(0xB7, 0) + _instruction(0x95)  # r0 = 0; exit
+
+
+def _count_in(fd: int) -> bytes:
+    """Return the program that adds one to the number in an array."""
+    return (
+        _instruction(0x18, 1, 2, fd)  # r1 = address of the value in the map
+        + _instruction(0x00)  # second half of that constant
+        + _instruction(0xB7, 2, imm=1)  # r2 = 1
+        + _instruction(0xDB, 1, 2)  # lock *(u64 *)(r1 + 0) += r2
+        + _RETURN_0
+    )
+
+
+class Trial(NamedTuple):
+    """What to load, how to attach it, and how to cause an event.
+
+    `attach` takes the program's file descriptor and returns the one that keeps
+    it attached. `function` is the kernel's function that a program of this
+    type is for, by its BTF.
+    """
+
+    name: str
+    program_type: int
+    attach: Callable[[int], int]
+    cause: Callable[[], object]
+    attach_type: int = 0
+    function: str = ""
+
+    def run(self) -> None:
+        """Try it, and leave nothing behind.
+
+        Raises NotPermitted, Unsupported, and Error if it is attached and does
+        not run.
+        """
+        with contextlib.ExitStack() as stack:
+
+            def keep(fd: int) -> int:
+                stack.callback(os.close, fd)
+                return fd
+
+            with self._explained("load a program for"):
+                counter = keep(syscall.create_map(_ARRAY, 4, 8, 1))
+                program = keep(
+                    syscall.load_program(
+                        self.program_type, _count_in(counter), self.attach_type, self._btf_id()
+                    )
+                )
+            with self._explained("attach a program to"):
+                keep(self.attach(program))
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            while time.monotonic() < deadline:
+                self.cause()
+                if syscall.lookup(counter, bytes(4), 8) != bytes(8):
+                    return
+        raise Error(f"a program can be attached to {self.name}, but it is never run")
+
+    def _btf_id(self) -> int:
+        if not self.function:
+            return 0
+        number = raw_btf.of_kernel().functions.get(self.function)
+        if number is None:
+            raise Unsupported(f"the kernel's BTF has no function {self.function}")
+        return number
+
+    @contextlib.contextmanager
+    def _explained(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise explained(f"{action} {self.name}", error) from None
+
+
+def explained(action: str, error: OSError) -> Error:
+    """Return the error for something that the kernel refused: "attach a program to kprobe"."""
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return features.explain_eperm(action)
+    # The kernel's own ENOTSUPP, which no C library knows.
+    said = "not supported" if error.errno == 524 else os.strerror(error.errno or 0)
+    log = error.log.strip() if isinstance(error, syscall.ProgramRefused) else ""
+    because = f" ({log.splitlines()[0]})" if log else ""
+    return Unsupported(f"the kernel refuses to {action}: {said}{because}")
+
+
+def _own_group() -> None:
+    os.getpgid(os.getpid())
+
+
+def _wait() -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+def _work() -> None:
+    """Use the processor for a while."""
+    sum(range(10_000))
+
+
+def tracepoint(category: str, event: str, cause: Callable[[], object]) -> Trial:
+    """Return the trial of a tracepoint. Raises Error without tracefs."""
+    path = f"{features.tracefs()}/events/{category}/{event}/id"
+
+    def attach(program: int) -> int:
+        with open(path, encoding="ascii") as file:
+            return _attach(program, PerfEvent(_PERF_TRACEPOINT, int(file.read())))
+
+    return Trial("tracepoint", _TRACEPOINT, attach, cause)
+
+
+def any_tracepoint() -> Trial:
+    """Return the trial of a tracepoint that every kernel with tracepoints has."""
+    return tracepoint("sched", "sched_process_wait", _wait)
+
+
+def syscall_tracepoint() -> Trial:
+    """Return the trial of a tracepoint at a system call."""
+    return tracepoint("syscalls", "sys_enter_getpgid", _own_group)
+
+
+def raw_tracepoint() -> Trial:
+    """Return the trial of a raw tracepoint."""
+
+    def attach(program: int) -> int:
+        return syscall.open_raw_tracepoint(b"sched_process_wait", program)
+
+    return Trial("raw tracepoint", _RAW_TRACEPOINT, attach, _wait)
+
+
+def kprobe(*, returns: bool) -> Trial:
+    """Return the trial of a kprobe or kretprobe."""
+
+    def attach(program: int) -> int:
+        event = PerfEvent(*_probe("kprobe", returns=returns), KERNEL_FUNCTION.encode())
+        return _attach(program, event)
+
+    return Trial("kretprobe" if returns else "kprobe", _KPROBE, attach, _own_group)
+
+
+def uprobe(*, returns: bool) -> Trial:
+    """Return the trial of a uprobe or uretprobe, in this process only."""
+
+    def attach(program: int) -> int:
+        place = _getpgid_in_libc()
+        event = PerfEvent(*_probe("uprobe", returns=returns), *place, pid=os.getpid())
+        return _attach(program, event)
+
+    return Trial("uretprobe" if returns else "uprobe", _KPROBE, attach, _own_group)
+
+
+def fentry(*, returns: bool) -> Trial:
+    """Return the trial of fentry or fexit."""
+    return Trial(
+        *("fexit" if returns else "fentry", _TRACING, _attach_by_btf, _own_group),
+        _TRACE_FEXIT if returns else _TRACE_FENTRY,
+        KERNEL_FUNCTION,
+    )
+
+
+def lsm() -> Trial:
+    """Return the trial of a hook of the security modules, at looking for a process's group."""
+    return Trial("LSM", _LSM, _attach_by_btf, _own_group, _LSM_MAC, "bpf_lsm_task_getpgid")
+
+
+def perf_event(*, hardware: bool) -> Trial:
+    """Return the trial of a perf event that samples this process: a clock, or CPU cycles."""
+    kind, config, period = (
+        (_HARDWARE, _CPU_CYCLES, 100_000) if hardware else (_SOFTWARE, _CPU_CLOCK, 1_000_000)
+    )
+
+    def attach(program: int) -> int:
+        return _attach(program, PerfEvent(kind, config, pid=os.getpid(), period=period))
+
+    return Trial("perf event", _PERF_EVENT, attach, _work)
+
+
+def _attach_by_btf(program: int) -> int:
+    return syscall.open_raw_tracepoint(None, program)
+
+
+def _getpgid_in_libc() -> tuple[bytes, int]:
+    """Return the file of the C library, and where in it the function is."""
+    address = syscall.address_in_libc("getpgid")
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            # start-end perms offset dev inode path
+            extent, _, offset, _, _, *path = line.split(None, 5)
+            start, end = (int(text, 16) for text in extent.split("-"))
+            if start <= address < end and path:
+                return os.fsencode(path[0].rstrip("\n")), address - start + int(offset, 16)
+    raise Unsupported("the C library of this Python is no file")
+
+
+def _probe(pmu: str, *, returns: bool) -> tuple[int, int]:
+    """Return the type and config of a "kprobe" or "uprobe" event. Raises OSError."""
+    with open(f"{_PMUS}/{pmu}/type", encoding="ascii") as file:
+        kind = int(file.read())
+    if not returns:
+        return kind, 0
+    # "config:0": the bit that asks for the return
+    with open(f"{_PMUS}/{pmu}/format/retprobe", encoding="ascii") as file:
+        return kind, 1 << int(file.read().partition(":")[2])
+
+
+def _attach(program: int, event: PerfEvent) -> int:
+    """Attach a program to a perf event. Raises OSError."""
+    fd = syscall.open_perf_event(event)
+    try:
+        fcntl.ioctl(fd, _IOC_SET_BPF, program)
+        fcntl.ioctl(fd, _IOC_ENABLE, 0)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def ring_buffer() -> None:
+    """Find out whether the kernel has ring buffers. Raises Error."""
+    try:
+        if syscall.has_ring_buffer():
+            return
+    except OSError as error:
+        raise explained("create a ring buffer", error) from None
+    raise Unsupported("this kernel has no ring buffers", "Linux 5.8 and newer have them")
+
+
+def perf_buffer() -> None:
+    """Find out whether programs can send records through perf events. Raises Error."""
+    fds: list[int] = []
+    try:
+        fds.append(syscall.create_map(_PERF_EVENT_ARRAY, 4, 4, 1))
+        fds.append(syscall.open_perf_event(PerfEvent(_SOFTWARE, _BPF_OUTPUT, period=1)))
+        syscall.update(fds[0], bytes(4), struct.pack("=I", fds[1]))
+    except OSError as error:
+        raise explained("create a perf buffer", error) from None
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def reading_memory() -> None:
+    """Find out whether programs may read the kernel's memory. Raises Error."""
+    code = (
+        _instruction(0xBF, 1, 10)  # r1 = r10, the end of the stack
+        + _instruction(0x07, 1, imm=-8)  # r1 += -8: where to put it
+        + _instruction(0xB7, 2, imm=8)  # r2 = 8: how many bytes
+        + _instruction(0xBF, 3, 10)  # r3 = r10: from where
+        + _instruction(0x85, imm=113)  # call bpf_probe_read_kernel
+        + _RETURN_0
+    )
+    try:
+        os.close(syscall.load_program(_RAW_TRACEPOINT, code))
+    except OSError as error:
+        mode = features.lockdown()
+        if mode == "confidentiality":
+            raise NotPermitted(
+                f"the kernel is locked down ({mode}): programs may not read its memory",
+                "boot with lockdown=integrity or none; Secure Boot may be what sets it",
+            ) from None
+        raise explained("load a program that reads its memory", error) from None
+
+
+def is_compiled() -> bool:
+    """Say whether the kernel compiles programs to machine code (JIT). Raises Error."""
+    try:
+        fd = syscall.load_program(_RAW_TRACEPOINT, _RETURN_0)
+    except OSError as error:
+        raise explained("load a program", error) from None
+    try:
+        return syscall.program_info(fd).jited_bytes > 0
+    finally:
+        os.close(fd)
