@@ -29,7 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for another part, or compares with what is not installed."""
+    """Leave out what is for another part, or compares with what is not installed.
+
+    What changes the machine for good comes last.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
     shard = config.getoption("shard")
     number, parts = map(int, shard.split("/")) if shard else (1, 1)
     originals = shutil.which("execsnoop-bpfcc", path=f"{os.environ['PATH']}:/usr/sbin")

@@ -95,10 +95,11 @@ def test_signal_while_it_reads(case: Case, helpers: Path) -> None:
 
 def forms(tool: Tool) -> list[tuple[str, ...]]:
     """Return the words for each way to make a tool write to stdout by itself."""
-    demos = [("--demo",), ("--demo", "--json"), ("--demo", "--format", "csv")] if tool.via else [()]
-    demos += [("--demo", "--folded")] if option(tool, "--folded") else []
-    shows = [("--show", what) for what in ("source", "asm", "log", "maps")] if tool.via else []
-    return [("--help",), ("--version",), *demos, *shows]
+    found: list[tuple[str, ...]] = [("--help",), ("--version",)]
+    if not tool.via:
+        return [*found, ()]
+    found += [("--demo",), ("--demo", "--json"), ("--show", "source"), ("--show", "asm")]
+    return found + ([("--demo", "--folded")] if option(tool, "--folded") else [])
 
 
 def write_to(fd: int, case: Case) -> list[Result]:

@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+from ebpf_tour.catalogue import tools
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build/kernels"
 KERNELS = ("5.10", "6.1", "6.12", "7.2")
@@ -143,12 +145,14 @@ def cell(counts: Counter[str]) -> str:
     return text
 
 
-def wrong(tests: list[Test]) -> list[str]:
-    """Return what makes the whole thing fail, a line each."""
+def wrong(tests: list[Test], commands: set[str]) -> list[str]:
+    """Return what makes the whole thing fail, a line each.
+
+    `commands` are those of all tools: one that passed nowhere is wrong, too.
+    """
     lines = [f"FAILED {t.kernel} {t.name}: {t.reason}" for t in tests if t.outcome == "failed"]
-    tools = {test.tool for test in tests}
     able = {test.tool for test in tests if test.outcome == "passed"}
-    return lines + [f"FAILED {tool}: no kernel could run it" for tool in sorted(tools - able)]
+    return lines + [f"FAILED {tool}: no kernel could run it" for tool in sorted(commands - able)]
 
 
 def reasons(tests: list[Test]) -> list[str]:
@@ -180,7 +184,7 @@ def main() -> int:
                 tests += job.result()
             except RuntimeError as error:
                 failures.append(f"FAILED {error}")
-    failures += wrong(tests)
+    failures += wrong(tests, {tool.command for tool in tools() if tool.via})
     print(table(tests, kernels))
     print(*reasons(tests), *failures, sep="\n")
     return 1 if failures else 0

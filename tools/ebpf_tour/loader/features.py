@@ -14,6 +14,9 @@ from ebpf_tour.errors import NotPermitted, Unsupported
 KERNEL_BTF = "/sys/kernel/btf/vmlinux"
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
+# What the verifier says where there is no helper to read memory with.
+NO_HELPER = "unknown func bpf_probe_read"
+
 # Bits of the capability sets, from include/uapi/linux/capability.h.
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 
@@ -116,6 +119,23 @@ def lockdown() -> str:
     return rest.partition("]")[0]
 
 
+def explain_lockdown(action: str) -> NotPermitted | None:
+    """Return the error for what a locked-down kernel refuses, None if this one is not so.
+
+    In the mode "confidentiality" programs may not read kernel memory. Since
+    commit ff40e51043af ("bpf, lockdown, audit: Fix buggy SELinux lockdown
+    permission checks") (in v5.13) the helpers for it are not there then, so the
+    kernel's answer is that of the verifier and not EPERM.
+    """
+    mode = lockdown()
+    if mode != "confidentiality":
+        return None
+    return NotPermitted(
+        f"may not {action}: the kernel is locked down ({mode})",
+        "boot with lockdown=integrity or none; Secure Boot may be what sets it",
+    )
+
+
 def explain_eperm(action: str) -> NotPermitted:
     """Return the error for an EPERM or EACCES from the kernel, with its likeliest cause.
 
@@ -130,12 +150,8 @@ def explain_eperm(action: str) -> NotPermitted:
         return NotPermitted(
             f"may not {action}: that needs root, or the capabilities CAP_BPF and CAP_PERFMON"
         )
-    mode = lockdown()
-    if mode == "confidentiality":
-        return NotPermitted(
-            f"may not {action}: the kernel is locked down ({mode})",
-            "boot with lockdown=integrity or none; Secure Boot may be what sets it",
-        )
+    if locked_down := explain_lockdown(action):
+        return locked_down
     if _status("Seccomp") == "2":
         return NotPermitted(
             f"may not {action}: a seccomp filter is in force (a container?)",
@@ -145,6 +161,7 @@ def explain_eperm(action: str) -> NotPermitted:
         return NotPermitted(
             f"may not {action}: besides CAP_BPF and CAP_PERFMON, this kernel asks for CAP_SYS_ADMIN"
         )
+    mode = lockdown()
     locked = f", lockdown is {mode}" if mode else ""
     return NotPermitted(
         f"may not {action}: the kernel refuses it although the capabilities are there{locked}",

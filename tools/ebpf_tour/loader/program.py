@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
 from ebpf_tour.errors import Error
+from ebpf_tour.loader import features
 from ebpf_tour.loader.closing import Closing
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ class Program(Closing, abc.ABC):
         from ebpf_tour.loader.verifier import TOO_LONG, reason, refusal
         from ebpf_tour.session import say
 
+        if features.NO_HELPER in log and (why := features.explain_lockdown("load BPF programs")):
+            return why
         if self._options.show == "log" and reason(log, number) == TOO_LONG:
             return Error(
                 f"the verifier has more to say about {function} than the 16 MiB of its log",

@@ -82,7 +82,10 @@ class TraceInstance(Closing):
         except PermissionError:
             raise NotPermitted(f"may not create {self._path}") from None
         except OSError as error:
-            raise Error(f"cannot create {self._path}: {error.strerror}") from None
+            # A locked-down kernel answers EINVAL.
+            raise features.explain_lockdown(f"create {self._path}") or Error(
+                f"cannot create {self._path}: {error.strerror}"
+            ) from None
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
