@@ -319,6 +319,18 @@ def test_log_begins_with_the_statistics(command: Path, name: str, engine: str) -
         assert int(microseconds) > 0
 
 
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_log_that_is_too_long() -> None:
+    """The kernel takes this program, but not together with so much to write down."""
+    result = run(BIN / "ebpf-execsnoop", "--max-args", "200", "--show", "log")
+    cause, hint = assert_error(result, 1, "ebpf-execsnoop")
+    assert re.fullmatch(r"the verifier has more to say about \w+ than the 16 MiB of its log", cause)
+    assert "the kernel may take the program" in hint
+    assert len(result.stdout) > 15 << 20
+
+
 @kernel
 @leaves_nothing
 @pytest.mark.parametrize("view", ["source", "asm", "log", "maps"])

@@ -118,11 +118,16 @@ class Program(Closing, abc.ABC):
 
     def _refused(self, function: str, log: str, number: int) -> Error:
         """Return the error for a program that the verifier refuses, by its log and errno."""
-        from ebpf_tour.loader.verifier import refusal
+        from ebpf_tour.loader.verifier import TOO_LONG, reason, refusal
         from ebpf_tour.session import say
 
         if features.NO_HELPER in log and (why := features.explain_lockdown("load BPF programs")):
             return why
+        if self._options.show == "log" and reason(log, number) == TOO_LONG:
+            return Error(
+                f"the verifier has more to say about {function} than the 16 MiB of its log",
+                "above is what there is of it; without --show log, the kernel may take the program",
+            )
         error = refusal(function, log, number, self.source_lines(function))
         if self._options.verbose:
             say(log)

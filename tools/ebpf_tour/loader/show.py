@@ -75,13 +75,16 @@ def _listing(insns: bytes, lines: Lines, helpers: Mapping[int, str]) -> Iterator
 def _log(program: Program) -> str:
     """Return what the verifier counted in each program, then all that it said."""
     logs = [(name, log) for name, log in program.verifier_logs() if log]
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for name, log in logs:
         found = verifier.statistics(log)
         if found:
             rows.append((found.instructions, found.states, found.stack, found.microseconds, name))
-    summary = _table(("PROCESSED", "STATES", "STACK(B)", "TIME(us)", "NAME"), rows) if rows else ""
-    return "\n".join([summary, *(f"{name}:\n{log}" for name, log in logs)]) if logs else ""
+    texts = [f"{name}:\n{log}" for name, log in logs]
+    if rows:
+        header = ("PROCESSED", "STATES", "STACK(B)", "TIME(us)", "NAME")
+        texts.insert(0, _table(header, rows))
+    return "\n".join(texts)
 
 
 def _maps(program: Program) -> str:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 _STEPS = 5
 _WIDTH = 98
 
-# A log can have 16 MiB; why it ends is at its end.
+# A log can have 16 MiB; why it ends is at its end. Before Linux 6.4, of a longer
+# one the end is lost, later the beginning.
 _TAIL = 64 << 10
+TOO_LONG = "its log is longer than 16 MiB"
 
 # "7: (79) r1 = *(u64 *)(r0 +0)         ; R0=map_value(...) R1=scalar()". Without
 # the state of the registers where the verifier did not get past it. Old kernels
@@ -180,9 +182,7 @@ def reason(log: str, number: int) -> str:
         said = said[-1:]  # it came to no instruction: all that is before is about others
     if said:
         return "; ".join(said)
-    if number == errno.ENOSPC:  # before Linux 6.4, the end of a long log is lost
-        return "its log is longer than 16 MiB"
-    return os.strerror(number)
+    return TOO_LONG if number == errno.ENOSPC else os.strerror(number)
 
 
 def meaning(why: str) -> str:
