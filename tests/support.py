@@ -219,15 +219,21 @@ def instances(pid: int) -> list[str]:
     return [name for name in names if name.startswith(f"ebpf-tour-{pid}-")]
 
 
+def _descriptors() -> Iterator[str]:
+    """Yield what the kernel says of each open file; processes may end meanwhile."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+                with contextlib.suppress(OSError):
+                    path = Path(f"/proc/{pid}/fdinfo/{fd}")
+                    yield path.read_text(encoding="ascii", errors="replace")
+
+
 def held_objects() -> set[tuple[str, int | str]]:
     """Return those that a living process holds: it uses them, nobody has left them."""
     kinds = {"prog_id": "program", "map_id": "map", "link_id": "link"}
     found: set[tuple[str, int | str]] = set()
-    for path in Path("/proc").glob("[0-9]*/fdinfo/*"):
-        try:
-            text = path.read_text(encoding="ascii", errors="replace")
-        except OSError:  # closed meanwhile
-            continue
+    for text in _descriptors():
         for line in text.splitlines():
             key, _, value = line.partition(":")
             if key in kinds:

@@ -361,7 +361,8 @@ def demo(*, failing: bool) -> Demo:
         f"{' and fails to execute another program' if failing else ''}.",
         workload=execute_all,
         rows=count + failing,
-        caused=lambda row: DEMO_MARK in command_line(row),
+        # As one of the arguments, quoted or not, and not as a part of a path.
+        caused=lambda row: DEMO_MARK in command_line(row).replace('"', "").split(),
     )
 
 
