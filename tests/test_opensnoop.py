@@ -432,7 +432,6 @@ def test_name(engine: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.native
-@pytest.mark.native
 @kernel
 @both_engines
 @pytest.mark.parametrize(
@@ -494,7 +493,6 @@ def test_both_engines_agree(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
-@pytest.mark.native
 @kernel
 def test_table(tmp_path: Path) -> None:
     opener = Opener(tmp_path)
@@ -509,7 +507,6 @@ def test_table(tmp_path: Path) -> None:
     assert all(row.index(row.split(None, 4)[4]) == header.index("PATH") for row in rows)
 
 
-@pytest.mark.native
 @pytest.mark.native
 @kernel
 def test_table_with_all_columns(tmp_path: Path) -> None:
@@ -526,7 +523,6 @@ def test_table_with_all_columns(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o604
 
 
-@pytest.mark.native
 @pytest.mark.native
 @kernel
 def test_duration() -> None:

@@ -295,7 +295,6 @@ def test_both_engines_agree(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
-@pytest.mark.native
 @kernel
 def test_top_and_table(tmp_path: Path) -> None:
     workload = Workload(compiled(SEVERAL, tmp_path / "several"))
@@ -315,7 +314,6 @@ def test_top_and_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
-@pytest.mark.native
 @kernel
 def test_ten_rows() -> None:
     """As many as bcc's syscount shows."""
@@ -324,7 +322,6 @@ def test_ten_rows() -> None:
     assert len(workload.records) <= 10
 
 
-@pytest.mark.native
 @pytest.mark.native
 @kernel
 def test_csv_has_the_columns_of_the_report() -> None:
