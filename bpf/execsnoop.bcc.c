@@ -141,9 +141,13 @@ static __always_inline long read_string(char *to, int room, const void *from)
 /* The file name comes first. Returns its bytes. */
 static __always_inline u64 read_filename(struct event *event, u64 filename)
 {
-	long size = read_string(event->text, PATH_LEN, (void *)filename);
+	u64 size = read_string(event->text, PATH_LEN, (void *)filename);
 
-	return size < 0 ? 0 : size;
+	/* An error is a huge number here. One comparison is what the verifier
+	 * follows best; the compiler shall not make another one of it.
+	 */
+	barrier_var(size);
+	return size > PATH_LEN ? 0 : size;
 }
 
 /* The call has succeeded: the kernel has copied everything to the top of the

@@ -1,4 +1,4 @@
-"""The lines of C that instructions are from, held against the compiler and the kernel."""
+"""The lines of C that instructions are from, held against the compiler; see test_show.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BIN, ROOT, run
+from support import ROOT
 
 from ebpf_tour.build import compile_object
-from ebpf_tour.catalogue import tools
 from ebpf_tour.loader import lines
 from ebpf_tour.loader.btf import Btf, load_libbpf
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ebpf_tour.loader.lines import Lines
-    from ebpf_tour.record import Tool
-
-TOOLS = [tool for tool in tools() if tool.via]
 
 
 def of_object(path: Path) -> dict[str, Lines]:
@@ -154,64 +150,3 @@ Disassembly of function other
     }
     assert lines.of_bcc("", "f.bcc.c", "") == {}
     assert str(second) == "return 0; @ f.bcc.c:2"
-
-
-def shown(text: str) -> dict[tuple[str, int], str]:
-    """Return the line of C above each instruction of --show asm, by program and number."""
-    found = {}
-    name = line = ""
-    for row in text.splitlines():
-        if row.endswith(":") and not row.startswith(";"):
-            name, line = row[:-1], ""
-        elif row.startswith("; "):
-            line = row[2:].rpartition(" @ ")[0]
-        elif match := re.match(r" +(\d+): ", row):
-            found[name, int(match[1])] = line
-    return found
-
-
-def logged(text: str) -> dict[tuple[str, int], str]:
-    """Return the same from --show log, where the kernel prints BTF's line info."""
-    found = {}
-    name = line = ""
-    for row in text.splitlines():
-        if match := re.fullmatch(r"(\w+):", row):
-            name, line = match[1], ""
-        elif row.startswith(";"):
-            line = re.sub(r" @ \S+:\d+$", "", row[1:].strip())
-        elif match := re.match(r"(\d+): \([0-9a-f]{2}\) (.*)", row):
-            # Without a line of its own, an instruction is of the one before.
-            if line and not line.startswith("@"):
-                found[name, int(match[1])] = line
-            if "goto" in match[2] and (tail := re.search(r"pc[+-]\d+ ; ([^RF].*)", match[2])):
-                line = re.sub(r" @ \S+:\d+$", "", tail[1])
-    return found
-
-
-def squeezed(text: str) -> str:
-    return " ".join(text.split())
-
-
-@pytest.mark.kernel(*TOOLS)
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
-@pytest.mark.parametrize("engine", ["libbpf", "bcc"])
-def test_asm_and_log_name_the_same_lines(tool: Tool, engine: str) -> None:
-    """What we find in the object, or in BCC's words, is what the kernel was told."""
-    if engine not in tool.engines:
-        return
-    # BCC compiles the PID into the program: as PID 1, it is the same twice.
-    command = ("unshare", "--pid", "--fork", "--mount-proc", BIN / tool.command)
-    asm, log = (run(*command, "--engine", engine, "--show", what) for what in ("asm", "log"))
-    assert (asm.status, log.status) == (0, 0), asm.stderr + log.stderr
-    ours, theirs = shown(asm.stdout), logged(log.stdout)
-    assert all(ours.values()), "an instruction has no line"
-    suffix = {"libbpf": "bpf.c", "bcc": "bcc.c"}[engine]
-    text = (ROOT / f"bpf/{tool.name}.{suffix}").read_text()
-    source = {squeezed(line) for line in text.splitlines()}
-    compared = 0
-    for where, line in theirs.items():
-        # BCC's kernel has what BCC made of the line.
-        if engine == "libbpf" or (squeezed(line) in source and squeezed(ours[where]) in source):
-            compared += 1
-            assert squeezed(ours[where]) == squeezed(line), where
-    assert compared > 0

@@ -209,7 +209,8 @@ def as_nobody(capabilities: str) -> list[str]:
 def assert_enough_or_not(tool: Tool, *wrapper: str | Path, env: dict[str, str]) -> None:
     """Demand that the tool is attached on each engine, but to a uprobe that the kernel refuses."""
     for case in on_each_engine([tool]):
-        words = case.command(*(["--demo"] if watches_a_process(tool) else []))[1:]
+        # JSON, since the system's Python may have no tabulate for a report's table.
+        words = case.command("--json", *(["--demo"] if watches_a_process(tool) else []))[1:]
         with Running(*wrapper, *words, env=env) as running:
             if watches_a_process(tool):  # whose demo has a process of the same user
                 result = running.finish()

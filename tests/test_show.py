@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -42,6 +43,15 @@ def show(command: Path, engine: str, what: str) -> str:
     result = run(command, "--engine", engine, "--show", what)
     assert result.status == 0, result.stderr
     assert result.stderr == ""
+    return result.stdout
+
+
+@functools.cache
+def shown_as_pid_1(command: Path, engine: str, what: str) -> str:
+    """Return the same. BCC compiles the PID into the program: so it is equal each time."""
+    as_pid_1 = ("unshare", "--pid", "--fork", "--mount-proc", command)
+    result = run(*as_pid_1, "--engine", engine, "--show", what)
+    assert (result.status, result.stderr) == (0, "")
     return result.stdout
 
 
@@ -97,7 +107,7 @@ def test_source_needs_nothing(command: Path, name: str, engine: str) -> None:
 @each
 def test_log_names_lines_of_the_source(command: Path, name: str, engine: str) -> None:  # noqa: ARG001
     """What the kernel says it has loaded is what --show source prints."""
-    log = show(command, engine, "log")
+    log = shown_as_pid_1(command, engine, "log")
     source = squeezed(show(command, engine, "source"))
     # "; TEXT @ FILE:LINE" on newer kernels, "; TEXT" on older ones.
     lines = re.findall(r"(?m)^; (.*?)(?: @ \S+:\d+)?$", log)
@@ -116,11 +126,9 @@ def test_log_names_lines_of_the_source(command: Path, name: str, engine: str) ->
 @each
 def test_asm_is_what_the_kernel_loaded(command: Path, name: str, engine: str) -> None:  # noqa: ARG001
     """Our disassembly, instruction by instruction, beside the verifier's."""
-    # BCC compiles the PID into the program: as PID 1, it is the same twice.
-    as_pid_1 = ("unshare", "--pid", "--fork", "--mount-proc", command)
-    asm, log = (run(*as_pid_1, "--engine", engine, "--show", what) for what in ("asm", "log"))
-    programs = re.split(r"(?m)^\w+:\n", asm.stdout)[1:]
-    walks = log.stdout.split("func#0 @0\n")[1:]
+    asm, log = (shown_as_pid_1(command, engine, what) for what in ("asm", "log"))
+    programs = re.split(r"(?m)^\w+:\n", asm)[1:]
+    walks = log.split("func#0 @0\n")[1:]
     compared = total = 0
     for program, walk in zip(programs, walks, strict=True):
         shown = dict(SHOWN.findall(program))
@@ -133,6 +141,69 @@ def test_asm_is_what_the_kernel_loaded(command: Path, name: str, engine: str) ->
     # It walked most of them: what it knows to be dead it leaves out, such as
     # what is for an option that is not given.
     assert compared >= 0.3 * total > 0
+
+
+def lines_shown(text: str) -> dict[tuple[str, int], str]:
+    """Return the line of C above each instruction of --show asm, by program and number."""
+    found = {}
+    name = line = ""
+    for row in text.splitlines():
+        if row.endswith(":") and not row.startswith(";"):
+            name, line = row[:-1], ""
+        elif row.startswith("; "):
+            line = row[2:].rpartition(" @ ")[0]
+        elif match := re.match(r" +(\d+): ", row):
+            found[name, int(match[1])] = line
+    return found
+
+
+def lines_logged(text: str) -> dict[tuple[str, int], str]:
+    """Return the same from --show log, where the kernel prints BTF's line info."""
+    found = {}
+    name = line = ""
+    for row in text.splitlines():
+        if match := re.fullmatch(r"(\w+):", row):
+            name, line = match[1], ""
+        elif row.startswith(";"):
+            line = re.sub(r" @ \S+:\d+$", "", row[1:].strip())
+        elif match := re.match(r"(\d+): \([0-9a-f]{2}\) (.*)", row):
+            # Without a line of its own, an instruction is of the one before.
+            if line and not line.startswith("@"):
+                found[name, int(match[1])] = line
+            if "goto" in match[2] and (tail := re.search(r"pc[+-]\d+ ; ([^RF].*)", match[2])):
+                line = re.sub(r" @ \S+:\d+$", "", tail[1])
+    return found
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize(
+    ("command", "name", "engine"),
+    [
+        # Elsewhere, two are enough to see that the kernel words it as we expect.
+        pytest.param(
+            *(BIN / tool.command, tool.name, engine),
+            id=f"{tool.command}-{engine}",
+            marks=() if tool.name in ("minimal", "bootstrap") else pytest.mark.native,
+        )
+        for tool in TOOLS
+        for engine in tool.engines
+    ],
+)
+def test_asm_and_log_name_the_same_lines(command: Path, name: str, engine: str) -> None:
+    """What we find in the object, or in BCC's words, is what the kernel was told."""
+    ours = lines_shown(shown_as_pid_1(command, engine, "asm"))
+    theirs = lines_logged(shown_as_pid_1(command, engine, "log"))
+    assert all(ours.values()), "an instruction has no line"
+    text = (ROOT / f"bpf/{name}.{SUFFIX[engine]}").read_text()
+    source = {squeezed(line) for line in text.splitlines()}
+    compared = 0
+    for where, line in theirs.items():
+        # BCC's kernel has what BCC made of the line.
+        if engine == "libbpf" or (squeezed(line) in source and squeezed(ours[where]) in source):
+            compared += 1
+            assert squeezed(ours[where]) == squeezed(line), where
+    assert compared > 0
 
 
 def signed(value: int) -> int:
@@ -231,7 +302,7 @@ def test_what_has_no_such_form(view: str, form: str) -> None:
 @leaves_nothing
 @each
 def test_log_begins_with_the_statistics(command: Path, name: str, engine: str) -> None:  # noqa: ARG001
-    table, _, logs = show(command, engine, "log").partition("\n\n")
+    table, _, logs = shown_as_pid_1(command, engine, "log").partition("\n\n")
     header, *rows = table.splitlines()
     assert header.split() == ["PROCESSED", "STATES", "STACK(B)", "TIME(us)", "NAME"]
     parts = re.split(r"(?m)^(\w+):\n", logs)

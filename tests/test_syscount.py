@@ -85,9 +85,10 @@ def counted(
 def test_exact(engine: str, tmp_path: Path, interval: tuple[str, ...]) -> None:
     """Several threads on each CPU; no call falls between two reports."""
     program = compiled(GETPPID, tmp_path / "getppid")
-    workload = Workload(program, str(THREADS), str(CALLS))
+    calls = CALLS * 20 if interval else CALLS  # enough to last for several reports
+    workload = Workload(program, str(THREADS), str(calls))
     result = counted([workload], "--engine", engine, "-p", str(workload.pid), *interval)
-    assert counts(result, "syscall")["getppid"] == THREADS * CALLS
+    assert counts(result, "syscall")["getppid"] == THREADS * calls
     for row in result.records:
         assert list(row) == [
             *("time", "syscall", "number", "bits", "count", "rate_per_s", "interval_s")

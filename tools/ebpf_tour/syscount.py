@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ebpf_tour import cli
 from ebpf_tour.loader import features, open_program
@@ -90,14 +90,7 @@ TOOL = Tool(
 BY = ("syscall", "pid", "comm")  # enum by of syscount.h
 
 
-class Key(NamedTuple):
-    """What was counted: struct key of syscount.h."""
-
-    number: int
-    is_32bit: int
-    pid: int
-    comm: bytes
-
+Key = Any  # struct key of syscount.h
 
 DEMO_INTERVAL = 1.0
 DEMO_CALLS = 50_000
@@ -211,7 +204,7 @@ def keys(by: str) -> set[str]:
 
 def read(program: Program) -> dict[Key, int]:
     """Return the counts since the program was attached, those of all CPUs together."""
-    return {Key(*key): sum(per_cpu) for key, per_cpu in program.map("counts").items()}
+    return {key: sum(per_cpu) for key, per_cpu in program.map("counts").items()}
 
 
 def since(before: dict[Key, int], counts: dict[Key, int]) -> dict[Key, int]:
