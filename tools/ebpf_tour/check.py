@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from ebpf_tour.loader.trial import Trial
     from ebpf_tour.record import Row
 
-# Inodes of the first namespaces, from include/linux/proc_ns.h.
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC
-
 
 class Found(NamedTuple):
     """What a check found. `found` is None where only root could find out."""
@@ -124,7 +121,7 @@ def user_namespace() -> str:
             "this is root of a user namespace only (a rootless container?)",
             "run the tools outside of the container",
         )
-    if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE:
+    if not features.pid_in_first_namespace():
         return "the first one; but PIDs are counted in a namespace below (a container?)"
     return "the first one"
 
