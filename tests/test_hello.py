@@ -137,8 +137,12 @@ def test_hostile_name(engine: str, tmp_path: Path) -> None:
     script = (
         "import os, sys, time\n"
         "open('/proc/self/comm', 'wb').write(os.path.basename(os.fsencode(sys.argv[1])))\n"
-        "time.sleep(0.001)\n"  # the trace buffer learns a name when the thread is switched
-        "os.execv(sys.argv[1], ['true'])\n"
+        "for path in ['/no/such/program'] * 3 + [sys.argv[1]]:\n"
+        "    try:\n"
+        "        os.execv(path, ['true'])\n"
+        "    except FileNotFoundError:\n"
+        # After a line of a thread, the trace buffer learns its name when it is switched.
+        "        time.sleep(0.001)\n"
     )
     for form in ("json", "table"):
         with Running(HELLO, "--engine", engine, "--format", form) as tool:

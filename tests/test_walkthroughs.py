@@ -2,8 +2,8 @@
 
 A fenced block marked `console` holds commands, after a prompt of `# ` or `$ `,
 and what they print. Each is run; numbers and the width of blanks may differ,
-and a line of `...` stands for any lines. `console no-run` is for what waits
-for Ctrl-C or needs a second terminal.
+a line of `...` stands for any lines, and the trace buffer's `<...>` for any name.
+`console no-run` is for what waits for Ctrl-C or needs a second terminal.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def normalised(line: str) -> str:
 
 def pattern(expected: list[str]) -> str:
     lines = [r"(?:.*\n)*?" if line == "..." else re.escape(line) + "\n" for line in expected]
-    return "".join(lines)
+    return "".join(lines).replace(re.escape("<...>"), r"\S+")
 
 
 def matches(expected: list[str], printed: str) -> bool:
@@ -169,6 +169,8 @@ def test_steps() -> None:
         ([], "", True),
         ([], "a\n", False),
         (["a.b"], "axb\n", False),
+        (["1 <...> a"], "2 python3 a\n", True),
+        (["1 <...> a"], "2  a\n", False),
     ],
 )
 def test_matches(expected: list[str], printed: str, same: bool) -> None:
