@@ -68,13 +68,15 @@ static u64 argument(struct pt_regs *ctx, int number)
  */
 static u64 requested(struct pt_regs *ctx)
 {
-	u64 size = argument(ctx, size_argument), number = 1;
+	u64 size = argument(ctx, size_argument), number;
 
-	if (number_argument)
+	if (number_argument) {
 		number = argument(ctx, number_argument);
-	if (size >> 63 || (size && number > (~0ULL >> 1) / size))
-		return 0;
-	return number * size;
+		if (size && number > (~0ULL >> 1) / size)
+			return 0;
+		size *= number;
+	}
+	return size >> 63 ? 0 : size;
 }
 
 /* Where the function returns to. It has not made its own stack frame yet, so
