@@ -199,7 +199,7 @@ def exec_tracers() -> list[Peer]:
     where, why = headers()
     obj = ROOT / "bpf/x86/bootstrap.bpf.o"
     tour = BIN / "ebpf-bootstrap"
-    plain = {"EBPF_TOUR_BTF_CACHE": "no"}
+    plain = {"EBPF_TOUR_CACHE": ""}
     have_bpftrace = shutil.which("bpftrace")
     return [
         Peer("libbpf", [tour, "--engine", "libbpf"], plain),
