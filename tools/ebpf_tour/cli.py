@@ -138,15 +138,14 @@ def add_time_columns(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_buffer_option(parser: argparse.ArgumentParser) -> None:
-    """Add --buffer, for the tools that send records through a ring or perf buffer."""
+def add_buffer_option(parser: argparse.ArgumentParser, also: str = "") -> None:
+    """Add --buffer, for the tools that send records through a ring buffer."""
     parser.add_argument(
         "--buffer",
         type=buffer_bytes,
         default="1024",
         metavar="KIB",
-        help="size of the ring buffer (of a perf buffer: for each CPU), rounded up to a power of "
-        "two (default: 1024)",
+        help=f"size of the ring buffer{also}, rounded up to a power of two (default: 1024)",
     )
 
 
@@ -165,7 +164,9 @@ def make_parser(
         epilog=_examples(tool) if tool.examples else None,
         formatter_class=_Formatter,
         allow_abbrev=False,
+        add_help=False,
     )
+    parser.add_argument("-h", "--help", action="help", help="show the options and end")
     if tool.commands:
         _add_commands(parser, tool)
     if options:
@@ -223,8 +224,9 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
         "--engine",
         choices=ENGINES,
         default=os.environ.get(ENGINE_VARIABLE) or "auto",
-        help="libbpf loads a compiled object (CO-RE), bcc compiles the C now; auto takes libbpf "
-        f"where the kernel has BTF, otherwise bcc (default: auto, or ${ENGINE_VARIABLE})",
+        help="who loads the program: libbpf a compiled object (CO-RE), bcc the C, which it "
+        "compiles now; auto takes libbpf where the kernel has BTF, otherwise bcc (default: auto, "
+        f"or ${ENGINE_VARIABLE})",
     )
     if len(tool.via) > 1:
         parser.add_argument(
