@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -130,6 +131,15 @@ def test_same_path(tool: Tool) -> None:
     title, *rest = re.findall(r"(?m)^##? (.*)$", text)
     assert title.startswith(f"{tool.command}: ")
     assert [heading for heading in rest if heading in PATH] == list(PATH)
+
+
+def test_each_leads_to_the_next() -> None:
+    """In the order of the course."""
+    lessons = [tool for tool in tools() if tool.lesson]
+    for tool, following in pairwise(lessons):
+        text = (ROOT / f"examples/{tool.name}.md").read_text(encoding="utf-8")
+        *_, last = text.split("\n- ")
+        assert last.startswith(f"Next: [{following.command}]({following.name}.md)"), tool.name
 
 
 def test_links_lead_somewhere() -> None:
