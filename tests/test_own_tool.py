@@ -129,6 +129,15 @@ def test_readme(tmp_path: Path, engine: str) -> None:
 
 
 @pytest.mark.native
+def test_not_permitted(calls: Path) -> None:
+    """The line to paste names the Python that has the package."""
+    compile_all(calls.parent, calls.parent)
+    without = ("setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon")
+    _, hint = assert_error(run(*without, sys.executable, calls), 77, "calls")
+    assert hint == f"run it as root: sudo {sys.executable} {calls}"
+
+
+@pytest.mark.native
 def test_not_compiled(calls: Path) -> None:
     """The hint is the command that compiles it."""
     cause, hint = assert_error(run(calls, "--engine", "libbpf"), 69, "calls")
