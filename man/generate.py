@@ -379,8 +379,8 @@ checkout, after `make demo`, this starts one:
     sudo env "PATH=$PWD/.venv/bin:$PATH" bash
 
 There, a tool shows what you have changed, its C after `make bpf`. (`make install`
-puts copies below /usr/local, which stay as they are.) For "the same by other means"
-there are packages; Debian's are bpftrace, bpftool, linux-perf and strace.
+puts copies below /usr/local, which stay as they are.) "The same by other means"
+needs packages; Debian's are bpftrace, bpftool, linux-perf, strace and bpfcc-tools.
 
 """
 
