@@ -57,7 +57,7 @@ if [ "$1" = install ]; then
 	make_directory "$prefix/lib"
 	/usr/bin/python3 -m venv --system-site-packages "$home"
 	# It has a hook that Python imports at each start; builds bring their own.
-	"$home/bin/pip" uninstall --quiet --yes setuptools
+	"$home/bin/pip" uninstall -qq --yes setuptools
 	"$home/bin/pip" install --quiet --disable-pip-version-check "$3"
 	put "ln -s" "$prefix/bin" "$home"/bin/ebpf-*
 	for part in man/man7 man/man8 bash-completion/completions zsh/site-functions \
