@@ -29,8 +29,8 @@ def sources() -> str:
 
 PERF_EVENT_ARRAY = 4  # BPF_MAP_TYPE_PERF_EVENT_ARRAY
 
-# Once events come, how long to let them gather: a wake-up for each event costs
-# more than the event itself.
+# Once events come, how long they gather before they are read: a wake-up for each
+# event costs more than the event itself.
 _BATCH_SECONDS = 0.01
 
 
@@ -209,10 +209,11 @@ class Program(Closing, abc.ABC):
         comes, so that nothing is between "shown" and "lost".
         """
         while session.running:
+            due = time.monotonic() + _BATCH_SECONDS
             records = reader.drain()
             yield from records
             if records:
-                session.sleep(_BATCH_SECONDS)
+                session.sleep(due - time.monotonic())
             else:
                 session.wait_readable(reader.fd)
         self.detach()
