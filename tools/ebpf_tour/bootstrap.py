@@ -101,7 +101,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         choices=("ringbuf", "perf"),
         help="how records come to user space (default: ringbuf where the kernel has it)",
     )
-    cli.add_buffer_option(parser)
+    cli.add_buffer_option(parser, " (of a perf buffer: for each CPU)")
 
 
 def run(session: Session) -> None:

@@ -150,7 +150,11 @@ FUNCTIONS = {
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "pid", nargs="?", type=cli.positive_int, metavar="PID", help="the process to watch"
+        "pid",
+        nargs="?",
+        type=cli.positive_int,
+        metavar="PID",
+        help="the process to watch (--demo and --show need none)",
     )
     parser.add_argument(
         "num_stacks",

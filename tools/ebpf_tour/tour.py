@@ -62,7 +62,7 @@ TOOL = Tool(
     ),
     output=(
         "RUNS is yes if the tool runs in the way that it teaches, via and another way if it has "
-        "to take that, and no. Below the table stands why, and what to do."
+        "to take that one, no if it does not run. Below the table stands why, and what to do."
     ),
     columns=(
         Column("tool", "TOOL", "the command"),
