@@ -74,7 +74,7 @@ def test_one_row_for_each_exec(engine: str) -> None:
         assert list(row) == [column.key for column in TOOL.columns]
         assert row["message"] == "Hello, World!"
         assert 0 <= row["cpu"] < (os.cpu_count() or 1)
-        assert row["comm"] in {Path("/proc/self/comm").read_text().strip(), "true", "<...>"}
+        assert row["comm"]  # whichever: another thread may have had that ID and its name before
     times = [row["time_s"] for row in rows]
     assert times == sorted(set(times))
 
