@@ -112,7 +112,8 @@ def test_help_imports_no_engine(tool: Tool) -> None:
         f"    runpy.run_module('ebpf_tour.{tool.name}', run_name='__main__')\n"
         "except SystemExit as end:\n"
         "    assert end.code == 0, end\n"
-        "slow = {'bcc', 'ctypes', 'tabulate', 'importlib.metadata', 'dataclasses', 'json'}\n"
+        "slow = {'bcc', 'ctypes', 'tabulate', 'importlib.metadata', 'dataclasses', 'json',\n"
+        "        'typing'}\n"
         "print(*sorted(slow & set(sys.modules)), file=sys.stderr)\n"
     )
     # The hooks of an editable installation import some of them by themselves,

@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.hooks import Fentry, Hook, Kprobe, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.program import Options, Program, sources
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

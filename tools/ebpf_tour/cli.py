@@ -6,16 +6,17 @@ import argparse
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
 from ebpf_tour import __version__
 from ebpf_tour.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.output import FORMATS
 from ebpf_tour.session import Finished, Interrupt, Session, say, writing
 from ebpf_tour.text import printable
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from ebpf_tour.record import Tool
 

@@ -9,10 +9,10 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error
 from ebpf_tour.output import Writer, open_writer
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import argparse

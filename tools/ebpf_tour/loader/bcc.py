@@ -14,7 +14,6 @@ import errno
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features, syscall
@@ -28,9 +27,11 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.session import say
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.lines import Lines

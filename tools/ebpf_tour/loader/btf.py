@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes as ct
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import EngineUnavailable, Unsupported
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,6 @@ import contextlib
 import ctypes as ct
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from ebpf_tour.loader.btf import (
     KIND_ARRAY,
@@ -24,6 +23,7 @@ from ebpf_tour.loader.btf import (
     KIND_UNION,
     Btf,
 )
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

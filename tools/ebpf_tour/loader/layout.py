@@ -8,10 +8,12 @@ from __future__ import annotations
 import collections
 import functools
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
 _INTEGERS = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"} | {
     (1, True): "b",

@@ -13,7 +13,6 @@ import os
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
 from ebpf_tour.loader import btf_cache, features
@@ -27,6 +26,7 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.session import say
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,15 +5,16 @@ from __future__ import annotations
 import abc
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.closing import Closing
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ebpf_tour.loader.hooks import Hook, Uprobe
     from ebpf_tour.loader.lines import Lines

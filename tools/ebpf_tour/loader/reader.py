@@ -10,13 +10,31 @@ import mmap
 import os
 import struct
 from _thread import allocate_lock  # importing threading takes longer
-from typing import TYPE_CHECKING, Any, Protocol
 
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import syscall
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from ebpf_tour.loader.layout import Layout
+
+    class Reader(Protocol):
+        """What `Program.read()` needs of a reader."""
+
+        fd: int
+        """Readable when there are records."""
+
+        def drain(self) -> list[Any]:
+            """Return the records that are there, decoded, oldest first; none at the end.
+
+            Of very many it returns the first ones.
+            """
+
+        def close(self) -> None:
+            """Release it."""
+
 
 # Bits of the length in a record's header, from include/uapi/linux/bpf.h.
 _BUSY, _DISCARD = 1 << 31, 1 << 30
@@ -26,22 +44,6 @@ _RINGBUF = 27  # BPF_MAP_TYPE_RINGBUF
 
 # The most to decode at once: the kernel has the room back only afterwards.
 _MOST = 2 << 20
-
-
-class Reader(Protocol):
-    """What `Program.read()` needs of a reader."""
-
-    fd: int
-    """Readable when there are records."""
-
-    def drain(self) -> list[Any]:
-        """Return the records that are there, decoded, oldest first; none at the end.
-
-        Of very many it returns the first ones.
-        """
-
-    def close(self) -> None:
-        """Release it."""
 
 
 def open_reader(lib: ct.CDLL, fd: int, layout: Layout, perf_bytes: int) -> Reader:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import sys
-from typing import TYPE_CHECKING
+
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
