@@ -4,7 +4,7 @@ PYTHON = .venv/bin/python
 SUITE = trixie
 TESTS = core
 
-.PHONY: help demo test test-kernels test-bcc clean-kernels check install uninstall man bpf clean setup-demo setup-test setup-kernels
+.PHONY: help demo test test-kernels test-bcc clean-kernels bench check install uninstall man bpf clean setup-demo setup-test setup-kernels
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -23,6 +23,9 @@ test-bcc: bpf ## the same with the BCC of another Debian release, on this kernel
 
 clean-kernels: ## remove the kernels and releases that these two have fetched
 	@tools/kernels.sh clean
+
+bench: setup-demo bpf ## measure the suite beside C, bcc and bpftrace: build/bench/report.md
+	@tools/as_root.sh $(PYTHON) tests/bench/bench.py $(ARGS)
 
 check: setup-test ## lint, types, and whether the generated files are current
 	.venv/bin/ruff check

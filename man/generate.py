@@ -193,6 +193,12 @@ def sections(tool: Tool) -> Iterator[tuple[str, str]]:
             term(
                 r"\fBEBPF_TOUR_ENGINE\fR",
                 "The engine where --engine is not given: auto, libbpf or bcc.",
+            )
+            + term(
+                r"\fBEBPF_TOUR_CACHE\fR",
+                "The directory where the libbpf engine keeps what it needs of the kernel's types "
+                "until the next boot, which makes the next start quicker: /run/ebpf-tour if it is "
+                "not set, none if it is empty.",
             ),
         )
     yield "REQUIREMENTS", roff(tool.requirements)
