@@ -66,6 +66,16 @@ def term(head: str, text: str) -> str:
     return f".TP\n{head}\n{roff(text)}"
 
 
+ENVIRONMENT = {
+    "EBPF_TOUR_ENGINE": "The engine where --engine is not given: auto, libbpf or bcc.",
+    "EBPF_TOUR_CACHE": (
+        "The directory where the libbpf engine keeps what it needs of the kernel's types until "
+        "the next boot, which makes the next start quicker: /run/ebpf-tour if it is not set, "
+        "none if it is empty."
+    ),
+}
+
+
 def synopsis(tool: Tool, parser: argparse.ArgumentParser) -> str:
     """Return the forms of the command line: without a subcommand, and with each."""
     words = words_of(tool, parser)
@@ -190,16 +200,7 @@ def sections(tool: Tool) -> Iterator[tuple[str, str]]:
     if tool.via:
         yield (
             "ENVIRONMENT",
-            term(
-                r"\fBEBPF_TOUR_ENGINE\fR",
-                "The engine where --engine is not given: auto, libbpf or bcc.",
-            )
-            + term(
-                r"\fBEBPF_TOUR_CACHE\fR",
-                "The directory where the libbpf engine keeps what it needs of the kernel's types "
-                "until the next boot, which makes the next start quicker: /run/ebpf-tour if it is "
-                "not set, none if it is empty.",
-            ),
+            "\n".join(term(rf"\fB{name}\fR", text) for name, text in ENVIRONMENT.items()),
         )
     yield "REQUIREMENTS", roff(tool.requirements)
     yield "OVERHEAD", roff(tool.overhead)
