@@ -68,10 +68,12 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(source, tmp_path_factory.mktemp("odd") / "exec")
 
 
-def traced(work: Callable[[], Any], *options: str, of_all: bool = False) -> Result:
+def traced(
+    work: Callable[[], Any], *options: str, of_all: bool = False, lossless: bool = True
+) -> Result:
     """Run the tool around some work, for what our children do, or all processes.
 
-    Demands an orderly end without losses.
+    Demands an orderly end, and unless told otherwise one without losses.
     """
     children = () if of_all else ("-P", str(os.getpid()))
     with Running(EXECSNOOP, *options, *children) as tool:
@@ -79,7 +81,7 @@ def traced(work: Callable[[], Any], *options: str, of_all: bool = False) -> Resu
         work()
         result = tool.finish(signal.SIGINT)
     assert result.status == 0, result.stderr
-    if "table" not in options:
+    if lossless and "table" not in options:
         expected = {"type": "summary", "events": len(result.records), "lost": 0}
         assert result.summary == expected, result.stderr
     return result
@@ -123,7 +125,11 @@ def test_exact_rows(way: tuple[str, ...]) -> None:
 
 @pytest.mark.core
 def test_200_at_once_with_20_arguments_each(way: tuple[str, ...]) -> None:
-    """All wait inside of a child of ours until they are let go."""
+    """All wait inside of a child of ours until they are let go.
+
+    A kernel that may take the CPU away from a program at a system call's
+    tracepoint skips it for the others meanwhile. Then what is missing is counted.
+    """
 
     def wanted(number: int) -> list[str]:
         return ["true", *(f"{number}.{i}" for i in range(20))]
@@ -143,11 +149,19 @@ def test_200_at_once_with_20_arguments_each(way: tuple[str, ...]) -> None:
             assert os.waitpid(pid, 0)[1] == 0
 
     pids: dict[int, int] = {}
-    rows = ours(traced(work, *way))
-    assert len(rows) == len(pids) == 200
-    assert {row["pid"]: row["args"] for row in rows} == {
-        pid: wanted(number) for pid, number in pids.items()
-    }
+    skips = "tracepoint" in way and features.in_kallsyms("trace_call_bpf_faultable")
+    result = traced(work, *way, lossless=not skips)
+    rows = ours(result)
+    seen = {row["pid"]: row["args"] for row in rows}
+    assert len(pids) == 200
+    assert len(seen) == len(rows)
+    assert seen == {pid: wanted(number) for pid, number in pids.items() if pid in seen}
+    if skips:
+        assert len(rows) > 100
+        # What others execute meanwhile can be skipped, too.
+        assert len(rows) + result.summary["lost"] >= 200
+    else:
+        assert len(rows) == 200
 
 
 class Case(NamedTuple):
@@ -590,14 +604,19 @@ def test_all_ways_agree(odd: Path, tmp_path: Path) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-def test_demo(way: tuple[str, ...]) -> None:
-    for options, rows in ((), 3), (("-x",), 4):
-        result = run(EXECSNOOP, *way, "--demo", *options)
-        assert result.status == 0, result.stderr
-        assert result.stderr.endswith(f"Demo: saw every row that it caused ({rows}).\n")
-        assert r"caf\xe9" in {row["args"][-1] for row in result.records}
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        pytest.param((), 3, id="succeeds"),
+        pytest.param(("-x",), 4, id="fails-too", marks=pytest.mark.core),
+    ],
+)
+def test_demo(way: tuple[str, ...], options: tuple[str, ...], rows: int) -> None:
+    result = run(EXECSNOOP, *way, "--demo", *options)
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith(f"Demo: saw every row that it caused ({rows}).\n")
+    assert r"caf\xe9" in {row["args"][-1] for row in result.records}
 
 
 @both_engines
