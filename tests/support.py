@@ -43,6 +43,10 @@ mount -t tmpfs none /sys/kernel/tracing
 # machine is given more.
 PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "60"))
 
+# So much of a workload is enough, where only its size takes the time: an emulated
+# machine takes 50 ms to execute a program.
+_SCALE = float(os.environ.get("TEST_SCALE", "1"))
+
 # How the reason of a skip begins that is legal on CI, too.
 UNSUPPORTED = "unsupported here: "
 
@@ -151,6 +155,11 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
     """Run a command to its end."""
     with Running(*command, env=env) as running:
         return running.finish()
+
+
+def scaled(number: int) -> int:
+    """Return how many of so many are enough on this machine."""
+    return round(number * _SCALE)
 
 
 def need(*hooks: Hook) -> None:

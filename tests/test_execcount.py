@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BIN, ENGINES, Running, assert_error, run
+from support import BIN, ENGINES, Running, assert_error, run, scaled
 from workloads import SPAWN, compiled
 
 from ebpf_tour.execcount import TOOL
@@ -26,11 +26,11 @@ EXECCOUNT = BIN / "ebpf-execcount"
 pytestmark = pytest.mark.kernel(TOOL)
 both_engines = pytest.mark.parametrize("engine", ENGINES)
 
-EACH = 500
+EACH = scaled(500)
 
 
 def spawn_from_two(program: Path) -> None:
-    """Execute /bin/true 1,000 times, from two processes at once."""
+    """Execute /bin/true EACH times from each of two processes at once."""
     workers = [
         subprocess.Popen([program, str(EACH)], stdin=subprocess.PIPE, bufsize=0) for _ in range(2)
     ]
@@ -144,9 +144,14 @@ def test_table() -> None:
         assert len(row) == len(header)
 
 
-@pytest.mark.core
 @both_engines
-@pytest.mark.parametrize("by_comm", [(), ("--by-comm",)], ids=["total", "by-comm"])
+@pytest.mark.parametrize(
+    "by_comm",
+    [
+        pytest.param((), id="total"),
+        pytest.param(("--by-comm",), id="by-comm", marks=pytest.mark.core),
+    ],
+)
 def test_demo(engine: str, by_comm: tuple[str, ...]) -> None:
     result = run(EXECCOUNT, "--engine", engine, "--demo", *by_comm)
     assert result.status == 0, result.stderr

@@ -24,6 +24,7 @@ from support import (
     assert_error,
     in_mount_namespace,
     run,
+    scaled,
 )
 from workloads import AS_32_BIT, GETPPID, SEVERAL, Workload, compiled
 
@@ -40,7 +41,7 @@ kernel = pytest.mark.kernel(TOOL)
 both_engines = pytest.mark.parametrize("engine", ENGINES)
 
 THREADS = 2 * (os.cpu_count() or 1)
-CALLS = 20_000
+CALLS = scaled(20_000)
 
 # A user that has no other processes.
 STRANGER = "54321"
@@ -339,11 +340,10 @@ def test_without_tracefs() -> None:
     assert result.status == 0, result.stderr
 
 
-@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
-@pytest.mark.parametrize("by", ["syscall", "pid", "comm"])
+@pytest.mark.parametrize("by", ["syscall", "pid", pytest.param("comm", marks=pytest.mark.core)])
 def test_demo(engine: str, by: str) -> None:
     result = run(SYSCOUNT, "--engine", engine, "--demo", "--by", by)
     assert result.status == 0, result.stderr
