@@ -117,8 +117,8 @@ TOOL = Tool(
         "Not seen are programs that the kernel executes by itself, such as modprobe, and calls by "
         "32-bit programs; --via tracepoint does not see the end of a call that executes a 32-bit "
         "program, either, and counts it as lost. When hundreds of programs are executed at once, "
-        "Linux 7.2 skips some of the programs at these tracepoints, and what --via tracepoint "
-        "misses by that counts as lost, too. Unlike bcc's execsnoop, --max-args does not "
+        "Linux 7.2 skips some of the calls at these tracepoints, which count as lost, too; "
+        "--via kprobe sees them. Unlike bcc's execsnoop, --max-args does not "
         "count the program's name, and the path of a missing map is an error."
     ),
     examples=(
