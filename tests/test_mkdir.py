@@ -6,7 +6,6 @@ this where there are kprobes and fentry.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -350,20 +349,16 @@ def test_demo(way: tuple[str, ...]) -> None:
 
 @pytest.mark.core
 def test_all_ways_agree(tmp_path: Path) -> None:
-    """But for the time, the rows of a call that reaches vfs_mkdir() are the same."""
-    ways = [(engine, via) for engine, via in WAYS if not what_is_missing(TOOL.via[via])]
-    assert len(ways) > 1
-    with contextlib.ExitStack() as stack:
-        tools = [
-            stack.enter_context(Running(MKDIR, "--engine", engine, "--via", via, "--json"))
-            for engine, via in ways
-        ]
-        for tool in tools:
-            tool.wait_attached()
-        maker = Maker(tmp_path)
-        maker.make(*HOSTILE, mode=0o1775)
-        results = [tool.finish(signal.SIGINT) for tool in tools]
-    answers = [[{**row, "time": ""} for row in rows_of(result, maker.pid)] for result in results]
+    """But for PID and time, the rows of a call that reaches vfs_mkdir() are the same."""
+    answers = []
+    for engine, via in WAYS:
+        if what_is_missing(TOOL.via[via]):
+            continue
+        where = tmp_path / f"{engine}-{via}"
+        where.mkdir()
+        rows = seen(("--engine", engine, "--via", via, "--json"), where, HOSTILE, 0o1775)
+        answers.append([{**row, "time": "", "pid": 0} for row in rows])
+    assert len(answers) > 1
     assert len(answers[0]) == len(HOSTILE)
     assert all(answer == answers[0] for answer in answers)
 
