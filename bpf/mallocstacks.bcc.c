@@ -68,13 +68,15 @@ static u64 argument(struct pt_regs *ctx, int number)
  */
 static u64 requested(struct pt_regs *ctx)
 {
-	u64 size = argument(ctx, size_argument), number = 1;
+	u64 size = argument(ctx, size_argument), number;
 
-	if (number_argument)
+	if (number_argument) {
 		number = argument(ctx, number_argument);
-	if (size >> 63 || (size && number > (~0ULL >> 1) / size))
-		return 0;
-	return number * size;
+		if (size && number > (~0ULL >> 1) / size)
+			return 0;
+		size *= number;
+	}
+	return size >> 63 ? 0 : size;
 }
 
 /* Where the function returns to. It has not made its own stack frame yet, so
@@ -160,15 +162,13 @@ static int keep_collided(struct pt_regs *ctx, u64 *key)
 	return outcome;
 }
 
-static int find_stack(struct pt_regs *ctx, struct stack_key *key)
+/* A stack that has no figures yet, by its id or by the kernel's refusal. */
+static int add_stack(struct pt_regs *ctx, struct stack_key *key, int id)
 {
-	int id = stack_traces.get_stackid(ctx, BPF_F_USER_STACK);
-
 	/* Two CPUs may fill one slot at the same time, and the later stack
 	 * stays. Whoever comes first asks again: is it still mine?
 	 */
-	key->stack = id;
-	if (id >= 0 && !totals.lookup(key))
+	if (id >= 0)
 		id = stack_traces.get_stackid(ctx, BPF_F_USER_STACK);
 	key->stack = id;
 	return id < 0 ? keep_collided(ctx, &key->stack) : RECORDED;
@@ -178,12 +178,19 @@ static int find_stack(struct pt_regs *ctx, struct stack_key *key)
 static struct total *find_total(struct pt_regs *ctx)
 {
 	struct stack_key key = { .caller = return_address(ctx) };
-	int outcome = find_stack(ctx, &key);
+	int id = stack_traces.get_stackid(ctx, BPF_F_USER_STACK);
+	struct total *total = 0, zero = {};
+	int outcome;
 
+	/* Mostly this stack has been here before. */
+	key.stack = id;
+	if (id >= 0)
+		total = totals.lookup(&key);
+	if (total)
+		return total;
+	outcome = add_stack(ctx, &key, id);
 	if (outcome == RECORDED) {
-		struct total zero = {};
-		struct total *total = totals.lookup_or_try_init(&key, &zero);
-
+		total = totals.lookup_or_try_init(&key, &zero);
 		if (total)
 			return total;
 		outcome = MAP_FULL;

@@ -102,13 +102,15 @@ static __u64 argument(struct pt_regs *ctx, int number)
  */
 static __u64 requested(struct pt_regs *ctx)
 {
-	__u64 size = argument(ctx, size_argument), number = 1;
+	__u64 size = argument(ctx, size_argument), number;
 
-	if (number_argument)
+	if (number_argument) {
 		number = argument(ctx, number_argument);
-	if (size >> 63 || (size && number > (~0ULL >> 1) / size))
-		return 0;
-	return number * size;
+		if (size && number > (~0ULL >> 1) / size)
+			return 0;
+		size *= number;
+	}
+	return size >> 63 ? 0 : size;
 }
 
 /* Where the function returns to. It has not made its own stack frame yet, so
@@ -197,15 +199,13 @@ static int keep_collided(struct pt_regs *ctx, __u64 *key)
 	return outcome;
 }
 
-static int find_stack(struct pt_regs *ctx, struct stack_key *key)
+/* A stack that has no figures yet, by its id or by the kernel's refusal. */
+static int add_stack(struct pt_regs *ctx, struct stack_key *key, long id)
 {
-	long id = bpf_get_stackid(ctx, &stack_traces, BPF_F_USER_STACK);
-
 	/* Two CPUs may fill one slot at the same time, and the later stack
 	 * stays. Whoever comes first asks again: is it still mine?
 	 */
-	key->stack = id;
-	if (id >= 0 && !bpf_map_lookup_elem(&totals, key))
+	if (id >= 0)
 		id = bpf_get_stackid(ctx, &stack_traces, BPF_F_USER_STACK);
 	key->stack = id;
 	return id < 0 ? keep_collided(ctx, &key->stack) : RECORDED;
@@ -215,13 +215,18 @@ static int find_stack(struct pt_regs *ctx, struct stack_key *key)
 static struct total *find_total(struct pt_regs *ctx)
 {
 	struct stack_key key = { .caller = return_address(ctx) };
-	__u32 outcome = find_stack(ctx, &key);
+	long id = bpf_get_stackid(ctx, &stack_traces, BPF_F_USER_STACK);
+	struct total *total = 0;
+	__u32 outcome;
 
+	/* Mostly this stack has been here before. */
+	key.stack = id;
+	if (id >= 0)
+		total = bpf_map_lookup_elem(&totals, &key);
+	if (total)
+		return total;
+	outcome = add_stack(ctx, &key, id);
 	if (outcome == RECORDED) {
-		struct total *total = bpf_map_lookup_elem(&totals, &key);
-
-		if (total)
-			return total;
 		bpf_map_update_elem(&totals, &key, &empty_total, BPF_NOEXIST);
 		total = bpf_map_lookup_elem(&totals, &key);
 		if (total)

@@ -20,13 +20,13 @@ from ebpf_tour.catalogue import parser_of, tools
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ebpf_tour.record import Column, Command, Tool
+    from ebpf_tour.record import Column, Command, Map, Tool
 
 ROOT = Path(__file__).resolve().parent.parent
 
 EXIT_STATUS = (
     ("0", "The normal end; also after Ctrl-C, and when the reader of a pipe goes away."),
-    ("1", "It failed while it ran; a demo that did not see what it caused."),
+    ("1", "It failed while it ran"),  # more in exit_status()
     ("2", "The command line is wrong."),
     ("69", "The kernel or the machine lacks what the tool needs."),
     ("77", "It is not permitted."),
@@ -44,6 +44,9 @@ ATTACHED = (
     "Once the program is attached, and not before, one line on standard error says so. It ends in "
     '"Ctrl-C to end.", for scripts that wait for it.'
 )
+
+# Names of commands, options and functions are to be found and copied.
+WHOLE_WORDS = ".nr HY 0\n.ad l\n"
 
 SUMMARY = (
     'The last JSON record is {"type": "summary", "events": N, "lost": N}: the rows shown, and the '
@@ -75,17 +78,41 @@ def synopsis(tool: Tool, parser: argparse.ArgumentParser) -> str:
 def words_of(tool: Tool, parser: argparse.ArgumentParser) -> list[str]:
     """Return the arguments and options as a synopsis has them."""
     lines = []
-    for action in parser._actions:  # noqa: SLF001 - argparse shows them nowhere else
-        if tool.commands and action.dest == "command":
-            continue
-        value = str(action.metavar or "|".join(action.choices or ()) or action.dest)
-        text = rf"\fI{roff(value)}\fR"
+    for action in actions(tool, parser):
+        text = rf"\fI{roff(value_of(action))}\fR"
         if action.option_strings:
             names = "|".join(rf"\fB{roff(name)}\fR" for name in action.option_strings)
             text = names if action.nargs == 0 else rf"{names}\~{text}"
         optional = action.option_strings or action.nargs == "?"
         lines.append(f"[{text}]" if optional else text)
     return lines
+
+
+def actions(tool: Tool, parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Return the arguments and options, --help last; no subcommand, which has its own section."""
+    first, *rest = parser._actions  # noqa: SLF001 - argparse shows them nowhere else
+    assert first.dest == "help"
+    return [a for a in [*rest, first] if not (tool.commands and a.dest == "command")]
+
+
+def value_of(action: argparse.Action) -> str:
+    return str(action.metavar or "|".join(action.choices or ()) or action.dest)
+
+
+def options(tool: Tool, parser: argparse.ArgumentParser) -> str:
+    """Return what each argument and option does."""
+    terms = []
+    for action in actions(tool, parser):
+        value = rf"\fI{roff(value_of(action))}\fR"
+        names = ", ".join(rf"\fB{roff(name)}\fR" for name in action.option_strings)
+        head = " ".join([names] * bool(names) + [value] * (action.nargs != 0))
+        assert action.help
+        terms.append(term(head, sentence(action.help)))
+    return "\n".join(terms)
+
+
+def sentence(phrase: str) -> str:
+    return f"{phrase[:1].upper()}{phrase[1:]}."
 
 
 def how_it_works(tool: Tool) -> str:
@@ -96,9 +123,14 @@ def how_it_works(tool: Tool) -> str:
         parts += [".PP", "Maps:"]
         for item in tool.maps:
             parts.append(
-                f".br\n\\(bu \\fB{roff(item.name)}\\fR, {roff(item.type)}: {roff(item.doc)}"
+                f".br\n\\(bu \\fB{roff(item.name)}\\fR, {roff(base_type(item))}: {roff(item.doc)}"
             )
     return "\n".join(parts)
+
+
+def base_type(item: Map) -> str:
+    """Return a map's type without what it has in parentheses: "array", not "array (.bss)"."""
+    return item.type.partition(" (")[0]
 
 
 def named(tool: Tool, command: Command) -> str:
@@ -112,18 +144,26 @@ def commands(tool: Tool) -> str:
 def column_term(column: Column) -> str:
     header = rf"\fB{roff(column.header)}\fR " if column.header else ""
     head = rf"{header}(\fI{roff(column.key)}\fR)"
-    return term(head, column.doc[:1].upper() + column.doc[1:] + ".")
+    return term(head, sentence(column.doc))
 
 
 def exit_status(tool: Tool) -> str:
-    parts = [term(rf"\fB{status}\fR", doc) for status, doc in EXIT_STATUS]
+    more = "; also a demo that did not see what it caused." if tool.via else "."
+    if tool.name == "probes":
+        more = ", or nothing matches."
+    parts = [
+        term(rf"\fB{status}\fR", doc + more if status == "1" else doc)
+        for status, doc in EXIT_STATUS
+    ]
     for command in tool.commands:
         parts += [".PP", f"Of {named(tool, command)}: {roff(command.exit_status)}"]
     return "\n".join(parts)
 
 
 def output(tool: Tool) -> str:
-    parts = [roff(OUTPUT), roff(ATTACHED) if tool.via else "", roff(tool.output)]
+    parts = [roff(f"{OUTPUT} {ATTACHED}" if tool.via else OUTPUT)]
+    if tool.output:
+        parts += [".PP", roff(tool.output)]
     parts.append(".PP\nThe columns, with the keys of the JSON and CSV records in parentheses:")
     parts += map(column_term, tool.columns)
     for command in tool.commands:
@@ -142,7 +182,7 @@ def sections(tool: Tool) -> Iterator[tuple[str, str]]:
     yield (
         "EXAMPLES",
         "\n".join(
-            term(rf"\fB{roff(example.command)}\fR", example.doc[:1].upper() + example.doc[1:] + ".")
+            term(rf"\fB{roff(example.command)}\fR", sentence(example.doc))
             for example in tool.examples
         ),
     )
@@ -198,21 +238,18 @@ def page(tool: Tool) -> str:
     manpage.add_section("synopsis", "=", synopsis(tool, parser))
     for heading, text in sections(tool):
         manpage.add_section(heading, "=", text)
-    # argparse-manpage puts every other section behind the options, and leaves
-    # --help out.
+    # argparse-manpage puts every other section behind the options.
     head, *rest = re.split(r"(?m)^\.SH ", str(manpage))
     parts = {}
     for part in rest:
         heading, _, text = part.partition("\n")
         parts[heading] = text.strip("\n")
-    # Arguments that are no options are left in the description.
-    parts["DESCRIPTION"], tp, arguments = parts["DESCRIPTION"].partition("\n.TP\n")
-    if tp and not tool.commands:  # which have a section of their own
-        parts["OPTIONS"] = f".TP\n{arguments}\n{parts['OPTIONS']}"
-    parts["OPTIONS"] += "\n\n" + term(r"\fB\-h\fR, \fB\-\-help\fR", "show the options and end")
+    # Arguments that are no options would be left there.
+    parts["DESCRIPTION"] = parts["DESCRIPTION"].partition("\n.TP\n")[0]
+    parts["OPTIONS"] = options(tool, parser)
     assert set(parts) <= set(ORDER), set(parts) - set(ORDER)
     body = "".join(f".SH {heading}\n{parts[heading]}\n" for heading in ORDER if heading in parts)
-    return f".\\\" Generated by man/generate.py from the tool's record.\n{head}{body}"
+    return f".\\\" Generated by man/generate.py from the tool's record.\n{head}{WHOLE_WORDS}{body}"
 
 
 # What ebpf-tour(7) says of each type of map, by the records' names for them.
@@ -290,7 +327,7 @@ def overview() -> str:
             kinds += [hook.kind] if hook.kind not in kinds else []
         for about in dict.fromkeys(hook.about for hook in tool.hooks):
             hooked.setdefault(about, []).append(tool.command)
-        for kind in dict.fromkeys(item.type.partition(" (")[0] for item in tool.maps):
+        for kind in dict.fromkeys(base_type(item) for item in tool.maps):
             mapped.setdefault(kind, []).append(tool.command)
 
     def entry(head: str, text: str, commands: list[str]) -> str:
@@ -301,6 +338,7 @@ def overview() -> str:
         [
             '.\\" Generated by man/generate.py from the records of the tools.',
             f'{title} "eBPF by example"',
+            WHOLE_WORDS.strip(),
             ".SH NAME",
             r"ebpf\-tour \- learn eBPF by example: hooks, maps, engines and the lifecycle",
             OVERVIEW + ".SH HOOKS",
@@ -309,12 +347,9 @@ def overview() -> str:
             *(entry(kind, MAP_TYPES.get(kind, ""), names) for kind, names in mapped.items()),
             ".SH TOOLS",
             "In the order of the course, each with a page in section 8:",
-            *(
-                term(rf"\fB{roff(t.command)}\fR", f"{t.summary[0].upper()}{t.summary[1:]}.")
-                for t in tools()
-            ),
+            *(term(rf"\fB{roff(t.command)}\fR", sentence(t.summary)) for t in tools()),
             ".SH SEE ALSO",
-            ".BR bpf (2),\n.BR bpf\\-helpers (7)",
+            ".BR bpftool (8),\n.BR bpftrace (8),\n.BR bpf (2),\n.BR bpf\\-helpers (7)",
             "",
         ]
     )
@@ -337,6 +372,15 @@ COURSE = """# The course
 The walkthroughs in their order. Each takes about ten minutes: what you will
 see, the program in both dialects, the Python phase by phase, a look inside, the
 same by other means, things to try. One terminal and root are enough.
+
+What stands behind a `#` is for a shell of root that finds the commands. In a
+checkout, after `make demo`, this starts one:
+
+    sudo env "PATH=$PWD/.venv/bin:$PATH" bash
+
+There, a tool shows what you have changed, its C after `make bpf`. (`make install`
+puts copies below /usr/local, which stay as they are.) "The same by other means"
+needs packages; Debian's are bpftrace, bpftool, linux-perf, strace and bpfcc-tools.
 
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,8 +89,17 @@ def test_help(tool: Tool) -> None:
     assert result.status == 0
     assert result.stderr == ""
     assert result.stdout.startswith(f"usage: {tool.command} ")
+    assert max(map(len, result.stdout.splitlines())) <= 80
     for example in tool.examples:
         assert example.command in result.stdout
+
+
+@pytest.mark.parametrize("command", ["ebpf-mkdir", "ebpf-opensnoop", "ebpf-syscount"])
+def test_process_that_is_not_there(command: str) -> None:
+    """Nothing would ever come of it."""
+    most = int(Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii"))
+    cause, _ = assert_error(run(BIN / command, "-p", str(most + 1)), 2, command)
+    assert cause == f"argument -p/--pid: there is no process {most + 1}"
 
 
 @every_tool
@@ -102,7 +112,8 @@ def test_help_imports_no_engine(tool: Tool) -> None:
         f"    runpy.run_module('ebpf_tour.{tool.name}', run_name='__main__')\n"
         "except SystemExit as end:\n"
         "    assert end.code == 0, end\n"
-        "slow = {'bcc', 'ctypes', 'tabulate', 'importlib.metadata', 'dataclasses', 'json'}\n"
+        "slow = {'bcc', 'ctypes', 'tabulate', 'importlib.metadata', 'dataclasses', 'json',\n"
+        "        'typing'}\n"
         "print(*sorted(slow & set(sys.modules)), file=sys.stderr)\n"
     )
     # The hooks of an editable installation import some of them by themselves,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from own_tool import own_tool
-from support import ENGINES, assert_error, run
+from support import ENGINES, ROOT, assert_error, run
 
 from ebpf_tour.build import compile_all
 
@@ -110,6 +111,30 @@ def test_own_tool(calls: Path, engine: str) -> None:
     header, *_, row = run(calls, "--engine", engine).stdout.splitlines()
     assert header.split() == ["PID", "COUNT"]
     assert row.split()[1] == "3"
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_readme(tmp_path: Path, engine: str) -> None:
+    """The tool that README.md shows, in a directory that is not the package's."""
+    own = shutil.copytree(ROOT / "examples/own", tmp_path / "own")
+    compile_all(own, own)
+    result = run(sys.executable, own / "kills.py", "--engine", engine, "--demo", "--json")
+    assert result.status == 0, result.stderr
+    assert result.summary["lost"] == 0
+    *_, row = result.records
+    assert row["signal"] == 0
+    assert row["pid"] not in (0, row["target"])
+    assert re.match("python", row["comm"])
+
+
+@pytest.mark.native
+def test_not_permitted(calls: Path) -> None:
+    """The line to paste names the Python that has the package."""
+    compile_all(calls.parent, calls.parent)
+    without = ("setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon")
+    _, hint = assert_error(run(*without, sys.executable, calls), 77, "calls")
+    assert hint == f"run it as root: sudo {sys.executable} {calls}"
 
 
 @pytest.mark.native

@@ -16,6 +16,7 @@ from ebpf_tour.catalogue import tools
 from ebpf_tour.check import CHECKS
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features, trial
+from ebpf_tour.loader.bcc import llvm_version
 from ebpf_tour.loader.hooks import Fentry, Kprobe, what_is_missing
 from ebpf_tour.tour import CHECK, TOOL, catalogue_lines, check_lines
 
@@ -438,3 +439,17 @@ def test_a_trial_that_fails(make: Callable[[], trial.Trial], said: str) -> None:
 
 def _attach_to_nothing(program: int) -> int:
     return trial.syscall.open_raw_tracepoint(b"no_such_tracepoint", program)
+
+
+@pytest.mark.parametrize(
+    ("path", "version"),
+    [
+        ("x86_64-linux-gnu/libLLVM-14.so.1", "14"),
+        ("x86_64-linux-gnu/libLLVM.so.19.1", "19.1"),
+        ("llvm-18/lib/libLLVM.so.1", "18"),
+        ("x86_64-linux-gnu/libbcc.so.0.31.0", ""),
+    ],
+)
+def test_llvm_version(path: str, version: str) -> None:
+    """As Debian 12 and 13 and Ubuntu 24.04 have it."""
+    assert llvm_version(f"7f00-7f01 r-xp 00000000 fe:00 1    /usr/lib/{path}\n") == version

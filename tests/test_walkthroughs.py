@@ -1,9 +1,9 @@
-"""The walkthroughs in examples/ show what really happens.
+"""The walkthroughs in examples/, and README.md, show what really happens.
 
 A fenced block marked `console` holds commands, after a prompt of `# ` or `$ `,
 and what they print. Each is run; numbers and the width of blanks may differ,
-and a line of `...` stands for any lines. `console no-run` is for what waits
-for Ctrl-C or needs a second terminal.
+a line of `...` stands for any lines, and the trace buffer's `<...>` for any name.
+`console no-run` is for what waits for Ctrl-C or needs a second terminal.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from ebpf_tour.record import Tool
 
 TOOLS = [tool for tool in tools() if tool.via]
-DOCUMENTS = sorted(set((ROOT / "examples").glob("*.md")) - {ROOT / "examples/README.md"})
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted(set((ROOT / "examples").glob("*.md")) - {ROOT / "examples/README.md"}),
+]
 
 # The path that every walkthrough takes; some have stations of their own besides.
 PATH = (
@@ -72,7 +76,7 @@ def normalised(line: str) -> str:
 
 def pattern(expected: list[str]) -> str:
     lines = [r"(?:.*\n)*?" if line == "..." else re.escape(line) + "\n" for line in expected]
-    return "".join(lines)
+    return "".join(lines).replace(re.escape("<...>"), r"\S+")
 
 
 def matches(expected: list[str], printed: str) -> bool:
@@ -94,7 +98,7 @@ ALL = [(path, step) for path in DOCUMENTS for step in steps(path.read_text(encod
 def test_command(where: tuple[Path, Step]) -> None:
     _, step = where
     done = subprocess.run(
-        ["bash", "-c", step.command],
+        ["bash", "-c", step.command.replace(".venv/bin/", f"{BIN}/")],
         cwd=ROOT,
         env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "80"},
         stdin=subprocess.DEVNULL,
@@ -129,8 +133,17 @@ def test_same_path(tool: Tool) -> None:
     assert [heading for heading in rest if heading in PATH] == list(PATH)
 
 
+def test_each_leads_to_the_next() -> None:
+    """In the order of the course."""
+    lessons = [tool for tool in tools() if tool.lesson]
+    for tool, following in pairwise(lessons):
+        text = (ROOT / f"examples/{tool.name}.md").read_text(encoding="utf-8")
+        *_, last = text.split("\n- ")
+        assert last.startswith(f"Next: [{following.command}]({following.name}.md)"), tool.name
+
+
 def test_links_lead_somewhere() -> None:
-    for path in [*DOCUMENTS, *ROOT.glob("*.md"), ROOT / "examples/README.md"]:
+    for path in {*DOCUMENTS, *ROOT.glob("*.md"), ROOT / "examples/README.md"}:
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
@@ -169,6 +182,8 @@ def test_steps() -> None:
         ([], "", True),
         ([], "a\n", False),
         (["a.b"], "axb\n", False),
+        (["1 <...> a"], "2 python3 a\n", True),
+        (["1 <...> a"], "2  a\n", False),
     ],
 )
 def test_matches(expected: list[str], printed: str, same: bool) -> None:

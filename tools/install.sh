@@ -38,8 +38,8 @@ put() {
 		$how "$file" "$target"
 		files="$files$target
 "
-		echo "$target"
 	done
+	echo "Installed $# in $directory"
 }
 
 # What the last install has noted; its last line ends, too.
@@ -57,7 +57,7 @@ if [ "$1" = install ]; then
 	make_directory "$prefix/lib"
 	/usr/bin/python3 -m venv --system-site-packages "$home"
 	# It has a hook that Python imports at each start; builds bring their own.
-	"$home/bin/pip" uninstall --quiet --yes setuptools
+	"$home/bin/pip" uninstall -qq --yes setuptools
 	"$home/bin/pip" install --quiet --disable-pip-version-check "$3"
 	put "ln -s" "$prefix/bin" "$home"/bin/ebpf-*
 	for part in man/man7 man/man8 bash-completion/completions zsh/site-functions \
@@ -73,7 +73,10 @@ else
 	echo "Removed what make install had put below $prefix"
 fi
 # For apropos and whatis, where man looks by itself. Elsewhere, mandb would put
-# a file of its own beside the pages.
-case ":$(manpath -gq 2>/dev/null || true):" in
-*":$prefix/share/man:"*) mandb --quiet "$prefix/share/man" >/dev/null 2>&1 || true ;;
-esac
+# a file of its own beside the pages. Debian knows the directory by two names,
+# since /usr/local/man leads to it, and asks the database of the first one.
+manpath -gq 2>/dev/null | tr : '\n' | while read -r pages; do
+	if [ "$pages" -ef "$prefix/share/man" ]; then
+		mandb --quiet "$pages" >/dev/null 2>&1 || true
+	fi
+done

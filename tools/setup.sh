@@ -52,7 +52,7 @@ if ! [ -x .venv/bin/python ]; then
 	echo "Creating .venv"
 	/usr/bin/python3 -m venv --system-site-packages .venv
 	# It has a hook that Python imports at each start; builds bring their own.
-	.venv/bin/pip uninstall --quiet --yes setuptools
+	.venv/bin/pip uninstall -qq --yes setuptools
 fi
 
 stamp=".venv/installed$extra"

@@ -7,7 +7,6 @@ record of each to user space.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
@@ -17,9 +16,11 @@ from ebpf_tour.names import signal_name
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
 
 def filename_or_exit(row: Row) -> str:
@@ -101,7 +102,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         choices=("ringbuf", "perf"),
         help="how records come to user space (default: ringbuf where the kernel has it)",
     )
-    cli.add_buffer_option(parser)
+    cli.add_buffer_option(parser, " (of a perf buffer: for each CPU)")
 
 
 def run(session: Session) -> None:

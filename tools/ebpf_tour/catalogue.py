@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING
 
 import ebpf_tour
 from ebpf_tour.cli import make_parser
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -9,21 +9,18 @@ import os
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.hooks import Fentry, Hook, Kprobe, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.program import Options, Program, sources
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ebpf_tour.loader.trial import Trial
     from ebpf_tour.record import Row
-
-# Inodes of the first namespaces, from include/linux/proc_ns.h.
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 
 class Found(NamedTuple):
@@ -124,7 +121,7 @@ def user_namespace() -> str:
             "this is root of a user namespace only (a rootless container?)",
             "run the tools outside of the container",
         )
-    if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE:
+    if not features.pid_in_first_namespace():
         return "the first one; but PIDs are counted in a namespace below (a container?)"
     return "the first one"
 

@@ -6,16 +6,17 @@ import argparse
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
 from ebpf_tour import __version__
 from ebpf_tour.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.output import FORMATS
 from ebpf_tour.session import Finished, Interrupt, Session, say, writing
 from ebpf_tour.text import printable
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from ebpf_tour.record import Tool
 
@@ -45,6 +46,11 @@ class _Formatter(argparse.HelpFormatter):
             width = 80
         super().__init__(prog, width=width - 2)
 
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        import textwrap
+
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if "\n" in text else super()._fill_text(text, width, indent)
 
@@ -70,6 +76,17 @@ def _whole_number(text: str, most: int) -> int | None:
         return None
     number = int(text)
     return number if number <= most else None
+
+
+def process_id(text: str) -> int:
+    """Convert the PID of a process that there is; for argparse. Raises ArgumentTypeError."""
+    from ebpf_tour.loader import features
+
+    number = positive_int(text)
+    # In a container, the PIDs of the first PID namespace cannot be looked up.
+    if features.pid_in_first_namespace() and not os.path.exists(f"/proc/{number}"):
+        raise argparse.ArgumentTypeError(f"there is no process {number}")
+    return number
 
 
 def buffer_bytes(text: str) -> int:
@@ -111,7 +128,7 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
     """Add those of -p, -u, -n and -x that a tool has, each with the field's meaning."""
     if "p" in letters:
         parser.add_argument(
-            "-p", "--pid", type=positive_int, metavar="PID", help="only what this process does"
+            "-p", "--pid", type=process_id, metavar="PID", help="only what this process does"
         )
     if "u" in letters:
         parser.add_argument(
@@ -138,15 +155,14 @@ def add_time_columns(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_buffer_option(parser: argparse.ArgumentParser) -> None:
-    """Add --buffer, for the tools that send records through a ring or perf buffer."""
+def add_buffer_option(parser: argparse.ArgumentParser, also: str = "") -> None:
+    """Add --buffer, for the tools that send records through a ring buffer."""
     parser.add_argument(
         "--buffer",
         type=buffer_bytes,
         default="1024",
         metavar="KIB",
-        help="size of the ring buffer (of a perf buffer: for each CPU), rounded up to a power of "
-        "two (default: 1024)",
+        help=f"size of the ring buffer{also}, rounded up to a power of two (default: 1024)",
     )
 
 
@@ -165,7 +181,9 @@ def make_parser(
         epilog=_examples(tool) if tool.examples else None,
         formatter_class=_Formatter,
         allow_abbrev=False,
+        add_help=False,
     )
+    parser.add_argument("-h", "--help", action="help", help="show the options and end")
     if tool.commands:
         _add_commands(parser, tool)
     if options:
@@ -195,7 +213,9 @@ def _add_commands(parser: argparse.ArgumentParser, tool: Tool) -> None:
 
 def _examples(tool: Tool) -> str:
     width = max(len(example.command) for example in tool.examples)
-    lines = (f"  {example.command:{width}}  {example.doc}" for example in tool.examples)
+    lines = [f"  {example.command:{width}}  {example.doc}" for example in tool.examples]
+    if max(map(len, lines)) > 80:
+        lines = [f"  {example.command}\n      {example.doc}" for example in tool.examples]
     return "examples:\n" + "\n".join(lines)
 
 
@@ -223,8 +243,9 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
         "--engine",
         choices=ENGINES,
         default=os.environ.get(ENGINE_VARIABLE) or "auto",
-        help="libbpf loads a compiled object (CO-RE), bcc compiles the C now; auto takes libbpf "
-        f"where the kernel has BTF, otherwise bcc (default: auto, or ${ENGINE_VARIABLE})",
+        help="who loads the program: libbpf a compiled object (CO-RE), bcc the C, which it "
+        "compiles now; auto takes libbpf where the kernel has BTF, otherwise bcc (default: auto, "
+        f"or ${ENGINE_VARIABLE})",
     )
     if len(tool.via) > 1:
         parser.add_argument(
@@ -345,7 +366,10 @@ def _as_root(command: str) -> str:
     path = shutil.which(command)
     if path and os.path.realpath(path) == os.path.realpath(sys.argv[0]):
         return " ".join([f'sudo "$(command -v {command})"', *map(shlex.quote, words)])
-    return " ".join(["sudo", *map(shlex.quote, [os.path.abspath(sys.argv[0]), *words])])
+    script = [os.path.abspath(sys.argv[0])]
+    if script[0].endswith(".py"):  # root's Python may not have this package
+        script.insert(0, sys.executable)
+    return " ".join(["sudo", *map(shlex.quote, [*script, *words])])
 
 
 def _report(command: str, error: Error) -> None:

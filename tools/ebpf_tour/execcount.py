@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from ebpf_tour import cli
 from ebpf_tour.errors import UsageError
@@ -17,6 +16,7 @@ from ebpf_tour.loader.hooks import Tracepoint
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
@@ -19,9 +18,11 @@ from ebpf_tour.names import error_name
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel, printable
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
 MORE = b"..."
 

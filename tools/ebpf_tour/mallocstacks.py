@@ -11,7 +11,6 @@ import contextlib
 import os
 import sys
 import time
-from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ebpf_tour import cli
 from ebpf_tour.errors import Error, Unsupported, UsageError
@@ -20,10 +19,11 @@ from ebpf_tour.loader.hooks import Uprobe
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import say
 from ebpf_tour.text import printable
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from typing import IO, Self
 
     from ebpf_tour.loader import Program
     from ebpf_tour.loader.symbols import Symbols
@@ -150,7 +150,11 @@ FUNCTIONS = {
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "pid", nargs="?", type=cli.positive_int, metavar="PID", help="the process to watch"
+        "pid",
+        nargs="?",
+        type=cli.positive_int,
+        metavar="PID",
+        help="the process to watch (--demo and --show need none)",
     )
     parser.add_argument(
         "num_stacks",

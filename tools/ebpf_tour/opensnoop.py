@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
@@ -20,8 +19,11 @@ from ebpf_tour.names import error_name, is_open_flag, open_flags
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel, printable
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ebpf_tour.loader import Program
 
 

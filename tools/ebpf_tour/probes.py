@@ -10,12 +10,12 @@ import contextlib
 import fnmatch
 import re
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour import cli
 from ebpf_tour.errors import Error, UsageError
 from ebpf_tour.record import Column, Example, Row, Tool
 from ebpf_tour.text import printable
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
@@ -21,9 +20,11 @@ from ebpf_tour.loader.process import Process
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from ebpf_tour.loader import Program
 

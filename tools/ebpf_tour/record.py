@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Union
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ebpf_tour.loader.hooks import Hook
 
-Value = Union[int, float, str, "list[str]", None]
+Value = int | float | str | list[str] | None
 Row = dict[str, Value]
 
 

@@ -9,10 +9,10 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error
 from ebpf_tour.output import Writer, open_writer
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import argparse
@@ -101,7 +101,11 @@ class Session:
         --demo, the workload begins now. `columns` are those of this run, where
         they are not the tool's, `report` says that rows come by `report()`.
         """
-        gc.enable()  # see ebpf_tour/__init__.py
+        # See ebpf_tour/__init__.py. Records and rows hold no cycles, so that a look
+        # for garbage need not come often, nor at what was there before them.
+        gc.freeze()
+        gc.set_threshold(100_000)
+        gc.enable()
         self._attached_ns = time.monotonic_ns()
         if not self.running:
             return False
@@ -157,8 +161,10 @@ class Session:
         """Show one row, unless there are as many as were asked for."""
         if self._full or self._writer is None:
             return
-        with writing():
+        try:
             self._writer.row(row)
+        except OSError as error:
+            raise cannot_write(error) from None
         self._count(row)
 
     def report(
@@ -286,14 +292,16 @@ def writing() -> Iterator[None]:
     """
     try:
         yield
-    except BrokenPipeError:
-        discard(1)
-        raise Finished from None
     except OSError as error:
-        discard(1)
-        raise Error(
-            f"cannot write to standard output: {error.strerror}", "send it somewhere else"
-        ) from None
+        raise cannot_write(error) from None
+
+
+def cannot_write(error: OSError) -> Exception:
+    """Return what to raise where stdout cannot be written to, and write no more there."""
+    discard(1)
+    if isinstance(error, BrokenPipeError):
+        return Finished()
+    return Error(f"cannot write to standard output: {error.strerror}", "send it somewhere else")
 
 
 def _temporary_directory() -> str:

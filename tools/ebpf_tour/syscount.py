@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour import cli
 from ebpf_tour.loader import features, open_program
@@ -19,9 +18,14 @@ from ebpf_tour.names import syscall_name, syscall_numbers
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel, printable
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ebpf_tour.loader import Program
+
+    Key = Any  # struct key of syscount.h
 
 TOOL = Tool(
     name="syscount",
@@ -93,8 +97,6 @@ TOOL = Tool(
 
 BY = ("syscall", "pid", "comm")  # enum by of syscount.h
 
-
-Key = Any  # struct key of syscount.h
 
 DEMO_INTERVAL = 1.0
 DEMO_CALLS = 50_000

@@ -7,6 +7,8 @@ no UTF-8. What these functions return is safe to print.
 
 from __future__ import annotations
 
+import functools
+
 
 def printable(text: str) -> str:
     r"""Return `text` with everything that is not printable as an escape.
@@ -28,6 +30,7 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+@functools.lru_cache(maxsize=512)  # the same names come again and again
 def from_kernel(raw: bytes) -> str:
     r"""Return a C string from the kernel (up to its first NUL) as safe text.
 

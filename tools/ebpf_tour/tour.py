@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import TYPE_CHECKING
 
 from ebpf_tour import cli
 from ebpf_tour.errors import Error, Unsupported
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.record import Column, Command, Example, Row, Tool
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ TOOL = Tool(
     ),
     output=(
         "RUNS is yes if the tool runs in the way that it teaches, via and another way if it has "
-        "to take that, and no. Below the table stands why, and what to do."
+        "to take that one, no if it does not run. Below the table stands why, and what to do."
     ),
     columns=(
         Column("tool", "TOOL", "the command"),

@@ -12,13 +12,13 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program, sources
 from ebpf_tour.session import say
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -7,7 +7,8 @@ instruction, opcode, registers, offset, immediate.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,6 @@ import errno
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features, syscall
@@ -28,9 +27,11 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.session import say
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.lines import Lines
@@ -493,9 +494,18 @@ def version() -> str:
     import bcc
 
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        # libLLVM-14.so.1, libLLVM.so.19.1; not there if it is linked into libbcc.
-        llvm = re.search(r"/libLLVM(?:-|\.so\.)([\d.]*\d)", file.read())
-    return f"{bcc.__version__}, LLVM {llvm[1]}" if llvm else str(bcc.__version__)
+        llvm = llvm_version(file.read())
+    return f"{bcc.__version__}, LLVM {llvm}" if llvm else str(bcc.__version__)
+
+
+def llvm_version(maps: str) -> str:
+    """Return the version of the LLVM that a process has mapped, "" if none is to be seen.
+
+    The name of its file has it (libLLVM-14.so.1, libLLVM.so.19.1), or that of its
+    directory (llvm-18/lib/libLLVM.so.1). It is not there if it is linked into libbcc.
+    """
+    found = re.search(r"/(?:llvm-|libLLVM-|libLLVM\.so\.)([\d.]*\d)", maps)
+    return found[1] if found else ""
 
 
 def _distribution_bcc() -> str:

@@ -6,12 +6,12 @@ import contextlib
 import glob
 import os
 import shutil
-from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import Error, NotPermitted
 from ebpf_tour.loader.closing import Closing
 from ebpf_tour.loader.elf import BadElf, Elf, Usdt
 from ebpf_tour.text import printable
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import ctypes as ct
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import EngineUnavailable, Unsupported
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from ebpf_tour.loader.layout import Layout, Member
 
 # BTF_KIND_*, from include/uapi/linux/btf.h.
 KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
 KIND_FWD, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT = 7, 9, 10, 11
-KIND_FUNC, KIND_FUNC_PROTO, KIND_DATASEC, KIND_TYPE_TAG = 12, 13, 15, 18
+KIND_FUNC, KIND_FUNC_PROTO, KIND_DATASEC, KIND_TYPE_TAG, KIND_ENUM64 = 12, 13, 15, 18, 19
 
 _SIGNED, _CHAR = 1, 2  # BTF_INT_SIGNED, BTF_INT_CHAR
 
@@ -115,11 +116,13 @@ class Btf:
         lib.btf__resolve_type.restype = ct.c_int
         lib.btf__resolve_size.argtypes = [ct.c_void_p, ct.c_uint32]
         lib.btf__resolve_size.restype = ct.c_int64
+        lib.btf__type_cnt.argtypes = [ct.c_void_p]
+        lib.btf__type_cnt.restype = ct.c_uint32
         lib.btf__free.argtypes = [ct.c_void_p]
         lib.btf__free.restype = None
 
     @classmethod
-    def of_kernel(cls, lib: ct.CDLL) -> Btf:
+    def of_kernel(cls, lib: ct.CDLL) -> Self:
         """Load the running kernel's. Raises Unsupported. The caller closes it."""
         lib.btf__load_vmlinux_btf.restype = ct.c_void_p
         pointer = lib.btf__load_vmlinux_btf()
@@ -129,7 +132,7 @@ class Btf:
         return cls(lib, pointer)
 
     @classmethod
-    def of_object(cls, lib: ct.CDLL, path: str) -> tuple[Btf, bytes]:
+    def of_object(cls, lib: ct.CDLL, path: str) -> tuple[Self, bytes]:
         """Load that of a compiled object, with the bytes of its section .BTF.ext.
 
         Raises OSError. The caller closes it.
@@ -154,6 +157,11 @@ class Btf:
     def close(self) -> None:
         """Free it. Only for one that `of_kernel()` or `of_object()` made."""
         self._lib.btf__free(self._pointer)
+
+    def count(self) -> int:
+        """Return how many types there are, void included: their ids are below it."""
+        count: int = self._lib.btf__type_cnt(self._pointer)
+        return count
 
     def _find(self, name: str, kind: int) -> int:
         number: int = self._lib.btf__find_by_name_kind(self._pointer, name.encode(), kind)
@@ -185,6 +193,10 @@ class Btf:
         entry = ct.c_uint32 * words
         for value in (entry * head.vlen).from_address(address):
             yield tuple(value)
+
+    def _fields(self, number: int) -> Iterator[tuple[int, ...]]:
+        """Yield name, type and offset of the members of a structure: struct btf_member."""
+        return self._words(number, 3)
 
     def variables(self, section: str) -> dict[str, Variable]:
         """Return the global variables of a section such as ".bss", by name."""
@@ -274,7 +286,7 @@ class Btf:
         return None if bits is None else bits // 8
 
     def _member_bits(self, number: int, member: str) -> int | None:
-        for name, kind, bits in self._words(number, 3):
+        for name, kind, bits in self._fields(number):
             # With the kind flag set, the high byte is the width of a bit field.
             start = bits & 0xFFFFFF if self._type(number)[0].info >> 31 else bits
             if self._name(name) == member:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Self

@@ -11,7 +11,8 @@ import functools
 import os
 import struct
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

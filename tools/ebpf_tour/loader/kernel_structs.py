@@ -9,7 +9,8 @@ others.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ebpf_tour.loader.btf import Btf

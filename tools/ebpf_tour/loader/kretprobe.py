@@ -14,11 +14,11 @@ import contextlib
 import fcntl
 import os
 import re
-from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import Error, NotPermitted
 from ebpf_tour.loader import features
 from ebpf_tour.loader.closing import Closing
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

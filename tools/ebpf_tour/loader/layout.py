@@ -6,11 +6,14 @@ They are read from BTF, so no C structure is written down a second time here.
 from __future__ import annotations
 
 import collections
+import functools
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
 _INTEGERS = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"} | {
     (1, True): "b",
@@ -63,8 +66,8 @@ class Layout:
         self._scalar = len(self._members) == 1 and not self._members[0].name
         self._flat = all(member.text or member.items == 1 for member in self._members)
         make_type: Any = collections.namedtuple  # noqa: PYI024 - the fields come from BTF
-        record = make_type(name or "_", self.names)
-        self._make = record._make
+        # What namedtuple's _make() does, without a call of Python code for each record.
+        self._make = functools.partial(tuple.__new__, make_type(name or "_", self.names))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,6 +85,11 @@ class Layout:
             head = self._head.unpack_from(raw)
             return self.from_values((*head, bytes(raw[last.offset :])))
         return self.from_values(self._struct.unpack_from(raw))
+
+    def decode_all(self, unpacked: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """Return the values from what struct.iter_unpack() has made of many."""
+        plain = self._flat and not self._scalar
+        return map(self._make if plain else self.from_values, unpacked)
 
     def from_values(self, values: tuple[Any, ...]) -> Any:
         """Return the value from what struct.unpack() has made of it."""

@@ -13,12 +13,11 @@ import os
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
-from ebpf_tour.loader import features
+from ebpf_tour.loader import btf_cache, features
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.hooks import Ksyscall, Uprobe
+from ebpf_tour.loader.hooks import Fentry, Ksyscall, Uprobe
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
     Options,
@@ -27,6 +26,7 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.session import say
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,14 +239,21 @@ class LibbpfProgram(Program):
         self._lib = declared_libbpf()
         self._messages = _Messages(options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
-        self._open(object_path(options.directory, options.name))
+        self._path = object_path(options.directory, options.name)
+        self._loaded = False
+        self._cache = self._cached = ""
+        # fentry programs need all of the kernel's types anyway.
+        if not any(isinstance(hook, Fentry) for hook in options.hooks):
+            self._cache = btf_cache.place(self._path)
+            self._cached = self._cache if btf_cache.is_there(self._cache) else ""
+        self._open(self._path)
         self._select_programs()
         self.globals = self._globals = _Globals(self._lib, self._object)
         self.max_entries = _MaxEntries(self._lib, self._object)
         self._map_types = map_types(self._lib, self._object)
 
     def _open(self, path: str) -> None:
-        self._object = open_object(self._lib, path, self._options.name)
+        self._object = open_object(self._lib, path, self._options.name, self._cached)
         if not self._object:
             raise self._error(f"libbpf cannot open {path}", ct.get_errno())
 
@@ -290,7 +297,9 @@ class LibbpfProgram(Program):
             self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
         error = self._lib.bpf_object__load(self._object)
         if error:
+            btf_cache.forget(self._cached)  # it may be to blame
             raise self._load_error(buffer, -error)
+        self._loaded = True
         self._messages.show()
 
     def _load_error(self, buffer: ct.Array[ct.c_char], number: int) -> Error:
@@ -371,6 +380,8 @@ class LibbpfProgram(Program):
         if self._object:
             self._lib.bpf_object__close(self._object)
             self._object = 0
+            if self._loaded and self._cache and not self._cached:
+                btf_cache.save(self._lib, self._path, self._cache)
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         found = []
@@ -384,8 +395,7 @@ class LibbpfProgram(Program):
         from ebpf_tour.loader import lines
         from ebpf_tour.loader.asm import local_functions
 
-        path = object_path(self._options.directory, self._options.name)
-        btf, ext = Btf.of_object(self._lib, path)
+        btf, ext = Btf.of_object(self._lib, self._path)
         found = lines.of_object(btf, ext).get(function, {}) if ext else {}
         btf.close()
         # libbpf appends the functions that it calls; the object has them elsewhere.
@@ -433,9 +443,13 @@ class LibbpfProgram(Program):
         return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
 
 
-def open_object(lib: ct.CDLL, path: str, name: str) -> int:
-    """Open a compiled object; 0 and errno if libbpf cannot."""
+def open_object(lib: ct.CDLL, path: str, name: str, btf_path: str = "") -> int:
+    """Open a compiled object; 0 and errno if libbpf cannot.
+
+    `btf_path` is a file with the kernel's types, for libbpf not to ask the kernel.
+    """
     opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=name.encode())
+    opts.btf_custom_path = os.fsencode(btf_path) if btf_path else None
     return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

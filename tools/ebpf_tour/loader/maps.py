@@ -6,13 +6,14 @@ Both engines hand over a file descriptor; from there on bpf(2) is all it takes.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.errors import NotPermitted, UsageError
 from ebpf_tour.loader import syscall
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ebpf_tour.loader.layout import Layout
 

@@ -9,11 +9,11 @@ import abc
 import functools
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, Unsupported
 from ebpf_tour.loader import features, raw_btf
 from ebpf_tour.loader.hooks import Fentry, Kprobe, Uprobe
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,15 +5,16 @@ from __future__ import annotations
 import abc
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ebpf_tour
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.closing import Closing
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ebpf_tour.loader.hooks import Hook, Uprobe
     from ebpf_tour.loader.lines import Lines
@@ -29,8 +30,8 @@ def sources() -> str:
 
 PERF_EVENT_ARRAY = 4  # BPF_MAP_TYPE_PERF_EVENT_ARRAY
 
-# Once events come, how long to let them gather: a wake-up for each event costs
-# more than the event itself.
+# Once events come, how long they gather before they are read: a wake-up for each
+# event costs more than the event itself.
 _BATCH_SECONDS = 0.01
 
 
@@ -209,10 +210,11 @@ class Program(Closing, abc.ABC):
         comes, so that nothing is between "shown" and "lost".
         """
         while session.running:
+            due = time.monotonic() + _BATCH_SECONDS
             records = reader.drain()
             yield from records
             if records:
-                session.sleep(_BATCH_SECONDS)
+                session.sleep(due - time.monotonic())
             else:
                 session.wait_readable(reader.fd)
         self.detach()

@@ -10,10 +10,10 @@ import functools
 import os
 import re
 import struct
-from typing import TYPE_CHECKING
 
 from ebpf_tour.errors import Unsupported
 from ebpf_tour.loader import features
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Readers of the two ways that records take to user space.
 
-Both drain all that is there at each call: a wake-up costs more than a record.
+Both drain what is there at each call: a wake-up costs more than a record.
 """
 
 from __future__ import annotations
@@ -9,14 +9,32 @@ import ctypes as ct
 import mmap
 import os
 import struct
-import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from _thread import allocate_lock  # importing threading takes longer
 
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import syscall
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from ebpf_tour.loader.layout import Layout
+
+    class Reader(Protocol):
+        """What `Program.read()` needs of a reader."""
+
+        fd: int
+        """Readable when there are records."""
+
+        def drain(self) -> list[Any]:
+            """Return the records that are there, decoded, oldest first; none at the end.
+
+            Of very many it returns the first ones.
+            """
+
+        def close(self) -> None:
+            """Release it."""
+
 
 # Bits of the length in a record's header, from include/uapi/linux/bpf.h.
 _BUSY, _DISCARD = 1 << 31, 1 << 30
@@ -24,18 +42,8 @@ _HEADER = 8
 
 _RINGBUF = 27  # BPF_MAP_TYPE_RINGBUF
 
-
-class Reader(Protocol):
-    """What `Program.read()` needs of a reader."""
-
-    fd: int
-    """Readable when there are records."""
-
-    def drain(self) -> list[Any]:
-        """Return the records that are there, decoded, oldest first; none at the end."""
-
-    def close(self) -> None:
-        """Release it."""
+# The most to decode at once: the kernel has the room back only afterwards.
+_MOST = 2 << 20
 
 
 def open_reader(lib: ct.CDLL, fd: int, layout: Layout, perf_bytes: int) -> Reader:
@@ -71,7 +79,7 @@ class RingBuffer:
         self._producer = memoryview(shared)[:8].cast("Q")
         self._data = memoryview(shared)[page:]
         self._words = self._data.cast("I")
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def _barrier(self) -> None:
         """Let no later read be done early.
@@ -85,6 +93,7 @@ class RingBuffer:
     def drain(self) -> list[Any]:
         position, end = self._consumer[0], self._producer[0]
         self._barrier()
+        end = min(end, position + _MOST)
         records: list[Any] = []
         while position < end:
             start = position & self._mask
@@ -96,9 +105,7 @@ class RingBuffer:
             if header == self._layout.size:
                 complete = self._complete(self._headers(start, end - position))
                 stop = start + complete * self._stride
-                records += map(
-                    self._layout.from_values, self._record.iter_unpack(self._data[start:stop])
-                )
+                records += self._layout.decode_all(self._record.iter_unpack(self._data[start:stop]))
                 position += complete * self._stride
             else:
                 if not header & _DISCARD:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
 from ebpf_tour.loader import features, syscall, verifier
 from ebpf_tour.loader.asm import disassemble, local_functions
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.session import Finished, writing
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import NoReturn
 
     from ebpf_tour.errors import Error
     from ebpf_tour.loader.lines import Lines

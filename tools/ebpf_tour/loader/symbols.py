@@ -10,13 +10,14 @@ separate debug file, and code that a JIT compiler has made (/tmp/perf-PID.map).
 from __future__ import annotations
 
 import ctypes as ct
-from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.loader.elf import BadElf
 from ebpf_tour.text import from_kernel, printable
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from ebpf_tour.loader.target import Target
 

@@ -10,9 +10,9 @@ import ctypes as ct
 import errno
 import os
 import struct
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.loader import features
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

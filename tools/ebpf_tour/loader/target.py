@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error
 from ebpf_tour.loader.elf import BadElf, Elf, Function, Not64Bit
 from ebpf_tour.loader.process import Process
 from ebpf_tour.text import printable
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

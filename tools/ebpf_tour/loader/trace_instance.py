@@ -12,12 +12,12 @@ import fcntl
 import os
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features
 from ebpf_tour.loader.closing import Closing
 from ebpf_tour.text import from_kernel
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ import fcntl
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, raw_btf, syscall
 from ebpf_tour.loader.hooks import Ksyscall
 from ebpf_tour.loader.syscall import PerfEvent
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.errors import Error
 from ebpf_tour.loader.lines import SourceLine
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

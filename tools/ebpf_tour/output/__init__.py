@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import sys
-from typing import TYPE_CHECKING
+
+from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -58,17 +59,17 @@ class TableWriter(Writer):
             for column in columns
             if column.header and (not column.option or column.option in options)
         ]
-        self._pads = [self._pad(column) for column in self._shown]
+        self._form = " ".join(map(self._pad, self._shown))
 
     @staticmethod
     def _pad(column: Column) -> str:
         return f"%{'' if column.right else '-'}{column.width}s" if column.width else "%s"
 
     def begin(self) -> None:
-        self._line(column.header for column in self._shown)
+        self._line([column.header for column in self._shown])
 
     def row(self, row: Row) -> None:
-        self._line(cell(column, row) for column in self._shown)
+        self._line([cell(column, row) for column in self._shown])
 
     def report(self, rows: Iterable[Row], lines: Lines | None = None) -> None:
         if lines:
@@ -80,9 +81,8 @@ class TableWriter(Writer):
         cells = [[cell(column, row) for column in self._shown] for row in rows]
         self._stdout.write(table(headers, cells, [column.right for column in self._shown]))
 
-    def _line(self, texts: Iterable[str]) -> None:
-        padded = (pad % text for text, pad in zip(texts, self._pads, strict=True))
-        self._stdout.write(" ".join(padded).rstrip() + "\n")
+    def _line(self, texts: list[str]) -> None:
+        self._stdout.write((self._form % tuple(texts)).rstrip() + "\n")
 
 
 class JsonWriter(Writer):

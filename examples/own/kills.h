@@ -1,0 +1,6 @@
+struct event {
+	int pid;
+	int signal;
+	int target;
+	char comm[16];
+};

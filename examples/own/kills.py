@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+import os
+import sys
+from ebpf_tour import cli
+from ebpf_tour.loader import open_program
+from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.record import Column, Tool
+from ebpf_tour.session import Demo
+from ebpf_tour.text import from_kernel
+
+TOOL = Tool(
+    "kills", summary="show who sends a signal to whom", directory=os.path.dirname(__file__),
+    via={"tracepoint": (Tracepoint("syscalls", "sys_enter_kill"),)},
+    columns=(Column("comm", "COMM", "", 16), Column("pid", "PID", "", 7, right=True),
+             Column("signal", "SIGNAL", "", 6, right=True), Column("target", "TARGET", "")))
+
+def run(session):
+    demo = Demo("a child process sends us signal 0.", lambda: os.kill(os.getppid(), 0),
+                rows=1, caused=lambda row: row["target"] == os.getpid())
+    with open_program(TOOL, session) as program:
+        program.load()
+        program.attach()
+        session.attached("Tracing kill", demo)
+        for event in program.events("rb", session):
+            session.row(event._asdict() | {"comm": from_kernel(event.comm)})
+        session.lost = program.counter("lost")
+
+sys.exit(cli.main(TOOL, run))

@@ -1,0 +1,33 @@
+"""A tool of one's own on the suite's loader: it counts the records of the flood."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ebpf_tour import cli
+from ebpf_tour.loader import open_program
+from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.record import Tool
+
+if TYPE_CHECKING:
+    from ebpf_tour.session import Session
+
+TOOL = Tool(
+    "flood",
+    directory=os.path.dirname(__file__),
+    via={"tracepoint": (Tracepoint("syscalls", "sys_enter_getppid"),)},
+)
+
+
+def run(session: Session) -> None:
+    with open_program(TOOL, session) as program:
+        program.load()
+        program.attach()
+        session.attached("Tracing")
+        seen = sum(1 for event in program.events("rb", session) if event.pid)
+        sys.stderr.write(f"{seen} events\n")
+
+
+sys.exit(cli.main(TOOL, run))

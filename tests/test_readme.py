@@ -1,0 +1,76 @@
+"""README.md names what there is: commands, targets, options, and the tool of 25 lines."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+from support import ROOT
+
+from ebpf_tour.catalogue import parser_of, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "examples").glob("*.md")})
+TOOLS = {tool.command: tool for tool in tools()}
+
+each = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text)
+
+
+def code(path: Path) -> Iterator[str]:
+    """Yield the pieces of a document that are to be typed: lines after a prompt, inline code."""
+    text = path.read_text(encoding="utf-8")
+    yield from re.findall(r"(?m)^(?:[#$] |    )(.*)$", text)
+    prose = re.sub(r"(?ms)^```.*?^```$", "", text)
+    yield from (" ".join(piece.split()) for piece in re.findall(r"`([^`]+)`", prose))
+
+
+@pytest.mark.parametrize(("language", "name"), [("python", "kills.py"), ("c", "kills.bpf.c")])
+def test_own_tool_is_the_file(language: str, name: str) -> None:
+    """What is shown is what tests/test_own_tool.py runs."""
+    assert blocks(README, language) == [(ROOT / "examples/own" / name).read_text(encoding="utf-8")]
+
+
+def test_own_tool_has_25_lines() -> None:
+    assert "## Your own tool in 25 lines\n" in README
+    (block,) = blocks(README, "python")
+    assert len([line for line in block.splitlines() if line]) == 25
+
+
+@each
+def test_targets(path: Path) -> None:
+    """Each `make TARGET` is one of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for piece in code(path):
+        if match := re.match(r"make ([a-z-]+)", piece):
+            assert re.search(rf"(?m)^{match[1]}:", makefile), piece
+
+
+@each
+def test_command_lines(path: Path) -> None:
+    """Each command line of a tool, in blocks that are not run, too, is one that it takes."""
+    for piece in code(path):
+        # What the shell would put there, and where the shell goes on.
+        line = re.split(r"[|;&>#]", re.sub(r"\$\([^)]*\)+|\$[\w$!]+", "1", piece))[0]
+        found = re.match(r"(?:sudo )?(ebpf-\w+)(?= |$)(.*)", line)
+        if not found or re.search(r"\b[A-Z]{3,}\b|\.\.\.", found[2]):
+            continue  # a placeholder, as in "--limit N"
+        name, words = found.groups()
+        assert name in TOOLS, piece
+        parser_of(TOOLS[name]).parse_args(shlex.split(words))  # SystemExit fails the test
+
+
+@pytest.mark.parametrize("command", [name for name, tool in TOOLS.items() if tool.via])
+def test_bpftrace(command: str) -> None:
+    """README.md says that every walkthrough has the line for it."""
+    text = (ROOT / f"examples/{TOOLS[command].name}.md").read_text(encoding="utf-8")
+    assert "bpftrace " in text.partition("## The same by other means")[2]
