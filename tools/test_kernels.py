@@ -173,7 +173,7 @@ def main() -> int:
 
     # One after the other, before guests run side by side.
     subprocess.run([ROOT / "tools/kernels.sh", "fetch", *kernels], check=True)
-    # Leaves the tests' bytecode behind: in a guest, compiling them takes a minute.
+    # Leaves the tests' bytecode behind, so that no guest has to compile them.
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-qq"]
     subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, check=True)
