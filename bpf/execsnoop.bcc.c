@@ -29,10 +29,12 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found no room, or whose end was not seen 
 /* Calls that have begun and not ended: thread -> what is known so far. */
 BPF_HASH(calls, u64, struct call, 10240);
 
-/* Room to put an event together, one for each CPU: it is too long for a
- * program's stack of 512 bytes.
+/* Room to put an event together, for it is too long for a program's stack of
+ * 512 bytes: on each CPU one for each system call. Linux 7.2 may take the CPU
+ * away from a program at a system call's tracepoint. The same one does not run
+ * there meanwhile, but that of another call does.
  */
-BPF_PERCPU_ARRAY(room, struct event, 1);
+BPF_PERCPU_ARRAY(room, struct event, 2);
 
 /* The way to user space: a buffer for each CPU. */
 BPF_PERF_OUTPUT(pb);
@@ -98,12 +100,14 @@ static __always_inline bool wanted(struct task_struct *task)
  * So they are not read yet, but for the first one's beginning.
  */
 static __always_inline int enter_exec(int dirfd, const char *filename,
-				      const char *const *argv)
+				      const char *const *argv,
+				      u32 own_room)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct call call = {
 		.pid = bpf_get_current_pid_tgid() >> 32,
 		.dirfd = dirfd,
+		.room = own_room,
 	};
 	/* The key is the thread's address and not its ID: if it is not its
 	 * process's first one, it gets that one's ID in the call.
@@ -231,10 +235,9 @@ static __always_inline void report(void *ctx, struct call *call, int ret)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct mm_struct *mm = task->mm;
 	struct event *event;
-	int zero = 0;
 	u64 start, size;
 
-	event = room.lookup(&zero);
+	event = room.lookup(&call->room);
 	if (!event)	/* never so, but the verifier wants to see it */
 		return;
 	event->time_ns = bpf_ktime_get_ns();
@@ -287,7 +290,7 @@ static __always_inline int leave_exec(void *ctx, int ret)
 int syscall__execve(struct pt_regs *ctx, const char *filename,
 		    const char *const *argv)
 {
-	return enter_exec(AT_FDCWD, filename, argv);
+	return enter_exec(AT_FDCWD, filename, argv, 0);
 }
 
 int kretsyscall__execve(struct pt_regs *ctx)
@@ -299,7 +302,7 @@ int kretsyscall__execve(struct pt_regs *ctx)
 int syscall__execveat(struct pt_regs *ctx, int fd, const char *filename,
 		      const char *const *argv)
 {
-	return enter_exec(fd, filename, argv);
+	return enter_exec(fd, filename, argv, 1);
 }
 
 int kretsyscall__execveat(struct pt_regs *ctx)
@@ -311,7 +314,7 @@ int kretsyscall__execveat(struct pt_regs *ctx)
 
 TRACEPOINT_PROBE(syscalls, sys_enter_execve)
 {
-	return enter_exec(AT_FDCWD, args->filename, args->argv);
+	return enter_exec(AT_FDCWD, args->filename, args->argv, 0);
 }
 
 TRACEPOINT_PROBE(syscalls, sys_exit_execve)
@@ -321,7 +324,7 @@ TRACEPOINT_PROBE(syscalls, sys_exit_execve)
 
 TRACEPOINT_PROBE(syscalls, sys_enter_execveat)
 {
-	return enter_exec(args->fd, args->filename, args->argv);
+	return enter_exec(args->fd, args->filename, args->argv, 1);
 }
 
 TRACEPOINT_PROBE(syscalls, sys_exit_execveat)

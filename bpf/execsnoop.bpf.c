@@ -28,12 +28,14 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/* Room to put an event together, one for each CPU: it is too long for a
- * program's stack of 512 bytes.
+/* Room to put an event together, for it is too long for a program's stack of
+ * 512 bytes: on each CPU one for each system call. Linux 7.2 may take the CPU
+ * away from a program at a system call's tracepoint. The same one does not run
+ * there meanwhile, but that of another call does.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct event);
 } room SEC(".maps");
@@ -101,12 +103,14 @@ static __always_inline bool wanted(struct task_struct *task)
  * So they are not read yet, but for the first one's beginning.
  */
 static __always_inline int enter_exec(int dirfd, const char *filename,
-				      const char *const *argv)
+				      const char *const *argv,
+				      __u32 own_room)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct call call = {
 		.pid = bpf_get_current_pid_tgid() >> 32,
 		.dirfd = dirfd,
+		.room = own_room,
 	};
 	/* The key is the thread's address and not its ID: if it is not its
 	 * process's first one, it gets that one's ID in the call.
@@ -233,10 +237,9 @@ static __always_inline void report(void *ctx, struct call *call, int ret)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct event *event;
-	__u32 zero = 0;
 	__u64 start, size;
 
-	event = bpf_map_lookup_elem(&room, &zero);
+	event = bpf_map_lookup_elem(&room, &call->room);
 	if (!event)	/* never so, but the verifier wants to see it */
 		return;
 	event->time_ns = bpf_ktime_get_ns();
@@ -288,7 +291,7 @@ SEC("ksyscall/execve")
 int BPF_KSYSCALL(ksyscall_execve, const char *filename,
 		 const char *const *argv)
 {
-	return enter_exec(AT_FDCWD, filename, argv);
+	return enter_exec(AT_FDCWD, filename, argv, 0);
 }
 
 SEC("kretsyscall/execve")
@@ -302,7 +305,7 @@ SEC("ksyscall/execveat")
 int BPF_KSYSCALL(ksyscall_execveat, int fd, const char *filename,
 		 const char *const *argv)
 {
-	return enter_exec(fd, filename, argv);
+	return enter_exec(fd, filename, argv, 1);
 }
 
 SEC("kretsyscall/execveat")
@@ -316,7 +319,8 @@ int BPF_KRETPROBE(kretsyscall_execveat, int ret)
 SEC("tp/syscalls/sys_enter_execve")
 int enter_execve(struct trace_event_raw_sys_enter *ctx)
 {
-	return enter_exec(AT_FDCWD, (void *)ctx->args[0], (void *)ctx->args[1]);
+	return enter_exec(AT_FDCWD, (void *)ctx->args[0],
+			  (void *)ctx->args[1], 0);
 }
 
 SEC("tp/syscalls/sys_exit_execve")
@@ -329,7 +333,7 @@ SEC("tp/syscalls/sys_enter_execveat")
 int enter_execveat(struct trace_event_raw_sys_enter *ctx)
 {
 	return enter_exec(ctx->args[0], (void *)ctx->args[1],
-			  (void *)ctx->args[2]);
+			  (void *)ctx->args[2], 1);
 }
 
 SEC("tp/syscalls/sys_exit_execveat")

@@ -33,5 +33,7 @@ struct call {
 	__u64 argv;		/* as the caller gave them */
 	__s32 pid;
 	__s32 dirfd;
+	__u32 room;		/* which one, from 0 */
+	__u32 unused;		/* nothing may be left undefined */
 	char argv0[NAME_LEN];
 };

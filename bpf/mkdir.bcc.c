@@ -25,10 +25,12 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found no room, or whose end was not seen 
 /* Calls that have begun and not ended: thread -> what is known so far. */
 BPF_HASH(calls, u64, struct call, 10240);
 
-/* Room to put an event together, one for each CPU: it is too long for a
- * program's stack of 512 bytes.
+/* Room to put an event together, for it is too long for a program's stack of
+ * 512 bytes: on each CPU one for each system call. Linux 7.2 may take the CPU
+ * away from a program at a system call's tracepoint. The same one does not run
+ * there meanwhile, but that of another call does.
  */
-BPF_PERCPU_ARRAY(room, struct event, 1);
+BPF_PERCPU_ARRAY(room, struct event, 2);
 
 /* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
@@ -77,9 +79,8 @@ static __always_inline void begin(struct call *call, u32 mode)
 static __always_inline struct event *end(struct call *call, s64 ret)
 {
 	struct event *event;
-	int zero = 0;
 
-	event = room.lookup(&zero);
+	event = room.lookup(&call->room);
 	if (!event)	/* never so, but the verifier wants to see it */
 		return 0;
 	event->time_ns = call->time_ns;
@@ -172,9 +173,10 @@ int kretprobe__vfs_mkdir(struct pt_regs *ctx)
 
 /* Below: the system calls mkdir() and mkdirat(). */
 
-static __always_inline int enter_syscall(const char *path, u32 mode)
+static __always_inline int enter_syscall(const char *path, u32 mode,
+					 u32 own_room)
 {
-	struct call call = { .path = (u64)path };
+	struct call call = { .path = (u64)path, .room = own_room };
 
 	if (wanted())
 		begin(&call, mode);
@@ -202,7 +204,7 @@ static __always_inline int leave_syscall(long ret)
 
 TRACEPOINT_PROBE(syscalls, sys_enter_mkdir)
 {
-	return enter_syscall(args->pathname, args->mode);
+	return enter_syscall(args->pathname, args->mode, 0);
 }
 
 TRACEPOINT_PROBE(syscalls, sys_exit_mkdir)
@@ -213,7 +215,7 @@ TRACEPOINT_PROBE(syscalls, sys_exit_mkdir)
 /* The same with a directory to start from. */
 TRACEPOINT_PROBE(syscalls, sys_enter_mkdirat)
 {
-	return enter_syscall(args->pathname, args->mode);
+	return enter_syscall(args->pathname, args->mode, 1);
 }
 
 TRACEPOINT_PROBE(syscalls, sys_exit_mkdirat)

@@ -32,12 +32,14 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/* Room to put an event together, one for each CPU: it is too long for a
- * program's stack of 512 bytes.
+/* Room to put an event together, for it is too long for a program's stack of
+ * 512 bytes: on each CPU one for each system call. Linux 7.2 may take the CPU
+ * away from a program at a system call's tracepoint. The same one does not run
+ * there meanwhile, but that of another call does.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct event);
 } room SEC(".maps");
@@ -96,9 +98,8 @@ static __always_inline void begin(struct call *call, __u32 mode)
 static __always_inline struct event *end(struct call *call, __s64 ret)
 {
 	struct event *event;
-	__u32 zero = 0;
 
-	event = bpf_map_lookup_elem(&room, &zero);
+	event = bpf_map_lookup_elem(&room, &call->room);
 	if (!event)	/* never so, but the verifier wants to see it */
 		return 0;
 	event->time_ns = call->time_ns;
@@ -220,9 +221,10 @@ int fexit__vfs_mkdir(__u64 *ctx)
 
 /* Below: the system calls mkdir() and mkdirat(). */
 
-static __always_inline int enter_syscall(unsigned long path, __u32 mode)
+static __always_inline int enter_syscall(unsigned long path, __u32 mode,
+					 __u32 own_room)
 {
-	struct call call = { .path = path };
+	struct call call = { .path = path, .room = own_room };
 
 	if (wanted())
 		begin(&call, mode);
@@ -251,7 +253,7 @@ static __always_inline int leave_syscall(long ret)
 SEC("tp/syscalls/sys_enter_mkdir")
 int enter_mkdir(struct trace_event_raw_sys_enter *ctx)
 {
-	return enter_syscall(ctx->args[0], ctx->args[1]);
+	return enter_syscall(ctx->args[0], ctx->args[1], 0);
 }
 
 SEC("tp/syscalls/sys_exit_mkdir")
@@ -264,7 +266,7 @@ int exit_mkdir(struct trace_event_raw_sys_exit *ctx)
 SEC("tp/syscalls/sys_enter_mkdirat")
 int enter_mkdirat(struct trace_event_raw_sys_enter *ctx)
 {
-	return enter_syscall(ctx->args[1], ctx->args[2]);
+	return enter_syscall(ctx->args[1], ctx->args[2], 1);
 }
 
 SEC("tp/syscalls/sys_exit_mkdirat")

@@ -22,5 +22,6 @@ struct call {
 	__u64 frame;		/* address of the function's stack frame */
 	__u64 path;		/* tracepoint: address of the caller's path */
 	__u32 mode;
+	__u32 room;		/* which one, from 0 */
 	char name[NAME_LEN + 1];	/* the other ways: the name itself */
 };

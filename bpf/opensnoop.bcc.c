@@ -23,10 +23,12 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found no room in calls or in rb */
 /* Calls that have begun and not ended: thread -> what is known so far. */
 BPF_HASH(calls, u64, struct call, calls_max_entries);
 
-/* Room to put an event together, one for each CPU: it is too long for a
- * program's stack of 512 bytes.
+/* Room to put an event together, for it is too long for a program's stack of
+ * 512 bytes: on each CPU one for each system call. Linux 7.2 may take the CPU
+ * away from a program at a system call's tracepoint. The same one does not run
+ * there meanwhile, but that of another call does.
  */
-BPF_PERCPU_ARRAY(room, struct event, 1);
+BPF_PERCPU_ARRAY(room, struct event, 3);
 
 /* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
@@ -87,7 +89,7 @@ static __always_inline void send(struct call *call, long ret)
 	int zero = 0;
 	long size;
 
-	event = room.lookup(&zero);
+	event = room.lookup(&call->room);
 	if (!event)	/* never so, but the verifier wants to see it */
 		return;
 	event->time_ns = bpf_ktime_get_ns();
@@ -149,6 +151,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 		.path = (u64)args->filename,
 		.flags = (u32)args->flags,
 		.mode = args->mode,
+		.room = 1,
 	};
 
 	return begin(&call);
@@ -161,6 +164,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_openat2)
 		.dirfd = args->dfd,
 		.path = (u64)args->filename,
 		.how = (u64)args->how,
+		.room = 2,
 	};
 
 	return begin(&call);

@@ -27,4 +27,6 @@ struct call {
 	__u64 flags;		/* the others: the flags themselves */
 	__u32 mode;
 	__s32 dirfd;
+	__u32 room;		/* which one, from 0 */
+	__u32 unused;		/* nothing may be left undefined */
 };

@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BIN, ENGINES, Running, assert_error, run
+from support import BIN, ENGINES, Running, assert_error, may_be_skipped, run, scaled
 from workloads import SPAWN, compiled
 
 from ebpf_tour.execcount import TOOL
@@ -26,11 +26,11 @@ EXECCOUNT = BIN / "ebpf-execcount"
 pytestmark = pytest.mark.kernel(TOOL)
 both_engines = pytest.mark.parametrize("engine", ENGINES)
 
-EACH = 500
+EACH = scaled(500)
 
 
 def spawn_from_two(program: Path) -> None:
-    """Execute /bin/true 1,000 times, from two processes at once."""
+    """Execute /bin/true EACH times from each of two processes at once."""
     workers = [
         subprocess.Popen([program, str(EACH)], stdin=subprocess.PIPE, bufsize=0) for _ in range(2)
     ]
@@ -60,8 +60,10 @@ def test_total(engine: str, tmp_path: Path) -> None:
         assert re.fullmatch(r"\d\d:\d\d:\d\d", row["time"])
     counts = [row["count"] for row in result.records]
     assert counts == sorted(counts)
-    # The two workers are executed, too.
-    assert counts[-1] >= 2 * EACH + 2
+    # The two workers are executed, too. Where the kernel skips calls, they are lost.
+    lost = result.summary["lost"]
+    assert lost == 0 or may_be_skipped(*TOOL.hooks)
+    assert counts[-1] + lost >= 2 * EACH + 2
     counted = sum(row["rate_per_s"] * row["interval_s"] for row in result.records)
     assert counted == pytest.approx(counts[-1])
 
@@ -144,9 +146,14 @@ def test_table() -> None:
         assert len(row) == len(header)
 
 
-@pytest.mark.core
 @both_engines
-@pytest.mark.parametrize("by_comm", [(), ("--by-comm",)], ids=["total", "by-comm"])
+@pytest.mark.parametrize(
+    "by_comm",
+    [
+        pytest.param((), id="total"),
+        pytest.param(("--by-comm",), id="by-comm", marks=pytest.mark.core),
+    ],
+)
 def test_demo(engine: str, by_comm: tuple[str, ...]) -> None:
     result = run(EXECCOUNT, "--engine", engine, "--demo", *by_comm)
     assert result.status == 0, result.stderr

@@ -6,6 +6,7 @@ runs this where there are kprobes.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -26,6 +27,7 @@ from support import (
     assert_error,
     cgroup,
     kretprobe_events,
+    may_be_skipped,
     need,
     pinned_hash,
     run,
@@ -68,10 +70,12 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(source, tmp_path_factory.mktemp("odd") / "exec")
 
 
-def traced(work: Callable[[], Any], *options: str, of_all: bool = False) -> Result:
+def traced(
+    work: Callable[[], Any], *options: str, of_all: bool = False, lossless: bool = True
+) -> Result:
     """Run the tool around some work, for what our children do, or all processes.
 
-    Demands an orderly end without losses.
+    Demands an orderly end, and unless told otherwise one without losses.
     """
     children = () if of_all else ("-P", str(os.getpid()))
     with Running(EXECSNOOP, *options, *children) as tool:
@@ -79,7 +83,7 @@ def traced(work: Callable[[], Any], *options: str, of_all: bool = False) -> Resu
         work()
         result = tool.finish(signal.SIGINT)
     assert result.status == 0, result.stderr
-    if "table" not in options:
+    if lossless and "table" not in options:
         expected = {"type": "summary", "events": len(result.records), "lost": 0}
         assert result.summary == expected, result.stderr
     return result
@@ -143,11 +147,19 @@ def test_200_at_once_with_20_arguments_each(way: tuple[str, ...]) -> None:
             assert os.waitpid(pid, 0)[1] == 0
 
     pids: dict[int, int] = {}
-    rows = ours(traced(work, *way))
-    assert len(rows) == len(pids) == 200
-    assert {row["pid"]: row["args"] for row in rows} == {
-        pid: wanted(number) for pid, number in pids.items()
-    }
+    skips = may_be_skipped(*TOOL.via[way[3]])
+    result = traced(work, *way, lossless=not skips)
+    rows = ours(result)
+    seen = {row["pid"]: row["args"] for row in rows}
+    assert len(pids) == 200
+    assert len(seen) == len(rows)
+    assert seen == {pid: wanted(number) for pid, number in pids.items() if pid in seen}
+    if skips:
+        assert len(rows) > 100
+        # What others execute meanwhile can be skipped, too.
+        assert len(rows) + result.summary["lost"] >= 200
+    else:
+        assert len(rows) == 200
 
 
 class Case(NamedTuple):
@@ -569,35 +581,41 @@ def test_a_32_bit_program(way: tuple[str, ...], tmp_path: Path) -> None:
 
 @pytest.mark.core
 def test_all_ways_agree(odd: Path, tmp_path: Path) -> None:
-    """But for time and PID, the rows are the same."""
-    answers = []
-    for engine, via in WAYS:
-        if what_is_missing(TOOL.via[via]):
-            continue
-        where = tmp_path / "scripts"
-        where.mkdir(exist_ok=True)
-        made = [case.how for case in cases(where)]
-        (where / "loop").unlink()
-        pids: list[int] = []
-        options = ("--engine", engine, "--via", via, "--json", "-x")
-        result = traced(
-            lambda made=made, pids=pids: pids.extend(execute(odd, *how) for how in made), *options
-        )
-        rows = [row for pid in pids for row in rows_of(result, pid)]
-        answers.append([{**row, "time": "", "time_s": 0, "pid": 0} for row in rows])
-    assert len(answers) > 1
-    assert len(answers[0]) == 2 * len(made)
+    """But for the time, the rows of the same calls are the same."""
+    ways = [(engine, via) for engine, via in WAYS if not what_is_missing(TOOL.via[via])]
+    assert len(ways) > 1
+    options = ("--json", "-x", "-P", str(os.getpid()))
+    with contextlib.ExitStack() as stack:
+        tools = [
+            stack.enter_context(Running(EXECSNOOP, "--engine", engine, "--via", via, *options))
+            for engine, via in ways
+        ]
+        for tool in tools:
+            tool.wait_attached()
+        pids = [execute(odd, *case.how) for case in cases(tmp_path)]
+        results = [tool.finish(signal.SIGINT) for tool in tools]
+    assert [(result.status, result.summary["lost"]) for result in results] == [(0, 0)] * len(ways)
+    answers = [
+        [{**row, "time": "", "time_s": 0} for pid in pids for row in rows_of(result, pid)]
+        for result in results
+    ]
+    assert len(answers[0]) == 2 * len(pids)
     assert all(answer == answers[0] for answer in answers)
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-def test_demo(way: tuple[str, ...]) -> None:
-    for options, rows in ((), 3), (("-x",), 4):
-        result = run(EXECSNOOP, *way, "--demo", *options)
-        assert result.status == 0, result.stderr
-        assert result.stderr.endswith(f"Demo: saw every row that it caused ({rows}).\n")
-        assert r"caf\xe9" in {row["args"][-1] for row in result.records}
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        pytest.param((), 3, id="succeeds"),
+        pytest.param(("-x",), 4, id="fails-too", marks=pytest.mark.core),
+    ],
+)
+def test_demo(way: tuple[str, ...], options: tuple[str, ...], rows: int) -> None:
+    result = run(EXECSNOOP, *way, "--demo", *options)
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith(f"Demo: saw every row that it caused ({rows}).\n")
+    assert r"caf\xe9" in {row["args"][-1] for row in result.records}
 
 
 @both_engines

@@ -79,7 +79,6 @@ def test_one_row_for_each_exec(engine: str) -> None:
     assert times == sorted(set(times))
 
 
-@pytest.mark.core
 def test_the_engines_agree() -> None:
     """Everything but who, when and where is the same, byte for byte."""
     seen = []

@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support import BIN, ENGINES, ROOT, Result, Running, assert_error, in_mount_namespace, run
+from support import (
+    BIN,
+    ENGINES,
+    ROOT,
+    Result,
+    Running,
+    assert_error,
+    in_mount_namespace,
+    run,
+    scaled,
+)
 
 from ebpf_tour.build import compile_all
 from ebpf_tour.loader.elf import BadElf, Elf
@@ -191,12 +201,13 @@ def test_every_byte_at_its_own_stack_ten_times_out_of_ten(engine: str, programs:
 
 @kernel
 @leaves_nothing
-@pytest.mark.parametrize("entries", ["1000", "1024"])
+@pytest.mark.parametrize("entries", ["1000", pytest.param("1024", marks=pytest.mark.core)])
 def test_as_many_stacks_as_there_is_room_for(engine: str, programs: Path, entries: str) -> None:
     """More than a third of them find their slot taken."""
-    with Workload(programs / "allocate", "1000", "100000", "2") as workload:
+    calls = scaled(100_000)
+    with Workload(programs / "allocate", "1000", str(calls), "2") as workload:
         result = watch(workload, engine, entries, "--json")
-    assert by_stack(result) == expected(1000, 100_000)
+    assert by_stack(result) == expected(1000, calls)
     assert apart(result) == {}
 
 
@@ -218,7 +229,6 @@ def test_more_stacks_than_there_is_room_for(engine: str, programs: Path) -> None
     assert "raise NUM_STACKS, for example to 128\n" in result.stderr
 
 
-@pytest.mark.core
 @kernel
 @leaves_nothing
 def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -> None:
@@ -501,7 +511,6 @@ def test_table(engine: str, programs: Path) -> None:
     )
 
 
-@pytest.mark.core
 @kernel
 @leaves_nothing
 def test_the_engines_agree(programs: Path) -> None:

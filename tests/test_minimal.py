@@ -62,7 +62,6 @@ def test_json(engine: str) -> None:
     assert result.stderr == ATTACHED
 
 
-@pytest.mark.core
 def test_the_engines_agree() -> None:
     """Everything but who, when and where is the same, byte for byte."""
     seen = []

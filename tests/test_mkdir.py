@@ -24,6 +24,7 @@ from support import (
     Running,
     assert_error,
     in_mount_namespace,
+    may_be_skipped,
     need,
     run,
 )
@@ -89,10 +90,14 @@ class Maker:
         assert self.process.returncode == 0
 
 
-def rows_of(result: Result, pid: int) -> list[dict[str, Any]]:
-    """Return what a process caused. Demands an orderly end without losses."""
+def rows_of(result: Result, pid: int, *, lossless: bool = True) -> list[dict[str, Any]]:
+    """Return what a process caused.
+
+    Demands an orderly end, and unless told otherwise one without losses.
+    """
     assert result.status == 0, result.stderr
-    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    lost = 0 if lossless else result.summary["lost"]
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": lost}
     return [row for row in result.records if row["pid"] == pid]
 
 
@@ -114,7 +119,10 @@ def seen(
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_one_row_for_each_directory(way: tuple[str, ...], tmp_path: Path) -> None:
-    """Three processes at once, 300 directories each."""
+    """Three processes at once, 300 directories each.
+
+    Where the kernel skips calls, what is missing is lost and counted.
+    """
     with Running(MKDIR, *way) as tool:
         tool.wait_attached()
         makers = [Maker(tmp_path) for _ in range(3)]
@@ -126,9 +134,14 @@ def test_one_row_for_each_directory(way: tuple[str, ...], tmp_path: Path) -> Non
         for maker in makers:
             assert maker.process.wait() == 0
         result = tool.finish(signal.SIGINT)
+    skips = may_be_skipped(*TOOL.via[way[3]])
+    if skips:
+        assert len(result.records) + result.summary["lost"] >= 900
     for number, maker in enumerate(makers):
-        rows = rows_of(result, maker.pid)
-        assert [row["name"] for row in rows] == [f"{number}.{i}" for i in range(300)]
+        rows = rows_of(result, maker.pid, lossless=not skips)
+        names = [row["name"] for row in rows]
+        made = [f"{number}.{i}" for i in range(300)]
+        assert names == ([name for name in made if name in names] if skips else made)
         assert {(row["mode"], row["errno"]) for row in rows} == {("0755", 0)}
         assert all(list(row) == [column.key for column in TOOL.columns] for row in rows)
         assert all(re.fullmatch(r"\d\d:\d\d:\d\d", row["time"]) for row in rows)

@@ -14,7 +14,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
+from support import (
+    BIN,
+    ENGINES,
+    Result,
+    Running,
+    assert_error,
+    may_be_skipped,
+    run,
+    scaled,
+    wait_until,
+)
 from workloads import OPENS, UNTOUCHED, WAITING, Workload, compiled
 
 from ebpf_tour.names import error_name, open_flags
@@ -29,6 +39,9 @@ OPENSNOOP = BIN / "ebpf-opensnoop"
 
 kernel = pytest.mark.kernel(TOOL)
 both_engines = pytest.mark.parametrize("engine", ENGINES)
+
+# Whether many calls at once may be too many, as on Linux 7.2.
+SKIPS = may_be_skipped(*TOOL.hooks)
 
 AT_FDCWD = -100
 ERESTARTSYS = 512
@@ -62,10 +75,14 @@ class Opener(Workload):
         assert self.finish() == 0
 
 
-def rows_of(result: Result, pid: int) -> list[dict[str, Any]]:
-    """Return what a process caused. Demands an orderly end without losses."""
+def rows_of(result: Result, pid: int, *, lossless: bool = True) -> list[dict[str, Any]]:
+    """Return what a process caused.
+
+    Demands an orderly end, and unless told otherwise one without losses.
+    """
     assert result.status == 0, result.stderr
-    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    lost = 0 if lossless else result.summary["lost"]
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": lost}
     return [row for row in result.records if row["pid"] == pid]
 
 
@@ -89,16 +106,22 @@ def seen(
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
 def test_every_call_has_one_row(engine: str, tmp_path: Path) -> None:
-    """Three system calls, two threads, a file and one that is not there: 3,000 calls."""
+    """Three system calls, two threads, a file and one that is not there: 3,000 calls.
+
+    A fifth of that in an emulated machine. Where the kernel skips calls, what
+    is missing is lost and counted.
+    """
     program = compiled(OPENS, tmp_path / "opens")
     there, missing = tmp_path / "there", tmp_path / "no/such"
     there.touch()
-    workload = Workload(program, "250", there, missing)
+    each = scaled(250)
+    workload = Workload(program, str(each), there, missing)
     with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.begin()
         assert workload.finish() == 0
-        rows = rows_of(tool.finish(signal.SIGINT), workload.pid)
+        result = tool.finish(signal.SIGINT)
+    rows = rows_of(result, workload.pid, lossless=not SKIPS)
     for row in rows:
         assert list(row) == [column.key for column in TOOL.columns]
         assert re.fullmatch(r"\d\d:\d\d:\d\d", row["time"])
@@ -117,8 +140,8 @@ def test_every_call_has_one_row(engine: str, tmp_path: Path) -> None:
         (row["tid"], row["path"], row["errno"], row["error"], *row["flags"], row["mode"])
         for row in rows
     )
-    assert calls == {
-        (thread, str(path), *failure, *flags): 250
+    expected = {
+        (thread, str(path), *failure, *flags): each
         for thread in threads
         for path, failure in ((there, (0, None)), (missing, (errno.ENOENT, "ENOENT")))
         for flags in (
@@ -127,6 +150,11 @@ def test_every_call_has_one_row(engine: str, tmp_path: Path) -> None:
             ("O_WRONLY", "O_CREAT", "0640"),
         )
     }
+    if SKIPS:
+        assert calls <= collections.Counter(expected)
+        assert len(rows) + result.summary["lost"] >= 12 * each
+    else:
+        assert calls == expected
 
 
 HOSTILE = [
@@ -264,16 +292,15 @@ class WaitingInOpen(Workload):
         )
 
 
-@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
-@pytest.mark.parametrize("way", ["exit", "kill", "xec"])
+@pytest.mark.parametrize("way", ["exit", pytest.param("kill", marks=pytest.mark.core), "xec"])
 def test_threads_that_die_in_open(engine: str, tmp_path: Path, way: str) -> None:
     """By exit_group() or SIGKILL of their process, or since another thread executes a program.
 
     Each of them still passes the exit of the system call: a row for each, and
-    an empty map.
+    an empty map. Unless the kernel skips some, which is counted.
     """
     workload = WaitingInOpen(tmp_path, way, 20)
     with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
@@ -283,12 +310,17 @@ def test_threads_that_die_in_open(engine: str, tmp_path: Path, way: str) -> None
         assert workload.finish() == (-signal.SIGKILL if way == "kill" else 0)
         result = tool.finish(signal.SIGINT)
     # What the program that is executed opens is not of the FIFO.
-    rows = [row for row in rows_of(result, workload.pid) if row["path"] == str(workload.fifo)]
+    rows = rows_of(result, workload.pid, lossless=not SKIPS)
+    rows = [row for row in rows if row["path"] == str(workload.fifo)]
     assert {(row["fd"], row["errno"], row["error"]) for row in rows} == {
         (-1, ERESTARTSYS, "ERESTARTSYS")
     }
-    assert len({row["tid"] for row in rows}) == len(rows) == 20
-    assert "not ended" not in result.stderr
+    assert len({row["tid"] for row in rows}) == len(rows)
+    if SKIPS:
+        assert len(rows) + result.summary["lost"] >= 20
+    else:
+        assert len(rows) == 20
+        assert "not ended" not in result.stderr
 
 
 @kernel

@@ -23,7 +23,9 @@ from support import (
     Running,
     assert_error,
     in_mount_namespace,
+    may_be_skipped,
     run,
+    scaled,
 )
 from workloads import AS_32_BIT, GETPPID, SEVERAL, Workload, compiled
 
@@ -40,7 +42,7 @@ kernel = pytest.mark.kernel(TOOL)
 both_engines = pytest.mark.parametrize("engine", ENGINES)
 
 THREADS = 2 * (os.cpu_count() or 1)
-CALLS = 20_000
+CALLS = scaled(20_000)
 
 # A user that has no other processes.
 STRANGER = "54321"
@@ -50,13 +52,14 @@ def stranger(*command: str | Path) -> tuple[str | Path, ...]:
     return ("setpriv", "--reuid", STRANGER, "--clear-groups", *command)
 
 
-def counts(result: Result, key: str) -> Counter[Any]:
+def counts(result: Result, key: str, *, lossless: bool = True) -> Counter[Any]:
     """Return the counts by what a column has, of all reports together.
 
-    Demands an orderly end without losses, and rates that fit.
+    Demands an orderly end, unless told otherwise one without losses, and rates that fit.
     """
     assert result.status == 0, result.stderr
-    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    lost = 0 if lossless else result.summary["lost"]
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": lost}
     found: Counter[Any] = Counter()
     for row in result.records:
         assert row["rate_per_s"] * row["interval_s"] == pytest.approx(row["count"])
@@ -83,12 +86,20 @@ def counted(
 @both_engines
 @pytest.mark.parametrize("interval", [(), ("--interval", "0.01")], ids=["once", "often"])
 def test_exact(engine: str, tmp_path: Path, interval: tuple[str, ...]) -> None:
-    """Several threads on each CPU; no call falls between two reports."""
+    """Several threads on each CPU; no call falls between two reports.
+
+    Where the kernel skips calls, what is missing is lost and counted.
+    """
     program = compiled(GETPPID, tmp_path / "getppid")
     calls = CALLS * 20 if interval else CALLS  # enough to last for several reports
     workload = Workload(program, str(THREADS), str(calls))
     result = counted([workload], "--engine", engine, "-p", str(workload.pid), *interval)
-    assert counts(result, "syscall")["getppid"] == THREADS * calls
+    skips = may_be_skipped(*TOOL.hooks)
+    found = counts(result, "syscall", lossless=not skips)["getppid"]
+    if skips:
+        assert 0 < found <= THREADS * calls <= found + result.summary["lost"]
+    else:
+        assert found == THREADS * calls
     for row in result.records:
         assert list(row) == [
             *("time", "syscall", "number", "bits", "count", "rate_per_s", "interval_s")
@@ -339,11 +350,10 @@ def test_without_tracefs() -> None:
     assert result.status == 0, result.stderr
 
 
-@pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
 @both_engines
-@pytest.mark.parametrize("by", ["syscall", "pid", "comm"])
+@pytest.mark.parametrize("by", ["syscall", "pid", pytest.param("comm", marks=pytest.mark.core)])
 def test_demo(engine: str, by: str) -> None:
     result = run(SYSCOUNT, "--engine", engine, "--demo", "--by", by)
     assert result.status == 0, result.stderr

@@ -222,15 +222,21 @@ def line_of(path: Path, text: str) -> int:
 
 kernel = pytest.mark.kernel()
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
-each = pytest.mark.parametrize("name", ["lookup", "loop", "context"])
+PROGRAMS = ("lookup", "loop", "context")
+each = pytest.mark.parametrize("name", PROGRAMS)
 on_both = pytest.mark.parametrize("engine", ENGINES)
 
 
-@pytest.mark.core
 @kernel
 @leaves_nothing
-@each
-@on_both
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        *(pytest.param("libbpf", name, marks=pytest.mark.core) for name in PROGRAMS),
+        pytest.param("bcc", "lookup", marks=pytest.mark.core),
+        *(("bcc", name) for name in PROGRAMS if name != "lookup"),
+    ],
+)
 def test_refusal(broken: Path, name: str, engine: str) -> None:
     """In two lines the reason, the C line and what it means; above, how it came to that."""
     result = load(broken, name, "--engine", engine)

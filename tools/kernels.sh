@@ -76,9 +76,16 @@ fetch() {
 }
 
 install_vng() {
-	[ -x "$vng/bin/vng" ] && return
-	python3 -m venv "$vng"
-	"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
+	if ! [ -x "$vng/bin/vng" ]; then
+		python3 -m venv "$vng"
+		"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
+	fi
+	# A guest sees this machine's files through 9p, and vng has it read them
+	# anew each time, BCC's 100 MB of libraries at each start. It may keep
+	# what it has read: nobody installs anything meanwhile.
+	script=$(echo "$vng"/lib/python3*/site-packages/virtme/mkinitramfs.py)
+	grep -q cache=loose "$script" ||
+		sed -i 's/access=any,msize=[0-9]*/&,cache=loose/' "$script"
 }
 
 run() {

@@ -123,7 +123,7 @@ def run(session: Session) -> None:
         for event in program.events("pb" if use_perf else "rb", session):
             session.row(row_of(event))
 
-        session.lost = program.counter("lost")
+        session.lost = program.counter("lost") + program.missed()
         untimed = program.counter("untimed")
         if untimed:
             session.warn(f"{untimed} processes have no duration: the map start was full")

@@ -41,7 +41,9 @@ TOOL = Tool(
     output=(
         "Counts are totals since the tool was attached; the rate is that of the time since the "
         "report before. The last report, after Ctrl-C, covers the time that really passed. With "
-        "--by-comm each report is a table, largest first."
+        "--by-comm each report is a table, largest first. When many programs are executed at once, "
+        "Linux 7.2 may skip a few of the calls: they count as lost, and the tool says so at its "
+        "end."
     ),
     via={
         "tracepoint": (

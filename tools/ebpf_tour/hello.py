@@ -67,7 +67,7 @@ def run(session: Session) -> None:
         session.attached("Greeting every exec", demo())
         for line in program.read(trace, session):
             session.row(line._asdict())
-        session.lost = trace.lost
+        session.lost = trace.lost + program.missed()
 
 
 def demo() -> Demo:

@@ -132,7 +132,7 @@ def run(session: Session) -> None:
 
         # What is still in the map has begun and was never seen to end.
         unfinished = sum(1 for _ in program.map("calls").items())
-        session.lost = program.counter("lost") + unfinished
+        session.lost = program.counter("lost") + unfinished + program.missed(beginnings=True)
 
 
 def arguments_of_vfs_mkdir(via: str) -> dict[str, int]:

@@ -33,7 +33,8 @@ TOOL = Tool(
     summary="count system calls, by call, by process or by command",
     description=(
         "Count the system calls of the whole machine, or of some processes, and show who makes "
-        "most of them, or which ones. Every call counts, and the counts are exact."
+        "most of them, or which ones. Every call counts, and the counts are exact; where the "
+        "kernel keeps them from being so, the tool says by how much."
     ),
     how_it_works=(
         "One program is attached to the raw tracepoint sys_enter, where all system calls come by. "
@@ -55,6 +56,9 @@ TOOL = Tool(
         "NUMBER]. A number that this version has no name for is shown as [syscall NUMBER].\n\n"
         "What needs no system call is not seen: the time of day, which programs read without "
         "one (vdso(7)), and what io_uring does. Calls that seccomp refuses do not get this far. "
+        "Linux 7.2 skips the program while another thread that waits for the same CPU is in the "
+        "middle of it, of millions of calls at once by several threads one in ten: what is skipped "
+        "counts as lost, also where -p would have left it out. "
         "Unlike bcc's syscount it does not look at the calls' results, so there are no latencies "
         "(-L) and no selection by error (-x, -e)."
     ),

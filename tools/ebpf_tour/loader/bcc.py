@@ -406,8 +406,8 @@ class BccProgram(Program):
     def verifier_logs(self) -> list[tuple[str, str]]:
         return self._logs
 
-    def program_fds(self) -> list[int]:
-        return [function.fd for _, function in self._loaded]
+    def _hooks_and_fds(self) -> list[tuple[Hook, int]]:
+        return [(hook, function.fd) for hook, function in self._loaded]
 
     def map_fds(self) -> list[int]:
         return [fd for fd, _ in self._tables()]

@@ -66,6 +66,7 @@ class Tracepoint(Hook):
         self.category = category
         self.event = event
         self.optional = optional
+        self.returns = event.startswith("sys_exit_")
         self.name = f"{category}:{event}"
         self.section = f"tp/{category}/{event}"
         # What TRACEPOINT_PROBE() makes.

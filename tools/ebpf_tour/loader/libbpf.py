@@ -409,8 +409,10 @@ class LibbpfProgram(Program):
             for name, buffer in self._log_buffers.items()
         ]
 
-    def program_fds(self) -> list[int]:
-        return [self._lib.bpf_program__fd(program) for program in self._programs]
+    def _hooks_and_fds(self) -> list[tuple[Hook, int]]:
+        return [
+            (hook, self._lib.bpf_program__fd(program)) for program, hook in self._programs.items()
+        ]
 
     def map_fds(self) -> list[int]:
         return [fd for fd, _ in self._created_maps()]

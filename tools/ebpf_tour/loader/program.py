@@ -240,11 +240,23 @@ class Program(Closing, abc.ABC):
             last = now
             due += seconds
 
-    def missed(self) -> int:
-        """Return how often a program did not run, since one was running on that CPU already."""
+    def missed(self, *, beginnings: bool = False) -> int:
+        """Return how often a program did not run, since one was running on that CPU already.
+
+        A kernel with trace_call_bpf_faultable(), such as 7.2, may take the CPU
+        from a program at a system call's tracepoint, and skips that program for
+        every other thread on this CPU until it goes on.
+
+        With `beginnings`, only of those that see a call begin: where it is kept
+        in a map until its end, a call whose end was missed is still in there.
+        """
         from ebpf_tour.loader import syscall
 
-        return sum(syscall.program_info(fd).missed for fd in self.program_fds())
+        return sum(
+            syscall.program_info(fd).missed
+            for hook, fd in self._hooks_and_fds()
+            if not (beginnings and hook.returns)
+        )
 
     def close(self) -> None:
         """Detach and unload everything. May be called twice."""
@@ -277,9 +289,13 @@ class Program(Closing, abc.ABC):
     def verifier_logs(self) -> list[tuple[str, str]]:
         """Return name of each program and what the verifier wrote, if --show needs that."""
 
-    @abc.abstractmethod
     def program_fds(self) -> list[int]:
         """Return the file descriptors of the loaded programs."""
+        return [fd for _, fd in self._hooks_and_fds()]
+
+    @abc.abstractmethod
+    def _hooks_and_fds(self) -> list[tuple[Hook, int]]:
+        """Return the hook and the file descriptor of each loaded program."""
 
     @abc.abstractmethod
     def map_fds(self) -> list[int]:
