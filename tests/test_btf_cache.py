@@ -35,7 +35,6 @@ def uses_fentry(case: Case) -> bool:
     return any(isinstance(h, Fentry) for h in case.tool.via.get("".join(case.options[1:2]), ()))
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 @parameters(CASES)
 def test_the_same_is_loaded(case: Case, tmp_path: Path) -> None:
