@@ -231,7 +231,7 @@ def row_writers() -> list[Peer]:
 
 def flooded() -> list[Peer]:
     where, why = headers()
-    flood = [sys.executable, BUILD / "flood.py"]
+    flood: list[str | Path] = [sys.executable, BUILD / "flood.py"]
     return [
         Peer("libbpf", [*flood, "--engine", "libbpf"]),
         Peer("bcc engine", [*flood, "--engine", "bcc"]),
@@ -245,16 +245,16 @@ def flooded() -> list[Peer]:
     ]
 
 
-def malloc_tracers(pid: int) -> list[Peer]:
+def malloc_tracers() -> list[Peer]:
     where, why = headers()
     if not MALLOCSTACKS.exists():
         why, where = "apt install bpfcc-tools", ""
     return [
-        Peer("libbpf", [BIN / "ebpf-mallocstacks", "--engine", "libbpf", str(pid)]),
-        Peer("bcc engine", [BIN / "ebpf-mallocstacks", "--engine", "bcc", str(pid)]),
+        Peer("libbpf", [BIN / "ebpf-mallocstacks", "--engine", "libbpf"]),
+        Peer("bcc engine", [BIN / "ebpf-mallocstacks", "--engine", "bcc"]),
         Peer(
             "plain bcc",
-            ["/usr/bin/python3", "-u", MALLOCSTACKS, str(pid)],
+            ["/usr/bin/python3", "-u", MALLOCSTACKS],
             {"BCC_KERNEL_SOURCE": where},
             "" if where else why,
             b"Ctrl+C to quit.",
@@ -263,23 +263,30 @@ def malloc_tracers(pid: int) -> list[Peer]:
     ]
 
 
-def originals() -> list[tuple[str, Peer]]:
+def originals() -> list[Peer]:
     """Return bcc's tools beside ours of the same name."""
     where, why = headers()
-    pairs = []
+    peers = []
     for name, attached in (("execsnoop", b"PCOMM"), ("opensnoop", b"PID"), ("syscount", b"quit.")):
         path = shutil.which(f"{name}-bpfcc", path="/usr/sbin:/usr/bin:/sbin:/bin")
         missing = why if not where else "" if path else "apt install bpfcc-tools"
         env = {"BCC_KERNEL_SOURCE": where, "PYTHONUNBUFFERED": "1"}
-        pairs += [
-            (name, Peer(f"{name}: libbpf", [BIN / f"ebpf-{name}", "--engine", "libbpf"])),
-            (name, Peer(f"{name}: bcc engine", [BIN / f"ebpf-{name}", "--engine", "bcc"])),
-            (
-                name,
-                Peer(f"{name}: bcc's own", [path or name], env, missing, attached, on_stdout=True),
-            ),
+        peers += [
+            Peer(f"{name}: libbpf", [BIN / f"ebpf-{name}", "--engine", "libbpf"]),
+            Peer(f"{name}: bcc engine", [BIN / f"ebpf-{name}", "--engine", "bcc"]),
+            Peer(f"{name}: bcc's own", [path or name], env, missing, attached, on_stdout=True),
         ]
-    return pairs
+    return peers
+
+
+def help_texts() -> list[Peer]:
+    return [
+        Peer("python3 -c pass", [sys.executable, "-c", "pass"]),
+        *(
+            Peer(f"{name} --help", [BIN / name, "--help"])
+            for name in ("ebpf-bootstrap", "ebpf-hello")
+        ),
+    ]
 
 
 class Bench:
@@ -291,12 +298,17 @@ class Bench:
         self.figures: Figures = defaultdict(lambda: defaultdict(list))
         self.missing: dict[str, str] = {}
 
-    def take_turns(self, peers: list[Peer], measure: Callable[[Peer], dict[str, float]]) -> None:
+    def take_turns(
+        self,
+        peers: list[Peer],
+        measure: Callable[[Peer], dict[str, float]],
+        rounds: int = 0,
+    ) -> None:
         """Measure each peer once, and again, until there are enough rounds."""
         for peer in peers:
             if peer.missing:
                 self.missing[peer.name] = peer.missing
-        for _ in range(self.rounds):
+        for _ in range(rounds or self.rounds):
             for peer in peers:
                 if peer.name in self.missing:
                     continue
@@ -305,6 +317,28 @@ class Bench:
                         self.figures[what][peer.name].append(value)
                 except RuntimeError as error:
                     self.missing[peer.name] = str(error) or "it ended at once"
+
+    def parts(self) -> dict[str, Callable[[], None]]:
+        """Return the parts of the benchmark, in their order: first what later ones subtract."""
+        tracers = exec_tracers()
+        writers = row_writers()
+        return {
+            "start": lambda: self.take_turns(tracers, self.start),
+            "first": lambda: self.take_turns(tracers, self.first_event),
+            "spawns": lambda: self.take_turns(tracers, self.spawns),
+            "flood": lambda: self.take_turns(flooded(), self.flood),
+            "rows": lambda: self.take_turns(writers, self.rows),
+            "live": lambda: self.take_turns(
+                [peer for peer in writers if peer.name in {"libbpf", "plain bcc"}], self.live_rows
+            ),
+            "malloc": lambda: self.take_turns(malloc_tracers(), self.mallocs),
+            "interrupt": lambda: self.take_turns(
+                [peer for peer in tracers if not peer.on_stdout], self.interrupt, INTERRUPTS
+            ),
+            "stop": lambda: self.take_turns(tracers[:4], self.stop_and_go),
+            "originals": lambda: self.take_turns(originals(), self.start),
+            "help": lambda: self.take_turns(help_texts(), self.helps),
+        }
 
     def median(self, what: str, name: str) -> float | None:
         values = self.figures[what].get(name)
@@ -409,12 +443,11 @@ class Bench:
         lines = sum(b"step" in line for line in path.read_bytes().splitlines())
         return {"rows from a full buffer, per CPU second": lines / cpu}
 
-    def mallocs(self, name: str) -> dict[str, float]:
-        """Like `take_turns()`: each tracer watches a process of its own."""
+    def mallocs(self, peer: Peer) -> dict[str, float]:
+        """Each tracer watches a process of its own, whose PID its command gets."""
         with load("malloc", MALLOCS) as alone, load("malloc", MALLOCS) as work:
             untraced = alone.run()
-            peer = next(p for p in malloc_tracers(work.pid) if p.name == name)
-            with Traced(peer) as tool:
+            with Traced(peer._replace(command=[*peer.command, str(work.pid)])) as tool:
                 tool.wait_attached()
                 time.sleep(0.1)  # BCC's script says so before it is
                 traced = work.run()
@@ -624,43 +657,10 @@ def main() -> None:
     parts = set(filter(None, args.only.split(",")))
     with tempfile.TemporaryDirectory(prefix="ebpf-bench-", dir="/dev/shm") as scratch:
         bench = Bench(args.rounds, Path(scratch))
-        tracers = exec_tracers()
-        few = Bench(INTERRUPTS * args.rounds // 11, Path(scratch))
-        few.figures, few.missing = bench.figures, bench.missing
-        for part, run in (
-            ("start", lambda: bench.take_turns(tracers, bench.start)),
-            ("first", lambda: bench.take_turns(tracers, bench.first_event)),
-            ("spawns", lambda: bench.take_turns(tracers, bench.spawns)),
-            ("flood", lambda: bench.take_turns(flooded(), bench.flood)),
-            (
-                "rows",
-                lambda: [
-                    bench.take_turns(row_writers(), measure)
-                    for measure in (bench.live_rows, bench.rows)
-                ],
-            ),
-            (
-                "malloc",
-                lambda: bench.take_turns(malloc_tracers(0), lambda peer: bench.mallocs(peer.name)),
-            ),
-            ("interrupt", lambda: few.take_turns(tracers[1:5], few.interrupt)),
-            ("stop", lambda: bench.take_turns(tracers[:4], bench.stop_and_go)),
-            ("originals", lambda: bench.take_turns([p for _, p in originals()], bench.start)),
-            (
-                "help",
-                lambda: bench.take_turns(
-                    [
-                        Peer("python3 -c pass", [sys.executable, "-c", "pass"]),
-                        Peer("ebpf-bootstrap --help", [BIN / "ebpf-bootstrap", "--help"]),
-                        Peer("ebpf-hello --help", [BIN / "ebpf-hello", "--help"]),
-                    ],
-                    bench.helps,
-                ),
-            ),
-        ):
+        for part, measure in bench.parts().items():
             if not parts or part in parts:
                 print(f"{part} ...", file=sys.stderr)
-                run()
+                measure()
     text = report(bench)
     (BUILD / "report.md").write_text(text)
     print(text)
