@@ -345,7 +345,7 @@ class Bench:
         return statistics.median(values) if values else None
 
     def start(self, peer: Peer) -> dict[str, float]:
-        with Traced(peer, stdout=None if peer.on_stdout else subprocess.DEVNULL) as tool:
+        with Traced(peer, None if peer.on_stdout else subprocess.DEVNULL) as tool:
             seconds = tool.wait_attached()
             memory = tool.memory_mb()
             return {
@@ -447,7 +447,8 @@ class Bench:
         """Each tracer watches a process of its own, whose PID its command gets."""
         with load("malloc", MALLOCS) as alone, load("malloc", MALLOCS) as work:
             untraced = alone.run()
-            with Traced(peer._replace(command=[*peer.command, str(work.pid)])) as tool:
+            peer = peer._replace(command=[*peer.command, str(work.pid)])
+            with Traced(peer, None if peer.on_stdout else subprocess.DEVNULL) as tool:
                 tool.wait_attached()
                 time.sleep(0.1)  # BCC's script says so before it is
                 traced = work.run()
