@@ -41,6 +41,9 @@ BPF_HASH(rooms, u32, struct stack, 256);
  */
 BPF_ARRAY(empty_stack, struct stack, 1);
 
+/* How many stacks have got figures so far. */
+BPF_ARRAY(additions, u64, 1);
+
 static bool is_target(void)
 {
 	struct bpf_pidns_info ns = {};
@@ -178,19 +181,32 @@ static int add_stack(struct pt_regs *ctx, struct stack_key *key, int id)
 static struct total *find_total(struct pt_regs *ctx)
 {
 	struct stack_key key = { .caller = return_address(ctx) };
-	int id = stack_traces.get_stackid(ctx, BPF_F_USER_STACK);
-	struct total *total = 0, zero = {};
-	int outcome;
+	struct total *total = 0, empty_total = {};
+	int outcome, id, zero = 0;
+	volatile u64 *added;
+	u64 before;
 
-	/* Mostly this stack has been here before. */
+	added = additions.lookup(&zero);
+	if (!added)	/* never so, but the verifier wants to see it */
+		return 0;
+	before = *added;
+
+	/* Mostly this stack has been here before. Figures that another CPU has
+	 * added meanwhile may be those of a stack that took our slot.
+	 */
+	id = stack_traces.get_stackid(ctx, BPF_F_USER_STACK);
 	key.stack = id;
 	if (id >= 0)
 		total = totals.lookup(&key);
-	if (total)
+	if (total && *added == before)
 		return total;
 	outcome = add_stack(ctx, &key, id);
 	if (outcome == RECORDED) {
-		total = totals.lookup_or_try_init(&key, &zero);
+		total = totals.lookup(&key);
+		if (total)
+			return total;
+		additions.atomic_increment(zero);
+		total = totals.lookup_or_try_init(&key, &empty_total);
 		if (total)
 			return total;
 		outcome = MAP_FULL;

@@ -65,6 +65,9 @@ struct {
 	__type(value, struct stack);
 } rooms SEC(".maps");
 
+/* How many stacks have got figures so far. */
+__u64 additions;
+
 static const struct stack empty_stack;
 static const struct total empty_total;
 
@@ -215,18 +218,27 @@ static int add_stack(struct pt_regs *ctx, struct stack_key *key, long id)
 static struct total *find_total(struct pt_regs *ctx)
 {
 	struct stack_key key = { .caller = return_address(ctx) };
-	long id = bpf_get_stackid(ctx, &stack_traces, BPF_F_USER_STACK);
+	volatile __u64 *added = &additions;
 	struct total *total = 0;
+	__u64 before = *added;
 	__u32 outcome;
+	long id;
 
-	/* Mostly this stack has been here before. */
+	/* Mostly this stack has been here before. Figures that another CPU has
+	 * added meanwhile may be those of a stack that took our slot.
+	 */
+	id = bpf_get_stackid(ctx, &stack_traces, BPF_F_USER_STACK);
 	key.stack = id;
 	if (id >= 0)
 		total = bpf_map_lookup_elem(&totals, &key);
-	if (total)
+	if (total && *added == before)
 		return total;
 	outcome = add_stack(ctx, &key, id);
 	if (outcome == RECORDED) {
+		total = bpf_map_lookup_elem(&totals, &key);
+		if (total)
+			return total;
+		__sync_fetch_and_add(&additions, 1);
 		bpf_map_update_elem(&totals, &key, &empty_total, BPF_NOEXIST);
 		total = bpf_map_lookup_elem(&totals, &key);
 		if (total)
