@@ -61,11 +61,6 @@ def prints(tool: Tool) -> bool:
 SEE_ALL = [t for t in TOOLS if not prints(t) and not watches_a_process(t)]
 
 
-def prints(tool: Tool) -> bool:
-    """Say whether a tool shows lines of bpf_printk(): once for each exec."""
-    return any(column.key == "message" for column in tool.columns)
-
-
 def to_count_all(tool: Tool) -> list[str]:
     """Return the options by which a tool that counts does so by name, in one report."""
     words = []
