@@ -69,6 +69,7 @@ class Traced:
             stdout=subprocess.PIPE if peer.on_stdout and stdout is None else stdout,
             stderr=subprocess.PIPE,
             bufsize=0,
+            process_group=0,  # its own, as in a shell with job control: SIGTSTP stops it
         )
         self.said = b""
         self.cpu_s = 0.0
@@ -482,7 +483,7 @@ class Bench:
             Traced(peer, stdout=file.fileno()) as tool,
         ):
             tool.wait_attached()
-            tool.process.send_signal(signal.SIGSTOP)
+            tool.process.send_signal(signal.SIGTSTP)
             time.sleep(0.05)
             tool.process.send_signal(signal.SIGCONT)
             time.sleep(0.05)
