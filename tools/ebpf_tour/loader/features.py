@@ -38,9 +38,13 @@ def has_kernel_btf() -> bool:
 
 
 def kernel_headers() -> str | None:
-    """Return the directory with the running kernel's own headers, if there is one."""
+    """Return the directory with the running kernel's own headers, if there is one.
+
+    Debian and openSUSE split them: what all flavours of a kernel share lies in
+    `source` beside `build`, which has only what the configuration made.
+    """
     build = f"/lib/modules/{os.uname().release}/build"
-    return build if os.path.isdir(f"{build}/include/linux") else None
+    return build if os.path.isfile(f"{build}/include/generated/autoconf.h") else None
 
 
 @functools.cache
