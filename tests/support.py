@@ -34,6 +34,7 @@ ENGINES = ("libbpf", "bcc")
 
 # Shell lines for in_mount_namespace(). Covered instead of unmounted, since they
 # can be mounted more than once.
+NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
 NO_TRACEFS = """
 mount -t tmpfs none /sys/kernel/tracing
 [ ! -d /sys/kernel/debug ] || mount -t tmpfs none /sys/kernel/debug
@@ -160,6 +161,11 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
 def scaled(number: int) -> int:
     """Return how many of so many are enough on this machine."""
     return round(number * _SCALE)
+
+
+def in_guest() -> bool:
+    """Say whether this is a virtual machine of tools/kernels.sh, gone after the tests."""
+    return "virtme" in Path("/proc/cmdline").read_text(encoding="ascii")
 
 
 def need(*hooks: Hook) -> None:

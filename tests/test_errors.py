@@ -17,6 +17,7 @@ import support
 from support import (
     BIN,
     ENGINES,
+    NO_BTF,
     NO_TRACEFS,
     ROOT,
     assert_error,
@@ -37,7 +38,6 @@ MINIMAL = BIN / "ebpf-minimal"
 ONE_ROW = ("--json", "--limit", "1")
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 
-NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
 NO_HEADERS = """
 headers=$(realpath -m /lib/modules/$(uname -r)/build)
 [ ! -d "$headers" ] || mount -t tmpfs none "$headers"

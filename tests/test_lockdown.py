@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cases import TOOLS, Case, on_each_engine, parameters
-from support import UNSUPPORTED, assert_error, run
+from support import UNSUPPORTED, assert_error, in_guest, run
 
 from ebpf_tour.bootstrap import TOOL as BOOTSTRAP
 from ebpf_tour.loader import features
@@ -22,7 +22,7 @@ SECURITY = Path("/sys/kernel/security")
 
 def lock_down(mode: str) -> None:
     """Lock the kernel down so far, if it is not."""
-    if "virtme" not in Path("/proc/cmdline").read_text(encoding="ascii"):
+    if not in_guest():
         pytest.skip(f"{UNSUPPORTED}the kernel would stay locked down: only in a virtual machine")
     if not (SECURITY / "lockdown").exists():
         assert run("mount", "-t", "securityfs", "none", SECURITY).status == 0

@@ -17,6 +17,7 @@ import pytest
 from cases import TOOLS, on_each_engine, watches_a_process
 from support import (
     BIN,
+    NO_BTF,
     NO_TRACEFS,
     ROOT,
     UNSUPPORTED,
@@ -63,8 +64,7 @@ def needs_tracefs(tool: Tool) -> bool:
 
 @each_tool
 def test_no_btf(tool: Tool) -> None:
-    setup = "mount -t tmpfs none /sys/kernel/btf"
-    command = in_mount_namespace(setup, BIN / tool.command, "--engine", "libbpf", "--demo")
+    command = in_mount_namespace(NO_BTF, BIN / tool.command, "--engine", "libbpf", "--demo")
     cause, hint = assert_error(run(*command), 69, tool.command)
     assert cause.startswith("this kernel has no BTF in /sys/kernel/btf/vmlinux")
     assert hint == "a distribution's own kernel has it"

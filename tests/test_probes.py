@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import (
     BIN,
+    NO_BTF,
     NO_TRACEFS,
     ROOT,
     Running,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROBES = BIN / "ebpf-probes"
-NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
 
 kernel = pytest.mark.kernel
 native = pytest.mark.native

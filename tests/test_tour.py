@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, NO_TRACEFS, assert_error, in_mount_namespace, need, run
+from support import BIN, NO_BTF, NO_TRACEFS, assert_error, in_mount_namespace, need, run
 
 from ebpf_tour.catalogue import tools
 from ebpf_tour.check import CHECKS
@@ -33,7 +33,6 @@ leaves_nothing = pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")
 kernel = pytest.mark.kernel
 native = pytest.mark.native
 
-NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
 # Packages of Python that BCC is one of, and libbpf, whatever their paths are here.
 NO_BCC = f"mount -t tmpfs none '{Path(str((find_spec('bcc') or find_spec('os')).origin)).parent}'"
 NO_LIBBPF = """

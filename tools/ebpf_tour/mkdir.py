@@ -52,7 +52,7 @@ TOOL = Tool(
         "watches the system calls mkdir and mkdirat, which works where kprobes are compiled out."
     ),
     via={
-        "kprobe": (Kprobe("vfs_mkdir"), Kprobe("vfs_mkdir", returns=True)),
+        "kprobe": (Kprobe("vfs_mkdir", needs_btf=True), Kprobe("vfs_mkdir", returns=True)),
         "fentry": (Fentry("vfs_mkdir"), Fentry("vfs_mkdir", returns=True)),
         "tracepoint": (
             Tracepoint("syscalls", "sys_enter_mkdir", optional=True),

@@ -13,8 +13,8 @@ import sys
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
-from ebpf_tour.errors import Unsupported, UsageError
-from ebpf_tour.loader import features, open_program
+from ebpf_tour.errors import UsageError
+from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import RawTracepoint
 from ebpf_tour.loader.process import Process
 from ebpf_tour.record import Column, Example, Map, Row, Tool
@@ -81,7 +81,9 @@ TOOL = Tool(
         "the JSON records have all of them, null for one that the kernel lacks. The argument PID "
         "is counted by the PID namespace that the tool runs in, the column PID by the first one."
     ),
-    via={"raw tracepoint": (RawTracepoint("sched_process_exec"),)},
+    # The kernel's headers would not do: they lack, for one, struct mnt_namespace,
+    # which is defined in fs/mount.h.
+    via={"raw tracepoint": (RawTracepoint("sched_process_exec", needs_btf=True),)},
     maps=(
         Map("last", "LRU hash", "what each process was when it last executed a program"),
         Map("rb", "ring buffer", "the records, on their way to the tool"),
@@ -170,14 +172,6 @@ def run(session: Session) -> None:
 
 
 def configure(program: Program, args: argparse.Namespace) -> None:
-    if not features.has_kernel_btf():
-        # BCC could take the kernel's headers. They lack, for one, struct
-        # mnt_namespace, which is defined in fs/mount.h.
-        raise Unsupported(
-            f"this kernel has no BTF in {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}, "
-            "and its headers do not have all the structures",
-            "a distribution's own kernel has it",
-        )
     program.globals["only_pid"] = args.pid or 0
     program.globals["only_uid"] = -1 if args.user is None else args.user
     program.globals["tool_pid"] = os.getpid()

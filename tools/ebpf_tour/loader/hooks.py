@@ -19,7 +19,8 @@ class Hook:
     `name` the place, `section` the SEC() of its program in the libbpf dialect,
     `function` the name of its function in the BCC dialect. `engines` are those
     that can attach to it; a way to see an event can do without an `optional`
-    hook.
+    hook. `needs_btf` says that its program needs kernel BTF on BCC, too: it is
+    told by it where its arguments are, or reads what no header defines.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Hook:
     function: str
     engines: tuple[str, ...] = ("libbpf", "bcc")
     optional = False
+    needs_btf = False
     returns = False
 
     def __str__(self) -> str:
@@ -95,8 +97,9 @@ class RawTracepoint(Hook):
         "them, which costs less and may be pointers into its structures."
     )
 
-    def __init__(self, event: str) -> None:
+    def __init__(self, event: str, *, needs_btf: bool = False) -> None:
         self.name = self.event = event
+        self.needs_btf = needs_btf
         self.section = f"raw_tp/{event}"
         # What RAW_TRACEPOINT_PROBE() makes.
         self.function = f"raw_tracepoint__{event}"
@@ -144,6 +147,10 @@ class Kprobe(_KernelFunction):
         "Entry to almost any function of the kernel, or (kretprobe) its return. Nobody prepared "
         "the function for it, and the next kernel may have renamed it."
     )
+
+    def __init__(self, target: str, *, returns: bool = False, needs_btf: bool = False) -> None:
+        super().__init__(target, returns=returns)
+        self.needs_btf = needs_btf
 
     @staticmethod
     def none_here() -> Error | None:
@@ -214,12 +221,8 @@ class Fentry(_KernelFunction):
         from ebpf_tour.loader.btf import probe_tracing
 
         kind = cls.kinds[returns]
-        if not features.has_kernel_btf():
-            return Unsupported(
-                f"{kind} needs kernel BTF, and this kernel has none"
-                f"{features.without('DEBUG_INFO_BTF')}",
-                "a distribution's own kernel has it",
-            )
+        if missing := _without_btf(kind):
+            return missing
         if not probe_tracing():
             return NotPermitted(
                 f"this kernel refuses {kind} programs",
@@ -260,6 +263,19 @@ def what_is_missing(hooks: tuple[Hook, ...]) -> Error | None:
     """Return why a way cannot be used here, or None if it can."""
     for hook in hooks:
         error = hook.unsupported()
+        if not error and hook.needs_btf:
+            error = _without_btf(f"the program at {hook}")
         if error and not hook.optional:
             return error
     return None
+
+
+def _without_btf(what: str) -> Error | None:
+    """Return the error for what needs kernel BTF, if the kernel has none."""
+    if features.has_kernel_btf():
+        return None
+    return Unsupported(
+        f"this kernel has no BTF in {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}, "
+        f"which {what} needs",
+        "a distribution's own kernel has it",
+    )
