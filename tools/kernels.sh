@@ -44,7 +44,7 @@ fetch() {
 	version=$1
 	suite=$(suite_of "$version")
 	kernel=$cache/kernels/$version
-	[ -e "$kernel/vmlinuz" ] && return
+	[ -e "$kernel/complete" ] && return
 
 	uri=$(mirror)
 	mkdir -p "$apt/$suite/partial" "$apt/archives/partial"
@@ -60,7 +60,8 @@ fetch() {
 		"its newest kernel may be another one by now: change suite_of()"
 	packages=$(apt apt-cache pkgnames linux- |
 		grep -Fx -e "linux-image-$release" -e "linux-binary-$release" \
-			-e "linux-modules-$release")
+			-e "linux-modules-$release" -e "linux-headers-$release" \
+			-e "linux-headers-${release%-amd64}-common")
 
 	echo "Fetching $release from $suite" >&2
 	rm -rf "$kernel"
@@ -73,6 +74,12 @@ fetch() {
 	# Newer packages have /lib merged into /usr/lib already.
 	[ -e "$kernel/lib" ] || ln -s usr/lib "$kernel/lib"
 	ln -s "$(cd "$kernel" && find . -name 'vmlinuz*' | head -n 1)" "$kernel/vmlinuz"
+	# They lead to the headers in the /usr/src of who installs the packages.
+	for name in build source; do
+		link=$kernel/lib/modules/$release/$name
+		ln -sfn "$kernel$(readlink "$link")" "$link"
+	done
+	touch "$kernel/complete"
 }
 
 install_vng() {
@@ -119,8 +126,11 @@ run() {
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
 	cat "$box/stdout" 2>/dev/null || cat "$box/console"
 	cat "$box/stderr" >&2 2>/dev/null || true
-	[ -s "$box/status" ] || fail "the guest with $version ended without a result" \
-		"see what it printed above"
+	if ! [ -s "$box/status" ]; then
+		cat "$box/console" >&2
+		fail "the guest with $version ended without a result" \
+			"see what it printed above"
+	fi
 	exit "$(cat "$box/status")"
 }
 
