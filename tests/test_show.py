@@ -213,6 +213,8 @@ def signed(value: int) -> int:
 
 def ours(text: str, number: int) -> str:
     """Turn "if r0 != 0x0 goto pc+16" of instruction 13 into "if r0 != 0 goto 30"."""
+    # The log has the names of kfuncs, too, which are in no list of helpers.
+    text = re.sub(r"call bpf_preempt_\w+#", "call kfunc#", text)
     text = text.replace("call bpf_", "call ")
     text = re.sub(r"0x[0-9a-f]+", lambda match: str(signed(int(match[0], 16))), text)
     return re.sub(r"pc([+-]\d+)", lambda match: str(number + 1 + int(match[1])), text)

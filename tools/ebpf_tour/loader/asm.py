@@ -21,7 +21,7 @@ _CALL = 0x85
 _ATOMIC = 0xC0
 _MAP_VALUE = 2  # BPF_PSEUDO_MAP_VALUE
 _FUNCTION = 4  # BPF_PSEUDO_FUNC
-_LOCAL_CALL = 1  # BPF_PSEUDO_CALL
+_LOCAL_CALL, _KERNEL_CALL = 1, 2  # BPF_PSEUDO_CALL, BPF_PSEUDO_KFUNC_CALL
 
 _SIZES = {0x00: "u32", 0x08: "u16", 0x10: "u8", 0x18: "u64"}
 
@@ -140,6 +140,8 @@ def _jump(insn: _Insn, helpers: Mapping[int, str]) -> str:
         return f"goto {following + (insn.offset if register == 'r' else insn.imm)}"
     if operation == "call" and insn.src == _LOCAL_CALL:
         return f"call {following + insn.imm}"
+    if operation == "call" and insn.src == _KERNEL_CALL:
+        return f"call kfunc#{insn.imm}"  # by its number in the kernel's BTF
     if operation == "call":
         return f"call {helpers.get(insn.imm, 'helper')}#{insn.imm}"
     if operation == "exit":
