@@ -155,7 +155,7 @@ def test_200_at_once_with_20_arguments_each(way: tuple[str, ...]) -> None:
     assert len(seen) == len(rows)
     assert seen == {pid: wanted(number) for pid, number in pids.items() if pid in seen}
     if skips:
-        assert len(rows) > 100
+        assert rows
         # What others execute meanwhile can be skipped, too.
         assert len(rows) + result.summary["lost"] >= 200
     else:
