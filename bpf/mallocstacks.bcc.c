@@ -13,7 +13,7 @@
  *				malloc(size), realloc(p, size)
  *	-Dnumber_argument=	which one is a number of elements, as in
  *				calloc(number, size); 0 if there is none
- *	-DMAP_max_entries=	how many stacks each map holds
+ *	-DMAP_max_entries=	how many entries each map has
  */
 
 /* Stacks by an id that the kernel makes of a hash of the frames. Each id is
@@ -22,10 +22,13 @@
  */
 BPF_STACK_TRACE(stack_traces, stack_traces_max_entries);
 
-/* The stacks that were refused, by a hash that is ours. */
-BPF_HASH(collided, u64, struct stack, collided_max_entries);
+/* The same by a hash of ours, which refuses none as long as there is room. It
+ * takes twice as long, so it is for the stacks that `stack_traces` refuses, and
+ * for all while they are new: see NEW_NS.
+ */
+BPF_HASH(stacks, u64, struct kept_stack, stacks_max_entries);
 
-/* The figures: bytes and calls for every stack. */
+/* The figures: bytes and calls for every stack, while it is new and then. */
 BPF_HASH(totals, struct stack_key, struct total, totals_max_entries);
 
 /* What cannot be put down to a stack is counted all the same. */
@@ -35,14 +38,11 @@ BPF_ARRAY(apart, struct total, OUTCOMES);
  * ends at 512. An entry per CPU would not do, since the kernel may let another
  * thread run in the middle of a uprobe's program.
  */
-BPF_HASH(rooms, u32, struct stack, 256);
+BPF_HASH(rooms, u32, struct kept_stack, 256);
 
 /* Zeros: BCC programs have no global variables, but an array begins as zeros.
  */
-BPF_ARRAY(empty_stack, struct stack, 1);
-
-/* How many stacks have got figures so far. */
-BPF_ARRAY(additions, u64, 1);
+BPF_ARRAY(empty_stack, struct kept_stack, 1);
 
 static bool is_target(void)
 {
@@ -85,22 +85,18 @@ static u64 requested(struct pt_regs *ctx)
 /* Where the function returns to. It has not made its own stack frame yet, so
  * the kernel, which goes from frame to frame, would leave out this one.
  */
-static u64 return_address(struct pt_regs *ctx)
+static void read_caller(struct pt_regs *ctx, u64 *caller)
 {
 #ifdef __x86_64__
-	u64 address = 0;
-
 	/* The call instruction has put it on top of the stack. */
-	bpf_probe_read_user(&address, sizeof(address),
-			    (void *)PT_REGS_SP(ctx));
-	return address;
+	bpf_probe_read_user(caller, sizeof(*caller), (void *)PT_REGS_SP(ctx));
 #else
-	return PT_REGS_RET(ctx);	/* it stands in a register */
+	*caller = PT_REGS_RET(ctx);	/* it stands in a register */
 #endif
 }
 
 /* 64 bits that depend on every frame. */
-static u64 hash(const struct stack *stack)
+static u64 hash(const struct kept_stack *stack)
 {
 	u64 value = 0;
 
@@ -111,7 +107,8 @@ static u64 hash(const struct stack *stack)
 	return value;
 }
 
-static bool same(const struct stack *a, const struct stack *b)
+static bool same(const struct kept_stack *a,
+		 const struct kept_stack *b)
 {
 	for (int i = 0; i < MAX_FRAMES; i++) {
 		if (a->frames[i] != b->frames[i])
@@ -122,99 +119,110 @@ static bool same(const struct stack *a, const struct stack *b)
 	return true;
 }
 
-/* Find the stack in `collided`, or put it there. Two stacks may share a hash:
- * then the second one takes the next key, and so on a few times.
+/* Find the stack in `stacks`, or put it there. Two stacks may share a hash:
+ * then the second one takes the next key.
  */
-static int find_or_add(struct stack *stack, u64 *key)
+static struct kept_stack *find_or_add(struct kept_stack *stack, u64 *key)
 {
-	*key = hash(stack) | IN_COLLIDED;
-	for (int i = 0; i < 4; i++) {
-		struct stack *found;
+	*key = hash(stack) | BY_HASH;
+	for (int i = 0; i < 2; i++) {
+		struct kept_stack *found;
 
 		/* Another CPU may be faster than we are to put it there: what
 		 * counts is what the map has then.
 		 */
-		found = collided.lookup_or_try_init(key, stack);
+		found = stacks.lookup_or_try_init(key, stack);
 		if (!found)
 			break;
 		if (same(found, stack))
-			return RECORDED;
-		*key = (*key + 1) | IN_COLLIDED;
+			return found;
+		*key = (*key + 1) | BY_HASH;
 	}
-	return MAP_FULL;
+	return 0;
 }
 
-/* Keep a stack that `stack_traces` has no room for. */
-static int keep_collided(struct pt_regs *ctx, u64 *key)
+/* Take the stack once more, to tell it by every frame. Returns it as it stands
+ * in `stacks`, or NULL and why not.
+ */
+static struct kept_stack *keep_stack(struct pt_regs *ctx, u64 *key,
+				     int *outcome)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	struct stack *room, *empty;
-	int outcome, zero = 0;
+	struct kept_stack *room, *empty, *kept = 0;
+	int zero = 0;
 
+	*outcome = MAP_FULL;
 	empty = empty_stack.lookup(&zero);
 	if (!empty)
-		return MAP_FULL;
+		return 0;
 	room = rooms.lookup_or_try_init(&thread, empty);
 	if (!room)
-		return MAP_FULL;
-	if (bpf_get_stack(ctx, room, sizeof(*room), BPF_F_USER_STACK) > 0)
-		outcome = find_or_add(room, key);
-	else
-		outcome = NO_USER_STACK;
+		return 0;
+	if (bpf_get_stack(ctx, room->frames, sizeof(room->frames),
+			  BPF_F_USER_STACK) > 0) {
+		room->since_ns = bpf_ktime_get_ns();
+		room->number = -1;
+		kept = find_or_add(room, key);
+	} else {
+		*outcome = NO_USER_STACK;
+	}
 	rooms.delete(&thread);
-	return outcome;
+	return kept;
 }
 
-/* A stack that has no figures yet, by its id or by the kernel's refusal. */
-static int add_stack(struct pt_regs *ctx, struct stack_key *key, int id)
+/* The figures under a key, zeros at first; NULL if there is no room. */
+static struct total *find_or_begin(struct stack_key *key)
 {
-	/* Two CPUs may fill one slot at the same time, and the later stack
-	 * stays. Whoever comes first asks again: is it still mine?
-	 */
-	if (id >= 0)
-		id = stack_traces.get_stackid(ctx, BPF_F_USER_STACK);
-	key->stack = id;
-	return id < 0 ? keep_collided(ctx, &key->stack) : RECORDED;
+	struct total zeros = {};
+
+	return totals.lookup_or_try_init(key, &zeros);
 }
 
 /* The figures of a stack, or those of what has none. */
 static struct total *find_total(struct pt_regs *ctx)
 {
-	struct stack_key key = { .caller = return_address(ctx) };
-	struct total *total = 0, empty_total = {};
-	int outcome, id, zero = 0;
-	volatile u64 *added;
-	u64 before;
+	struct total *total, *settled;
+	struct stack_key key = {};
+	struct kept_stack *kept;
+	int outcome, id;
 
-	added = additions.lookup(&zero);
-	if (!added)	/* never so, but the verifier wants to see it */
-		return 0;
-	before = *added;
-
-	/* Mostly this stack has been here before. Figures that another CPU has
-	 * added meanwhile may be those of a stack that took our slot.
-	 */
+	/* Mostly this stack has been here before, and long ago. */
+	read_caller(ctx, &key.caller);
 	id = stack_traces.get_stackid(ctx, BPF_F_USER_STACK);
 	key.stack = id;
-	if (id >= 0)
-		total = totals.lookup(&key);
-	if (total && *added == before)
-		return total;
-	outcome = add_stack(ctx, &key, id);
-	if (outcome == RECORDED) {
+	if (id >= 0) {
 		total = totals.lookup(&key);
 		if (total)
 			return total;
-		additions.atomic_increment(zero);
-		total = totals.lookup_or_try_init(&key, &empty_total);
+	}
+
+	kept = keep_stack(ctx, &key.stack, &outcome);
+	if (kept) {
+		total = find_or_begin(&key);
+		if (total && id >= 0 &&
+		    bpf_ktime_get_ns() - kept->since_ns > NEW_NS) {
+			/* From now on its number is enough. */
+			kept->number = id;
+			key.stack = id;
+			settled = find_or_begin(&key);
+			if (settled)
+				return settled;
+		}
 		if (total)
 			return total;
-		outcome = MAP_FULL;
 	}
 	return apart.lookup(&outcome);
 }
 
-/* The Python side says which function this is attached to, in which file. */
+/* The Python side says which function this is attached to, in which file.
+ *
+ * Since Linux 6.0 the kernel may take the CPU from a uprobe's program and give
+ * it to another thread, which comes here, too. The libbpf dialect asks it not
+ * to, by a kfunc, which BCC cannot call. So here a stack can be that of another
+ * thread now and then, or missing. No more than 48 bytes of local variables:
+ * since Linux 6.13 the kernel keeps more than that in a place that each CPU has
+ * once.
+ */
 int handle_alloc(struct pt_regs *ctx)
 {
 	struct total *total;

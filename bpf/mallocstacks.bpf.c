@@ -30,18 +30,21 @@ struct {
 	__type(value, struct stack);
 } stack_traces SEC(".maps");
 
-/* The stacks that were refused, by a hash that is ours. */
+/* The same by a hash of ours, which refuses none as long as there is room. It
+ * takes twice as long, so it is for the stacks that `stack_traces` refuses, and
+ * for all while they are new: see NEW_NS.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u64);
-	__type(value, struct stack);
-} collided SEC(".maps");
+	__type(value, struct kept_stack);
+} stacks SEC(".maps");
 
-/* The figures: bytes and calls for every stack. */
+/* The figures: bytes and calls for every stack, while it is new and then. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 2048);
 	__type(key, struct stack_key);
 	__type(value, struct total);
 } totals SEC(".maps");
@@ -62,14 +65,17 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
 	__type(key, __u32);
-	__type(value, struct stack);
+	__type(value, struct kept_stack);
 } rooms SEC(".maps");
 
-/* How many stacks have got figures so far. */
-__u64 additions;
-
-static const struct stack empty_stack;
+static const struct kept_stack empty_stack;
 static const struct total empty_total;
+
+/* Functions of the kernel that programs may call (kfuncs), since Linux 6.10. On
+ * an older one their addresses are 0.
+ */
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
 
 static bool is_target(void)
 {
@@ -119,22 +125,18 @@ static __u64 requested(struct pt_regs *ctx)
 /* Where the function returns to. It has not made its own stack frame yet, so
  * the kernel, which goes from frame to frame, would leave out this one.
  */
-static __u64 return_address(struct pt_regs *ctx)
+static void read_caller(struct pt_regs *ctx, __u64 *caller)
 {
 #ifdef bpf_target_x86
-	__u64 address = 0;
-
 	/* The call instruction has put it on top of the stack. */
-	bpf_probe_read_user(&address, sizeof(address),
-			    (void *)PT_REGS_SP(ctx));
-	return address;
+	bpf_probe_read_user(caller, sizeof(*caller), (void *)PT_REGS_SP(ctx));
 #else
-	return PT_REGS_RET(ctx);	/* it stands in a register */
+	*caller = PT_REGS_RET(ctx);	/* it stands in a register */
 #endif
 }
 
 /* 64 bits that depend on every frame. */
-static __u64 hash(const struct stack *stack)
+static __u64 hash(const struct kept_stack *stack)
 {
 	__u64 value = 0;
 
@@ -145,7 +147,8 @@ static __u64 hash(const struct stack *stack)
 	return value;
 }
 
-static bool same(const struct stack *a, const struct stack *b)
+static bool same(const struct kept_stack *a,
+		 const struct kept_stack *b)
 {
 	for (int i = 0; i < MAX_FRAMES; i++) {
 		if (a->frames[i] != b->frames[i])
@@ -156,112 +159,136 @@ static bool same(const struct stack *a, const struct stack *b)
 	return true;
 }
 
-/* Find the stack in `collided`, or put it there. Two stacks may share a hash:
- * then the second one takes the next key, and so on a few times.
+/* Find the stack in `stacks`, or put it there. Two stacks may share a hash:
+ * then the second one takes the next key.
  */
-static int find_or_add(const struct stack *stack, __u64 *key)
+static struct kept_stack *find_or_add(const struct kept_stack *stack,
+				      __u64 *key)
 {
-	*key = hash(stack) | IN_COLLIDED;
-	for (int i = 0; i < 4; i++) {
-		struct stack *found;
+	*key = hash(stack) | BY_HASH;
+	for (int i = 0; i < 2; i++) {
+		struct kept_stack *found;
 
-		found = bpf_map_lookup_elem(&collided, key);
+		found = bpf_map_lookup_elem(&stacks, key);
 		if (!found) {
 			/* Another CPU may be faster: what counts is what the
 			 * map has then.
 			 */
-			bpf_map_update_elem(&collided, key, stack,
-					    BPF_NOEXIST);
-			found = bpf_map_lookup_elem(&collided, key);
+			bpf_map_update_elem(&stacks, key, stack, BPF_NOEXIST);
+			found = bpf_map_lookup_elem(&stacks, key);
 		}
 		if (!found)
 			break;
 		if (same(found, stack))
-			return RECORDED;
-		*key = (*key + 1) | IN_COLLIDED;
+			return found;
+		*key = (*key + 1) | BY_HASH;
 	}
-	return MAP_FULL;
+	return 0;
 }
 
-/* Keep a stack that `stack_traces` has no room for. */
-static int keep_collided(struct pt_regs *ctx, __u64 *key)
+/* Take the stack once more, to tell it by every frame. Returns it as it stands
+ * in `stacks`, or NULL and why not.
+ */
+static struct kept_stack *keep_stack(struct pt_regs *ctx, __u64 *key,
+				     __u32 *outcome)
 {
 	__u32 thread = bpf_get_current_pid_tgid();
-	struct stack *room;
-	int outcome;
+	struct kept_stack *room, *kept = 0;
 
+	*outcome = MAP_FULL;
 	bpf_map_update_elem(&rooms, &thread, &empty_stack, BPF_ANY);
 	room = bpf_map_lookup_elem(&rooms, &thread);
 	if (!room)
-		return MAP_FULL;
-	if (bpf_get_stack(ctx, room, sizeof(*room), BPF_F_USER_STACK) > 0)
-		outcome = find_or_add(room, key);
-	else
-		outcome = NO_USER_STACK;
+		return 0;
+	if (bpf_get_stack(ctx, room->frames, sizeof(room->frames),
+			  BPF_F_USER_STACK) > 0) {
+		room->since_ns = bpf_ktime_get_ns();
+		room->number = -1;
+		kept = find_or_add(room, key);
+	} else {
+		*outcome = NO_USER_STACK;
+	}
 	bpf_map_delete_elem(&rooms, &thread);
-	return outcome;
+	return kept;
 }
 
-/* A stack that has no figures yet, by its id or by the kernel's refusal. */
-static int add_stack(struct pt_regs *ctx, struct stack_key *key, long id)
+/* The figures under a key, zeros at first; NULL if there is no room. */
+static struct total *find_or_begin(const struct stack_key *key)
 {
-	/* Two CPUs may fill one slot at the same time, and the later stack
-	 * stays. Whoever comes first asks again: is it still mine?
-	 */
-	if (id >= 0)
-		id = bpf_get_stackid(ctx, &stack_traces, BPF_F_USER_STACK);
-	key->stack = id;
-	return id < 0 ? keep_collided(ctx, &key->stack) : RECORDED;
+	struct total *total;
+
+	total = bpf_map_lookup_elem(&totals, key);
+	if (total)
+		return total;
+	bpf_map_update_elem(&totals, key, &empty_total, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&totals, key);
 }
 
 /* The figures of a stack, or those of what has none. */
 static struct total *find_total(struct pt_regs *ctx)
 {
-	struct stack_key key = { .caller = return_address(ctx) };
-	volatile __u64 *added = &additions;
-	struct total *total = 0;
-	__u64 before = *added;
+	struct total *total, *settled;
+	struct stack_key key = {};
+	struct kept_stack *kept;
 	__u32 outcome;
 	long id;
 
-	/* Mostly this stack has been here before. Figures that another CPU has
-	 * added meanwhile may be those of a stack that took our slot.
-	 */
+	/* Mostly this stack has been here before, and long ago. */
+	read_caller(ctx, &key.caller);
 	id = bpf_get_stackid(ctx, &stack_traces, BPF_F_USER_STACK);
 	key.stack = id;
-	if (id >= 0)
-		total = bpf_map_lookup_elem(&totals, &key);
-	if (total && *added == before)
-		return total;
-	outcome = add_stack(ctx, &key, id);
-	if (outcome == RECORDED) {
+	if (id >= 0) {
 		total = bpf_map_lookup_elem(&totals, &key);
 		if (total)
 			return total;
-		__sync_fetch_and_add(&additions, 1);
-		bpf_map_update_elem(&totals, &key, &empty_total, BPF_NOEXIST);
-		total = bpf_map_lookup_elem(&totals, &key);
+	}
+
+	kept = keep_stack(ctx, &key.stack, &outcome);
+	if (kept) {
+		total = find_or_begin(&key);
+		if (total && id >= 0 &&
+		    bpf_ktime_get_ns() - kept->since_ns > NEW_NS) {
+			/* From now on its number is enough. */
+			kept->number = id;
+			key.stack = id;
+			settled = find_or_begin(&key);
+			if (settled)
+				return settled;
+		}
 		if (total)
 			return total;
-		outcome = MAP_FULL;
 	}
 	return bpf_map_lookup_elem(&apart, &outcome);
+}
+
+static void count(struct pt_regs *ctx)
+{
+	struct total *total;
+
+	if (!is_target())
+		return;
+	total = find_total(ctx);
+	if (!total)
+		return;
+
+	/* Atomic, since threads add on several CPUs at the same time. */
+	__sync_fetch_and_add(&total->bytes, requested(ctx));
+	__sync_fetch_and_add(&total->calls, 1);
 }
 
 /* The Python side says which function this is attached to, in which file. */
 SEC("uprobe")
 int handle_alloc(struct pt_regs *ctx)
 {
-	struct total *total;
-
-	if (!is_target())
-		return 0;
-	total = find_total(ctx);
-	if (!total)
-		return 0;
-
-	/* Atomic, since threads add on several CPUs at the same time. */
-	__sync_fetch_and_add(&total->bytes, requested(ctx));
-	__sync_fetch_and_add(&total->calls, 1);
+	/* Since Linux 6.0 the kernel may take the CPU from a uprobe's program
+	 * and give it to another thread, which comes here, too. What each CPU
+	 * has once, such as the buffer where the kernel collects a stack, would
+	 * then be overwritten.
+	 */
+	if (bpf_preempt_disable)
+		bpf_preempt_disable();
+	count(ctx);
+	if (bpf_preempt_enable)
+		bpf_preempt_enable();
 	return 0;
 }

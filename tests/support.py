@@ -188,6 +188,15 @@ def may_be_skipped(*hooks: Hook) -> bool:
     )
 
 
+def is_preemptible() -> bool:
+    """Say whether the kernel may take the CPU from a program of a uprobe."""
+    try:
+        modes = Path("/sys/kernel/debug/sched/preempt").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+    return "(full)" in modes or "(lazy)" in modes
+
+
 def bcc_package() -> Path:
     """Return the directory of BCC's Python package."""
     spec = find_spec("bcc")

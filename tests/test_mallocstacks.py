@@ -24,6 +24,7 @@ from support import (
     Running,
     assert_error,
     in_mount_namespace,
+    is_preemptible,
     run,
     scaled,
 )
@@ -170,6 +171,23 @@ def total_of(result: Result) -> Total:
 # Exactness.
 
 
+def assert_all_at_their_stacks(result: Result, wanted: dict[int, Total], engine: str) -> None:
+    """Demand each call at its own stack, where nothing can come between.
+
+    Where the kernel may take the CPU from a uprobe's program, one on BCC gets
+    another thread's stack now and then: see mallocstacks.bcc.c.
+    """
+    found = by_stack(result)
+    if engine == "bcc" and is_preemptible():
+        assert total_of(result) == tuple(map(sum, zip(*wanted.values(), strict=True)))
+        calls = sum(total.calls for total in wanted.values())
+        wrong = sum(abs(total.calls - found[number].calls) for number, total in wanted.items())
+        assert wrong <= calls / 100
+    else:
+        assert found == wanted
+        assert apart(result) == {}
+
+
 @pytest.mark.native
 @kernel
 @leaves_nothing
@@ -207,8 +225,7 @@ def test_as_many_stacks_as_there_is_room_for(engine: str, programs: Path, entrie
     calls = scaled(100_000)
     with Workload(programs / "allocate", "1000", str(calls), "2") as workload:
         result = watch(workload, engine, entries, "--json")
-    assert by_stack(result) == expected(1000, calls)
-    assert apart(result) == {}
+    assert_all_at_their_stacks(result, expected(1000, calls), engine)
 
 
 @kernel
@@ -236,7 +253,9 @@ def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -
     package = shutil.copytree(ROOT / "tools/ebpf_tour", tmp_path / "ebpf_tour", symlinks=False)
     for path in (package / "bpf").glob("mallocstacks.*.c"):
         text = path.read_text()
-        changed = re.sub(r"(hash\(const struct stack \*stack\)\n{\n)", r"\1\treturn 7;\n", text)
+        changed = re.sub(
+            r"(hash\(const struct kept_stack \*stack\)\n{\n)", r"\1\treturn 7;\n", text
+        )
         assert changed != text
         path.write_text(changed)
     for path in (package / "bpf").glob("*/mallocstacks.bpf.o"):
@@ -260,7 +279,7 @@ def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -
         result = tool.finish()
     wanted = expected(200, 20_000)
     found = by_stack(result)
-    assert 4 < len(found) < 200
+    assert len(found) == 2  # as many as there are keys to try
     assert found == {number: wanted[number] for number in found}
     assert total_of(result) == (sum(t.bytes for t in wanted.values()), 20_000)
 

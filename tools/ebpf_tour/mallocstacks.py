@@ -54,9 +54,11 @@ TOOL = Tool(
         "each call the program takes the user stack with bpf_get_stackid(), which stores it in "
         "stack_traces and returns its number, and adds to the bytes and calls of that number in "
         "totals. A stack-trace map is a hash without chains: a stack whose slot is taken by "
-        "another one is refused (-EEXIST). Then the program takes the stack with bpf_get_stack() "
-        "and keeps it in collided, a hash. So every byte stands at its own stack as long as there "
-        "are no more than NUM_STACKS; what comes after that is counted in a row of its own."
+        "another one is refused (-EEXIST), and of two that come at the same time one is lost. So "
+        "the program takes a stack that is refused, and each one while it is new, with "
+        "bpf_get_stack() and keeps it in stacks, a hash with chains. Every byte stands at its own "
+        "stack as long as there are no more than NUM_STACKS; what comes after that is counted in a "
+        "row of its own."
     ),
     output=(
         "A stack begins with the function that allocates; each line below is the caller of the "
@@ -65,13 +67,14 @@ TOOL = Tool(
         "those asked for; a request that is larger than half the address space, which every "
         'allocator refuses, counts as a call of 0 bytes. The rows "[stack not recorded: map '
         'full]" and "[no user stack]" hold what has no stack; with them the rows add up to '
-        "everything that was allocated. With --interval each report has the totals since the "
+        "everything that was allocated. On a preemptible kernel, BCC now and then puts a call at "
+        "a wrong stack. With --interval each report has the totals since the "
         "tool was attached."
     ),
     via={"uprobe": (ALLOC,)},
     maps=(
         Map("stack_traces", "stack trace", "number of a stack to its addresses"),
-        Map("collided", "hash", "the stacks whose slot in stack_traces was taken"),
+        Map("stacks", "hash", "the same by a hash of all addresses: slower, but none is lost"),
         Map("totals", "hash", "stack to bytes and calls"),
         Map("apart", "array", "bytes and calls that have no stack"),
         Map("rooms", "hash", "a buffer for each thread that takes a stack itself"),
@@ -111,7 +114,6 @@ TOOL = Tool(
 
 # Both sides know these by the C header, mallocstacks.h.
 NO_USER_STACK, MAP_FULL = 1, 2
-IN_COLLIDED = 1 << 63
 APART = {NO_USER_STACK: "[no user stack]", MAP_FULL: "[stack not recorded: map full]"}
 
 # The kernel refuses a stack-trace map that is deeper than this setting.
@@ -258,8 +260,8 @@ def check(args: argparse.Namespace) -> None:
 def configure(program: Program, args: argparse.Namespace, target: Target | None) -> None:
     """Set the sizes of the maps and the global variables; without a process only to show them."""
     require_depth()
-    for name in ("stack_traces", "collided", "totals"):
-        program.max_entries[name] = args.num_stacks
+    program.max_entries["stack_traces"] = program.max_entries["stacks"] = args.num_stacks
+    program.max_entries["totals"] = 2 * args.num_stacks
     function = function_of(args)
     program.globals["size_argument"] = function.size
     program.globals["number_argument"] = function.number
@@ -354,17 +356,19 @@ class Report:
         self._target = target
         self._symbols = symbols
         self._totals, self._apart = program.map("totals"), program.map("apart")
-        self._stack_traces, self._collided = program.map("stack_traces"), program.map("collided")
+        # Not stack_traces: to read a slot, the kernel empties it for a moment, and
+        # another stack may take it.
+        self._stacks = program.map("stacks")
         self.name = f"{target.comm} ({target.pid})"
         self._started = time.monotonic()
         self.rows: list[Row] = []
-        self._stacks = 0
+        self._count = 0
 
     def make(self) -> None:
         """Read the maps and show the largest stacks."""
         key = measure(self._session.args)
         rows = list(self._recorded())
-        self._stacks = len(rows)
+        self._count = len(rows)
         rows += self._not_recorded()
         self.rows = sorted(rows, key=lambda row: -int(str(row[key])))
         self._session.report(self.rows[: self._session.args.top])
@@ -381,9 +385,11 @@ class Report:
         }
 
     def _recorded(self) -> Iterator[Row]:
+        totals = list(self._totals.items())
+        frames = self._frames()  # read later, so that it has what each of them needs
         sums: dict[tuple[int, ...], tuple[int, int]] = {}
-        for key, total in self._totals.items():
-            addresses = self._addresses(key.stack, key.caller)
+        for key, total in totals:
+            addresses = self._addresses(frames[key.stack], key.caller)
             size, calls = sums.get(addresses, (0, 0))
             sums[addresses] = size + total.bytes, calls + total.calls
         function = printable(self._session.args.function)
@@ -393,10 +399,18 @@ class Report:
             names[0] = f"{function}+0x0"
             yield self._row(names, size, calls)
 
-    def _addresses(self, stack: int, caller: int) -> tuple[int, ...]:
+    def _frames(self) -> dict[int, tuple[int, ...]]:
+        """Return the addresses of each stack, by its key in `stacks` and by its number."""
+        found = {}
+        for key, stack in self._stacks.items():
+            found[key] = stack.frames
+            if stack.number >= 0:
+                found[stack.number] = stack.frames
+        return found
+
+    def _addresses(self, frames: tuple[int, ...], caller: int) -> tuple[int, ...]:
         """Return a stack's addresses, leaf first."""
-        in_map = self._collided if stack & IN_COLLIDED else self._stack_traces
-        function, *callers = (address for address in in_map.get(stack).frames if address)
+        function, *callers = (address for address in frames if address)
         # The kernel leaves the caller out, unless the function's first
         # instruction tells it that there is no frame yet: commit cfa7f3d2c526
         # ("perf,x86: avoid missing caller address in stack traces captured in
@@ -416,7 +430,7 @@ class Report:
         rest = f"; --top shows {args.top} of {len(self.rows)} rows" if args.top else ""
         self._session.warn(
             f"{self.total('bytes')} bytes in {self.total('count')} calls, "
-            f"at {self._stacks} stacks{rest}"
+            f"at {self._count} stacks{rest}"
         )
         full = self._apart.get(MAP_FULL)
         if full.calls:
