@@ -38,7 +38,7 @@ MALLOCSTACKS = Path("/usr/share/doc/bpfcc-tools/examples/tracing/mallocstacks.py
 SPAWNS, WORKERS = 20_000, 2
 CALLS = 2_000_000
 ROWS = 8_000
-MALLOCS = 200_000
+MALLOCS = 2_000_000
 INTERRUPTS = 45
 
 ATTACHED = b"Ctrl-C to end."
