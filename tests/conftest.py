@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shard", metavar="K/N", help="run only the K-th of N parts of the tests")
 
 
+@pytest.hookimpl(trylast=True)  # when -m and -k have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for another part, or compares with what is not installed.
 
@@ -39,11 +40,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     originals = shutil.which("execsnoop-bpfcc", path=f"{os.environ['PATH']}:/usr/sbin")
     headers = os.environ.get("BCC_KERNEL_SOURCE") or features.kernel_headers()
 
+    # In the order of a hash of the name, so that each part has of all kinds, and as many.
+    mixed = sorted(items, key=lambda item: zlib.crc32(item.nodeid.encode()))
+    part = set(mixed[number - 1 :: parts])
+
     def wanted(item: pytest.Item) -> bool:
         if item.get_closest_marker("original") and not (originals and headers):
             return False
-        # By a hash of the name, so that each part has of all kinds.
-        return zlib.crc32(item.nodeid.encode()) % parts == number - 1
+        return item in part
 
     config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
     items[:] = filter(wanted, items)
