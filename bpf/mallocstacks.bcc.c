@@ -216,12 +216,13 @@ static struct total *find_total(struct pt_regs *ctx)
 
 /* The Python side says which function this is attached to, in which file.
  *
- * Since Linux 6.0 the kernel may take the CPU from a uprobe's program and give
- * it to another thread, which comes here, too. The libbpf dialect asks it not
+ * A preemptible kernel may take the CPU from a uprobe's program and give it to
+ * another thread, which comes here, too: commit 8c7dcb84e3b7 ("bpf: implement
+ * sleepable uprobes by chaining gps") (in v6.0). The libbpf dialect asks it not
  * to, by a kfunc, which BCC cannot call. So here a stack can be that of another
- * thread now and then, or missing. No more than 48 bytes of local variables:
- * since Linux 6.13 the kernel keeps more than that in a place that each CPU has
- * once.
+ * thread now and then, or missing. And no more than 48 bytes of local variables:
+ * more than that each CPU has only once, since commit e00931c02568 ("bpf: Enable
+ * private stack for eligible subprogs") (in v6.13).
  */
 int handle_alloc(struct pt_regs *ctx)
 {

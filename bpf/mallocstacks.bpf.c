@@ -71,8 +71,9 @@ struct {
 static const struct kept_stack empty_stack;
 static const struct total empty_total;
 
-/* Functions of the kernel that programs may call (kfuncs), since Linux 6.10. On
- * an older one their addresses are 0.
+/* Functions of the kernel that programs may call (kfuncs), since commit
+ * fc7566ad0a82 ("bpf: Introduce bpf_preempt_[disable,enable] kfuncs") (in
+ * v6.10). On an older kernel their addresses are 0.
  */
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
@@ -280,10 +281,11 @@ static void count(struct pt_regs *ctx)
 SEC("uprobe")
 int handle_alloc(struct pt_regs *ctx)
 {
-	/* Since Linux 6.0 the kernel may take the CPU from a uprobe's program
-	 * and give it to another thread, which comes here, too. What each CPU
-	 * has once, such as the buffer where the kernel collects a stack, would
-	 * then be overwritten.
+	/* A preemptible kernel may take the CPU from a uprobe's program and
+	 * give it to another thread, which comes here, too: commit
+	 * 8c7dcb84e3b7 ("bpf: implement sleepable uprobes by chaining gps")
+	 * (in v6.0). What each CPU has once, such as the buffer where the
+	 * kernel collects a stack, would then be overwritten.
 	 */
 	if (bpf_preempt_disable)
 		bpf_preempt_disable();

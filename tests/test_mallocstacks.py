@@ -246,6 +246,17 @@ def test_more_stacks_than_there_is_room_for(engine: str, programs: Path) -> None
     assert "raise NUM_STACKS, for example to 128\n" in result.stderr
 
 
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_local_variables_are_few(engine: str) -> None:
+    """Of more, Linux 6.13 keeps one copy for each CPU: see mallocstacks.bcc.c."""
+    depths = re.findall(
+        r"stack depth (\d+)", run(MALLOCSTACKS, f"--engine={engine}", "--show=log").stdout
+    )
+    assert 0 < max(map(int, depths)) <= 48
+
+
 @kernel
 @leaves_nothing
 def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -> None:
