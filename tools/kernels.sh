@@ -74,11 +74,10 @@ fetch() {
 	# Newer packages have /lib merged into /usr/lib already.
 	[ -e "$kernel/lib" ] || ln -s usr/lib "$kernel/lib"
 	ln -s "$(cd "$kernel" && find . -name 'vmlinuz*' | head -n 1)" "$kernel/vmlinuz"
-	# They lead to the headers in the /usr/src of who installs the packages.
-	for name in build source; do
-		link=$kernel/lib/modules/$release/$name
-		ln -sfn "$kernel$(readlink "$link")" "$link"
-	done
+	# The packages' own links lead to the /usr/src of who installs them.
+	ln -sfn "$kernel/usr/src/linux-headers-$release" "$kernel/lib/modules/$release/build"
+	ln -sfn "$kernel/usr/src/linux-headers-${release%-amd64}-common" \
+		"$kernel/lib/modules/$release/source"
 	touch "$kernel/complete"
 }
 
