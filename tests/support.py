@@ -291,6 +291,9 @@ _SLOW = re.compile(
     "hrtimer: |clocksource|sched: |workqueue: |watchdog: |rcu: |RCU|perf: interrupt took too long"
 )
 
+# BCC looks for tracefs below debugfs first.
+_OF_BCC = "Automounting of tracing to debugfs is deprecated"
+
 
 class KernelLog:
     """What the kernel says from now on; see Documentation/ABI/testing/dev-kmsg."""
@@ -303,7 +306,9 @@ class KernelLog:
         """Return the new warnings, and the new lines about BPF, tracing and probes."""
         found = []
         for level, text in self._records():
-            if not _SLOW.search(text) and (level <= 4 or re.search("(?i)bpf|trac|probe", text)):
+            if _SLOW.search(text) or _OF_BCC in text:
+                continue
+            if level <= 4 or re.search("(?i)bpf|trac|probe", text):
                 found.append(text)
         return found
 
