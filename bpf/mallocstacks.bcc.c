@@ -178,6 +178,18 @@ static struct total *find_or_begin(struct stack_key *key)
 	return totals.lookup_or_try_init(key, &zeros);
 }
 
+/* Whether the stack's number is enough from now on. It keeps the first one that
+ * it gets, since the figures under that number lead to the stack by it.
+ */
+static bool is_settled(struct kept_stack *kept, int id)
+{
+	if (id < 0 || bpf_ktime_get_ns() - kept->since_ns <= NEW_NS)
+		return false;
+	if (kept->number < 0)
+		kept->number = id;
+	return kept->number == id;
+}
+
 /* The figures of a stack, or those of what has none. */
 static struct total *find_total(struct pt_regs *ctx)
 {
@@ -199,10 +211,7 @@ static struct total *find_total(struct pt_regs *ctx)
 	kept = keep_stack(ctx, &key.stack, &outcome);
 	if (kept) {
 		total = find_or_begin(&key);
-		if (total && id >= 0 &&
-		    bpf_ktime_get_ns() - kept->since_ns > NEW_NS) {
-			/* From now on its number is enough. */
-			kept->number = id;
+		if (total && is_settled(kept, id)) {
 			key.stack = id;
 			settled = find_or_begin(&key);
 			if (settled)
