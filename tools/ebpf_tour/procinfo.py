@@ -168,7 +168,7 @@ def run(session: Session) -> None:
             if not args.name or args.name in str(row["comm"]):
                 session.row(row)
 
-        session.lost = program.counter("lost")
+        session.lost = program.counter("lost") + program.missed()
 
 
 def configure(program: Program, args: argparse.Namespace) -> None:
