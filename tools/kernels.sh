@@ -123,7 +123,8 @@ run() {
 		--memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
 		--append "lsm=lockdown,capability,bpf" --qemu-opts="-cpu Nehalem" \
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
-	cat "$box/stdout" 2>/dev/null || cat "$box/console"
+	# Neither is there if the guest has not come as far as the command.
+	cat "$box/stdout" 2>/dev/null || true
 	cat "$box/stderr" >&2 2>/dev/null || true
 	if ! [ -s "$box/status" ]; then
 		cat "$box/console" >&2
