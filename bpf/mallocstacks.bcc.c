@@ -107,8 +107,7 @@ static u64 hash(const struct kept_stack *stack)
 	return value;
 }
 
-static bool same(const struct kept_stack *a,
-		 const struct kept_stack *b)
+static bool same(const struct kept_stack *a, const struct kept_stack *b)
 {
 	for (int i = 0; i < MAX_FRAMES; i++) {
 		if (a->frames[i] != b->frames[i])
