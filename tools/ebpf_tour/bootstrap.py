@@ -64,7 +64,7 @@ TOOL = Tool(
     columns=(
         Column("time", "TIME", "when it happened, local time", 8),
         Column("event", "EVENT", "EXEC or EXIT", 5),
-        Column("comm", "COMM", "name of the process", 16),
+        Column("comm", "COMM", "name of the process", 16, kernel_bytes=True),
         Column("pid", "PID", "its process ID", 7, right=True),
         Column("ppid", "PPID", "its parent's process ID", 7, right=True),
         Column(
@@ -72,6 +72,7 @@ TOOL = Tool(
             "FILENAME/EXIT CODE",
             "what was executed (EXEC); exit code, duration and signal (EXIT)",
             text=filename_or_exit,
+            kernel_bytes=True,
         ),
         Column("exit_code", "", "0 to 255; 0 if a signal ended the process; null for EXEC"),
         Column("signal", "", "name of the signal that ended it, or null"),
@@ -95,7 +96,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--duration",
         type=cli.positive_int,
         metavar="MS",
-        help="show only exits of processes that lived at least MS milliseconds",
+        help="as in libbpf-bootstrap: only exits of processes that lived at least MS milliseconds",
     )
     parser.add_argument(
         "--transport",

@@ -54,7 +54,13 @@ TOOL = Tool(
     maps=(Map("counts", "hash", "name to number of calls"),),
     columns=(
         Column("time", "TIME", "when the report was made, local time", 8),
-        Column("comm", "COMM", "with --by-comm: the process that called, by its old name", 16),
+        Column(
+            "comm",
+            "COMM",
+            "with --by-comm: the process that called, by its old name",
+            16,
+            kernel_bytes=True,
+        ),
         Column("count", "COUNT", "calls since the tool was attached", 10, right=True),
         Column(
             "rate_per_s", "RATE(/s)", "calls a second since the report before", 10, "%.1f", True

@@ -39,7 +39,7 @@ TOOL = Tool(
     columns=(
         Column("time_s", "TIME(s)", "seconds since boot", 14, "%.6f", right=True),
         Column("cpu", "CPU", "the processor that the program ran on", 3, right=True),
-        Column("comm", "COMM", "name of the thread that called, if known", 16),
+        Column("comm", "COMM", "name of the thread that called, if known", 16, kernel_bytes=True),
         Column("tid", "TID", "its ID; of a process with one thread, the PID", 7, right=True),
         Column("message", "MESSAGE", "what bpf_printk() printed"),
     ),

@@ -18,7 +18,7 @@ from ebpf_tour.loader import features, open_program
 from ebpf_tour.loader.hooks import Uprobe
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import say
-from ebpf_tour.text import printable
+from ebpf_tour.text import from_kernel, printable
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 ALLOC = Uprobe("handle_alloc")
 
 
-def stack_text(row: Row) -> str:
+def stack_lines(row: Row) -> list[str]:
     """Return a stack for the table: a frame on each line."""
     stack = row["stack"]
-    return "\n".join(stack) if isinstance(stack, list) else ""
+    return stack if isinstance(stack, list) else []
 
 
 TOOL = Tool(
@@ -86,9 +86,10 @@ TOOL = Tool(
             "stack",
             "STACK",
             "the functions, innermost first, each with the offset in it",
-            text=stack_text,
+            text=stack_lines,
+            kernel_bytes=True,
         ),
-        Column("comm", "", "name of the process"),
+        Column("comm", "", "name of the process", kernel_bytes=True),
         Column("pid", "", "its process ID"),
         Column("time_s", "", "seconds since the tool was attached"),
     ),
@@ -231,7 +232,7 @@ def run(session: Session) -> None:
         attach_uprobe(program, provider, target)
 
         report = Report(session, program, target, Symbols(target))
-        what = f"{printable(args.function)} of {provider.name}"
+        what = f"{args.function} of {provider.name}"
         doing = f"Counting {what} in {target.comm} ({target.pid})"
         if not session.attached(doing, columns=columns(args), report=True):
             return
@@ -289,7 +290,7 @@ def choose_provider(session: Session, target: Target) -> Provider:
     """Return where the function is that the process calls. Raises Error."""
     provider, *others = target.providers(function_of(session.args).symbol)
     if others:
-        function = printable(session.args.function)
+        function = session.args.function
         names = ", ".join(other.name for other in others)
         session.warn(f"counting {function} of {provider.name}, not that of {names}")
     return provider
@@ -309,9 +310,7 @@ def open_file(path: str) -> IO[str]:
     try:
         return open(path, "w", encoding="utf-8")
     except OSError as error:
-        raise Error(
-            f"cannot write {printable(path)}: {error.strerror}", "name another file"
-        ) from None
+        raise Error(f"cannot write {path}: {error.strerror}", "name another file") from None
 
 
 def function_of(args: argparse.Namespace) -> Function:
@@ -392,7 +391,7 @@ class Report:
             addresses = self._addresses(frames[key.stack], key.caller)
             size, calls = sums.get(addresses, (0, 0))
             sums[addresses] = size + total.bytes, calls + total.calls
-        function = printable(self._session.args.function)
+        function = from_kernel(os.fsencode(self._session.args.function))
         for addresses, (size, calls) in sums.items():
             names = self._symbols.stack(addresses)
             # The address may have other names, too: __libc_malloc.
@@ -456,7 +455,7 @@ def write_speedscope(file: IO[str], report: Report, args: argparse.Namespace) ->
         json.dump(speedscope(report.name, report.rows, measures), file)
         file.flush()
     except OSError as error:
-        raise Error(f"cannot write {printable(file.name)}: {error.strerror}") from None
+        raise Error(f"cannot write {file.name}: {error.strerror}") from None
 
 
 DEMO_CALLS = 1000

@@ -39,7 +39,7 @@ TOOL = Tool(
     columns=(
         Column("time_s", "TIME(s)", "seconds since boot", 14, "%.6f", right=True),
         Column("cpu", "CPU", "the processor that the program ran on", 3, right=True),
-        Column("comm", "COMM", "name of the process that wrote", 16),
+        Column("comm", "COMM", "name of the process that wrote", 16, kernel_bytes=True),
         Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
         Column("message", "MESSAGE", "what bpf_printk() printed, with the PID as the tool sees it"),
     ),

@@ -14,7 +14,6 @@ import sys
 from ebpf_tour import cli
 from ebpf_tour.errors import Error, UsageError
 from ebpf_tour.record import Column, Example, Row, Tool
-from ebpf_tour.text import printable
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -58,21 +57,27 @@ TOOL = Tool(
         "cannot hook them."
     ),
     columns=(
-        Column("probe", "PROBE", "all parts, as a pattern and as bpftrace writes it"),
+        Column(
+            "probe", "PROBE", "all parts, as a pattern and as bpftrace writes it", kernel_bytes=True
+        ),
         Column("kind", "", "the kind of probe"),
         Column(
             "target",
             "",
             "the category of a tracepoint, the module of a kernel function (vmlinux: none), the "
             "path of a program or library",
+            kernel_bytes=True,
         ),
-        Column("provider", "", "the group of a USDT probe, as its program calls it"),
-        Column("name", "", "the event or function"),
+        Column(
+            "provider", "", "the group of a USDT probe, as its program calls it", kernel_bytes=True
+        ),
+        Column("name", "", "the event or function", kernel_bytes=True),
         Column(
             "fields",
             "",
             "with -v: what a program gets there, such as the fields of a record or the arguments "
             "of a function, each as C text",
+            kernel_bytes=True,
         ),
     ),
     examples=(
@@ -190,7 +195,7 @@ def kinds_called(head: str, common: list[str]) -> list[str]:
     kinds = [kind] if kind else fnmatch.filter(common, head)
     if not kinds:
         raise UsageError(
-            f"there is no kind of probe '{printable(head)}'",
+            f"there is no kind of probe '{head}'",
             f"the kinds are {', '.join((*KERNEL_KINDS, *USER_KINDS))}",
         )
     return kinds
@@ -258,10 +263,10 @@ def matching(places: Places, query: Query) -> list[Place]:
 def nothing(args: argparse.Namespace) -> Error:
     pattern = args.pattern or "*"
     return Error(
-        f"nothing here matches '{printable(pattern)}'",
+        f"nothing here matches '{pattern}'",
         "upper and lower case differ, and the whole name has to match"
         if "*" in pattern
-        else f"a * stands for any text: '*{printable(pattern.rpartition(':')[2])}*'",
+        else f"a * stands for any text: '*{pattern.rpartition(':')[2]}*'",
     )
 
 

@@ -22,9 +22,11 @@ class Column(NamedTuple):
 
     `width` is the least width in a table, 0 for the free text that comes
     last; `form` is a printf conversion for the cell in a table ("%.6f"),
-    `text` makes the cell from the whole row instead. A column without a header
-    is not in the table, only in JSON and CSV; one with an `option` is in the
-    table only if that option was given ("timestamp" for --timestamp).
+    `text` makes the cell from the whole row instead, a list of lines if it has
+    more than one. A column without a header is not in the table, only in JSON
+    and CSV; one with an `option` is in the table only if that option was given
+    ("timestamp" for --timestamp). `kernel_bytes` says that a process or the
+    kernel chose the value: a name, a path, an argument. It may hold any byte.
     """
 
     key: str
@@ -33,8 +35,9 @@ class Column(NamedTuple):
     width: int = 0
     form: str = "%s"
     right: bool = False
-    text: Callable[[Row], str] | None = None
+    text: Callable[[Row], str | list[str]] | None = None
     option: str = ""
+    kernel_bytes: bool = False
 
 
 class Example(NamedTuple):

@@ -12,6 +12,7 @@ import time
 
 from ebpf_tour.errors import Error
 from ebpf_tour.output import Writer, open_writer
+from ebpf_tour.text import printable
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Session:
         self._attached_ns = time.monotonic_ns()
         if not self.running:
             return False
-        say(f"{doing}... Ctrl-C to end.\n")
+        say(f"{printable(doing)}... Ctrl-C to end.\n")
         if self.args.time_limit is not None:
             self._deadline = time.monotonic() + self.args.time_limit
         self._writer_for(columns or self.tool.columns, report=report)
@@ -222,7 +223,7 @@ class Session:
 
     def warn(self, text: str) -> None:
         """Say something on stderr that the user should know."""
-        say(f"{self.tool.command}: {text}\n")
+        say(f"{self.tool.command}: {printable(text)}\n")
 
     def finish(self) -> None:
         """Write the summary and report losses. Raises Error if the demo failed."""

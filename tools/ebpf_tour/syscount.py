@@ -70,7 +70,13 @@ TOOL = Tool(
         Column("number", "", "its number"),
         Column("bits", "", "64, or 32 if a 32-bit program called"),
         Column("pid", "PID", "with --by pid: as the first PID namespace counts", 7, right=True),
-        Column("comm", "COMM", "with --by pid or comm: name of the thread that called", 16),
+        Column(
+            "comm",
+            "COMM",
+            "with --by pid or comm: name of the thread that called",
+            16,
+            kernel_bytes=True,
+        ),
         Column("count", "COUNT", "calls since the report before", 10, right=True),
         Column("rate_per_s", "RATE(/s)", "the same for each second", 10, "%.1f", True),
         Column("interval_s", "", "seconds since the report before, as measured"),
@@ -106,14 +112,20 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", choices=BY, default="syscall", help="what to count by (default: syscall)"
     )
-    parser.add_argument("-P", dest="by", action="store_const", const="pid", help="same as --by pid")
+    parser.add_argument(
+        "-P",
+        dest="by",
+        action="store_const",
+        const="pid",
+        help="as in bcc's syscount: same as --by pid",
+    )
     parser.add_argument(
         "-i",
         "--interval",
         type=cli.seconds,
         default=float("inf"),
         metavar="SECONDS",
-        help="report every so many seconds (default: once, at the end)",
+        help="as in bcc's syscount: report every so many seconds (default: once, at the end)",
     )
     parser.add_argument(
         "-d",
@@ -121,7 +133,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         type=cli.seconds,
         metavar="SECONDS",
         dest="time_limit",
-        help="same as --time-limit",
+        help="as in bcc's syscount: same as --time-limit",
     )
     parser.add_argument(
         "--top",

@@ -1,8 +1,9 @@
-"""Kernel bytes become text here, and nowhere else.
+"""Bytes that the kernel or another process chose, as text: exact, and safe to print.
 
 Process and file names are chosen by whoever made them: they may hold escape
 sequences that move the cursor, line breaks that forge a row, or bytes that are
-no UTF-8. What these functions return is safe to print.
+no UTF-8. A row holds them exactly, as `from_kernel()` returns them. What is
+shown to people goes through `printable()`; JSON and CSV keep every byte.
 """
 
 from __future__ import annotations
@@ -10,11 +11,29 @@ from __future__ import annotations
 import functools
 
 
+@functools.lru_cache(maxsize=512)  # the same names come again and again
+def from_kernel(raw: bytes) -> str:
+    r"""Return a C string from the kernel (up to its first NUL) as text that keeps every byte.
+
+    A byte that is no UTF-8 becomes a lone surrogate, as in Python's file names
+    (PEP 383). The text is not safe to print.
+
+    >>> from_kernel(b"caf\xc3\xa9\xff\0rest")
+    'café\udcff'
+    """
+    return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def to_bytes(text: str) -> bytes:
+    """Return the bytes that `from_kernel()` made text of."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def printable(text: str) -> str:
     r"""Return `text` with everything that is not printable as an escape.
 
-    Bytes of an argument or a path that are no UTF-8, which Python has as lone
-    surrogates, are shown as those bytes.
+    Bytes that are no UTF-8, which the text has as lone surrogates, are shown as
+    those bytes.
 
     >>> printable("a\x1b[1A\udcff")
     'a\\x1b[1A\\xff'
@@ -30,11 +49,19 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-@functools.lru_cache(maxsize=512)  # the same names come again and again
-def from_kernel(raw: bytes) -> str:
-    r"""Return a C string from the kernel (up to its first NUL) as safe text.
+def is_utf8(text: str) -> bool:
+    """Say whether the bytes that `text` stands for are UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
-    >>> from_kernel(b"caf\xc3\xa9\xff\0rest")
-    'café\\xff'
+
+def as_utf8(text: str) -> str:
+    r"""Return `text` with U+FFFD for each byte that is no UTF-8, as Unicode recommends.
+
+    >>> as_utf8("caf\udcff")
+    'caf\ufffd'
     """
-    return printable(raw.partition(b"\0")[0].decode("utf-8", "backslashreplace"))
+    return to_bytes(text).decode("utf-8", "replace")

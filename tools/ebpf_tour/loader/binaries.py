@@ -10,7 +10,7 @@ import shutil
 from ebpf_tour.errors import Error, NotPermitted
 from ebpf_tour.loader.closing import Closing
 from ebpf_tour.loader.elf import BadElf, Elf, Usdt
-from ebpf_tour.text import printable
+from ebpf_tour.text import from_kernel
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ _LIBRARIES = (
 
 
 class Binary(Closing):
-    """An ELF file; `path` is how it is shown. The names in it are safe to print.
+    """An ELF file; `path` is its path as text that keeps every byte, as its names are.
 
     Raises Error if it is none or cannot be read, NotPermitted.
     """
 
     def __init__(self, path: str, opened_as: str = "") -> None:
-        self.path = printable(path)
+        self.path = from_kernel(os.fsencode(path))
         self._fd = -1
         try:
             self._fd = os.open(opened_as or path, os.O_RDONLY | os.O_CLOEXEC)
@@ -69,17 +69,12 @@ class Binary(Closing):
             path = f"{_DEBUG}/{number[:2]}/{number[2:]}.debug"
             with contextlib.suppress(Error), Binary(path) as debug:
                 names |= debug._elf.functions()
-        return {printable(name) for name in names}
+        return names
 
     def usdt(self) -> list[Usdt]:
         """Return its USDT probes. Raises Error if it is broken."""
         with self._broken():
-            return [
-                Usdt(
-                    printable(it.provider), printable(it.name), printable(it.arguments), it.address
-                )
-                for it in self._elf.usdt()
-            ]
+            return self._elf.usdt()
 
     @contextlib.contextmanager
     def _broken(self) -> Iterator[None]:
@@ -104,7 +99,7 @@ def find(name: str) -> list[Binary]:
         found = list(_binaries_among(sorted(glob.glob(name))))
         if found:
             return found
-        raise Error(f"no program or library matches {printable(name)}", "see what there is: ls -l")
+        raise Error(f"no program or library matches {name}", "see what there is: ls -l")
     if "/" in name:
         return [Binary(os.path.abspath(name))]  # as it can be pasted anywhere
     program = shutil.which(name)
@@ -119,9 +114,7 @@ def find(name: str) -> list[Binary]:
     )
     for library in _binaries_among(libraries):
         return [library]
-    raise Error(
-        f"there is no program or library {printable(name)}", "name it by its path: /usr/bin/python3"
-    )
+    raise Error(f"there is no program or library {name}", "name it by its path: /usr/bin/python3")
 
 
 def _binaries_among(paths: Iterable[str]) -> Iterator[Binary]:

@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 
+from ebpf_tour.text import from_kernel, to_bytes
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Elf:
         """
         kinds = (_SHT_DYNSYM, _SHT_SYMTAB) if self.static else (_SHT_DYNSYM,)
         for kind in kinds:
-            for function, binding in self._symbols(kind, name.encode()):
+            for function, binding in self._symbols(kind, to_bytes(name)):
                 if binding != _STB_LOCAL:
                     return function
         return None
@@ -176,7 +177,7 @@ class Elf:
         for note in self._notes(_USDT):
             # The addresses of the probe, of .stapsdt.base, and of its semaphore.
             address = int.from_bytes(note[:8], sys.byteorder)
-            texts = [text.decode("utf-8", "replace") for text in note[24:].split(b"\0")]
+            texts = list(map(from_kernel, note[24:].split(b"\0")))
             if len(texts) < 3:
                 raise BadElf("a note about a USDT probe ends too early")
             provider, name, arguments, *_ = texts
@@ -231,7 +232,7 @@ class Elf:
                     continue
                 if wanted and not names.startswith(wanted + b"\0", name_at):
                     continue
-                name = names[name_at : names.find(b"\0", name_at)].decode("utf-8", "replace")
+                name = from_kernel(names[name_at : names.find(b"\0", name_at)])
                 yield (
                     Function(address, extent, name, info & 0xF == _STT_GNU_IFUNC),
                     info >> 4,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes as ct
 
 from ebpf_tour.loader.elf import BadElf
-from ebpf_tour.text import from_kernel, printable
+from ebpf_tour.text import from_kernel, to_bytes
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Symbols:
             return ""
         if not function:
             return ""
-        return f"{printable(self._demangle(function.name))}+{at + back - function.address:#x}"
+        return f"{self._demangle(function.name)}+{at + back - function.address:#x}"
 
     def _from_bcc(self, address: int, back: int) -> str:
         if not self._asked_bcc:
@@ -113,10 +113,10 @@ def _demangler() -> Callable[[str], str]:
     def demangle(name: str) -> str:
         if not name.startswith("_Z"):
             return name
-        result = convert(name.encode(), None, None, None)
+        result = convert(to_bytes(name), None, None, None)
         if not result:
             return name
-        text = ct.string_at(result).decode("utf-8", "backslashreplace")
+        text = from_kernel(ct.string_at(result))
         free(result)
         return text
 

@@ -13,7 +13,7 @@ import os
 from ebpf_tour.errors import Error
 from ebpf_tour.loader.elf import BadElf, Elf, Function, Not64Bit
 from ebpf_tour.loader.process import Process
-from ebpf_tour.text import printable
+from ebpf_tour.text import from_kernel
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class Target(Process):
                     self._open_module(mapping)
 
     def _open_module(self, mapping: Mapping) -> None:
-        name = printable(os.path.basename(mapping.path.removesuffix(" (deleted)")))
+        path = mapping.path.removesuffix(" (deleted)")
+        name = from_kernel(os.fsencode(os.path.basename(path)))
         for path in (
             f"/proc/{self.pid}/map_files/{mapping.start:x}-{mapping.end:x}",
             # Without CAP_SYS_ADMIN; not for deleted files.
@@ -193,7 +194,7 @@ class Target(Process):
                 "name the function that it chooses: --function NAME",
             )
         return Error(
-            f"nothing that {who} has mapped has a function {printable(function)}",
+            f"nothing that {who} has mapped has a function {function}",
             "it may be a static program without symbols, or name its allocator otherwise: "
             "--function NAME",
         )

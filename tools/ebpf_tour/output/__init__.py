@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import sys
 
+from ebpf_tour.text import printable
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,54 +74,69 @@ class TableWriter(Writer):
 
     def report(self, rows: Iterable[Row], lines: Lines | None = None) -> None:
         if lines:
-            self._stdout.writelines(f"{line}\n" for line in lines(rows))
+            self._stdout.writelines(f"{printable(line)}\n" for line in lines(rows))
             return
         from ebpf_tour.output.report import table
 
         headers = [column.header for column in self._shown]
-        cells = [[cell(column, row) for column in self._shown] for row in rows]
+        cells = [[report_cell(column, row) for column in self._shown] for row in rows]
         self._stdout.write(table(headers, cells, [column.right for column in self._shown]))
 
     def _line(self, texts: list[str]) -> None:
-        self._stdout.write((self._form % tuple(texts)).rstrip() + "\n")
+        line = self._form % tuple(texts)
+        if not (line.isascii() and line.isprintable()):
+            from ebpf_tour.output.wide import padded
+
+            cells = zip(self._shown, map(printable, texts), strict=True)
+            line = " ".join(padded(text, column.width, column.right) for column, text in cells)
+        self._stdout.write(line.rstrip() + "\n")
 
 
 class JsonWriter(Writer):
-    """One JSON object a line, and the summary as the last one."""
+    """One JSON object a line, in ASCII, and the summary as the last one."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         import json
 
         super().__init__(columns)
-        self._encode = json.JSONEncoder(ensure_ascii=False).encode
+        self._encode = json.JSONEncoder().encode
 
     def row(self, row: Row) -> None:
-        self._stdout.write(self._encode(row) + "\n")
+        line = self._encode(row)
+        # Bytes that are no UTF-8 are surrogates from U+DC80 on. Half of a
+        # character beyond U+FFFF looks the same, so this may be a false alarm.
+        if r"\udc" in line:
+            from ebpf_tour.output.exact import with_hex
+
+            line = self._encode(with_hex(row))
+        self._stdout.write(line + "\n")
 
     def end(self, summary: Row) -> None:
         self._stdout.write(self._encode({"type": "summary", **summary}) + "\n")
 
 
 class CsvWriter(Writer):
-    """Comma-separated values as in RFC 4180, with the keys as the first line."""
+    """Comma-separated values as in RFC 4180, UTF-8, with the keys as the first line."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         import csv
 
+        from ebpf_tour.output import exact
+
         super().__init__(columns)
+        # What a locale lacks would not come back.
+        self._stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         self._csv = csv.writer(self._stdout, lineterminator="\n")
+        self._cell = exact.cell
 
     def begin(self) -> None:
         self._csv.writerow([column.key for column in self._columns])
 
     def row(self, row: Row) -> None:
-        values = (row[column.key] for column in self._columns)
-        self._csv.writerow(self._joined(v) if isinstance(v, list) else v for v in values)
-
-    @staticmethod
-    def _joined(items: list[str]) -> str:
-        """Return a list as one value; a backslash stands before what is no separator."""
-        return ";".join(item.replace("\\", r"\\").replace(";", r"\;") for item in items)
+        self._csv.writerow(
+            self._cell(value) if column.kernel_bytes or isinstance(value, list) else value
+            for column, value in ((column, row[column.key]) for column in self._columns)
+        )
 
 
 def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str] = ()) -> Writer:
@@ -142,10 +158,19 @@ def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str]
 
 
 def cell(column: Column, row: Row) -> str:
-    """Return the text of one table cell; a value that is not there is a "-"."""
+    """Return the text of one table cell, not yet printable; a value that is not there is a "-"."""
     if column.text:
-        return column.text(row)
+        text = column.text(row)
+        return "\n".join(text) if isinstance(text, list) else text
     value = row[column.key]
     if value is None:
         return "-"
     return column.form % (";".join(value) if isinstance(value, list) else value)
+
+
+def report_cell(column: Column, row: Row) -> str:
+    """Return the same for a report: printable, and with several lines where `text` has them."""
+    text = column.text(row) if column.text else None
+    if isinstance(text, list):
+        return "\n".join(map(printable, text))
+    return printable(cell(column, row))

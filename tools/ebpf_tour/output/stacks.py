@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ebpf_tour import __version__
 from ebpf_tour.output import Writer
+from ebpf_tour.text import as_utf8, printable
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class FoldedWriter(Writer):
         for row in rows:
             frames = [str(row["comm"]), *frame_names(row)]
             # The semicolon separates frames; the number comes after the last space.
-            line = ";".join(frame.replace(";", ":") for frame in frames)
+            line = ";".join(printable(frame).replace(";", ":") for frame in frames)
             sums[line] = sums.get(line, 0) + int(str(row[self._columns[0].key]))
         for line, number in sums.items():
             self._stdout.write(f"{line} {number}\n")
@@ -54,9 +55,11 @@ def speedscope(name: str, rows: Sequence[Row], measures: Iterable[Measure]) -> d
 
     Source: https://www.speedscope.app/file-format-schema.json
     """
+    name = as_utf8(name)
     frames: dict[str, int] = {}
     samples = [
-        [frames.setdefault(frame, len(frames)) for frame in frame_names(row)] for row in rows
+        [frames.setdefault(as_utf8(frame), len(frames)) for frame in frame_names(row)]
+        for row in rows
     ]
     profiles = []
     for measure in measures:
