@@ -233,6 +233,7 @@ static __always_inline void send(void *ctx, struct event *event, u64 start,
 static __always_inline void report(void *ctx, struct call *call, int ret)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *leader = task->group_leader;
 	struct mm_struct *mm = task->mm;
 	struct event *event;
 	u64 start, size;
@@ -247,6 +248,8 @@ static __always_inline void report(void *ctx, struct call *call, int ret)
 	event->ret = ret;
 	event->dirfd = call->dirfd;
 	bpf_get_current_comm(&event->comm, sizeof(event->comm));
+	bpf_probe_read_kernel_str(&event->process_comm,
+				  sizeof(event->process_comm), leader->comm);
 	__builtin_memcpy(event->argv0, call->argv0, sizeof(event->argv0));
 	if ((u64)mm != call->mm) {
 		/* Above the arguments is the environment, then the file name. */

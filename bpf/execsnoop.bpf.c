@@ -249,6 +249,7 @@ static __always_inline void report(void *ctx, struct call *call, int ret)
 	event->ret = ret;
 	event->dirfd = call->dirfd;
 	bpf_get_current_comm(&event->comm, sizeof(event->comm));
+	BPF_CORE_READ_STR_INTO(&event->process_comm, task, group_leader, comm);
 	__builtin_memcpy(event->argv0, call->argv0, sizeof(event->argv0));
 	if ((__u64)mm != call->mm) {
 		/* Above the arguments is the environment, then the file name. */

@@ -17,7 +17,8 @@ struct event {
 	__u32 filename_bytes;	/* with the 0 at its end; 0: could not be read */
 	__u32 args_bytes;
 	__u32 incomplete;	/* there is more to the arguments than was sent */
-	char comm[TASK_COMM_LEN];
+	char comm[TASK_COMM_LEN];	/* the thread's name, */
+	char process_comm[TASK_COMM_LEN];	/* and its process's */
 	char argv0[NAME_LEN];	/* the caller's argv[0], or its beginning */
 	/* The file name, behind it the arguments, each with a 0 at its end.
 	 * What there is not is not sent. The second ARGS_LEN is room for the

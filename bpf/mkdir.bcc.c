@@ -78,6 +78,8 @@ static __always_inline void begin(struct call *call, u32 mode)
 /* It has ended: put the event together, but for the path. */
 static __always_inline struct event *end(struct call *call, s64 ret)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *leader = task->group_leader;
 	struct event *event;
 
 	event = room.lookup(&call->room);
@@ -91,6 +93,8 @@ static __always_inline struct event *end(struct call *call, s64 ret)
 	 */
 	event->error = ret < 0 && ret >= -4095 ? -ret : 0;
 	bpf_get_current_comm(&event->comm, sizeof(event->comm));
+	bpf_probe_read_kernel_str(&event->process_comm,
+				  sizeof(event->process_comm), leader->comm);
 	return event;
 }
 

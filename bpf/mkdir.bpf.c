@@ -97,6 +97,7 @@ static __always_inline void begin(struct call *call, __u32 mode)
 /* It has ended: put the event together, but for the path. */
 static __always_inline struct event *end(struct call *call, __s64 ret)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct event *event;
 
 	event = bpf_map_lookup_elem(&room, &call->room);
@@ -110,6 +111,7 @@ static __always_inline struct event *end(struct call *call, __s64 ret)
 	 */
 	event->error = ret < 0 && ret >= -4095 ? -ret : 0;
 	bpf_get_current_comm(&event->comm, sizeof(event->comm));
+	BPF_CORE_READ_STR_INTO(&event->process_comm, task, group_leader, comm);
 	return event;
 }
 

@@ -12,7 +12,8 @@ struct event {
 	__u32 mode;		/* permissions asked for, less the umask */
 	__s32 error;		/* 0, or the errno of a call that failed */
 	__s32 path_length;	/* negative if the path could not be read */
-	char comm[TASK_COMM_LEN];
+	char comm[TASK_COMM_LEN];	/* the thread's name, */
+	char process_comm[TASK_COMM_LEN];	/* and its process's */
 	char path[PATH_LEN];	/* or only the name; the rest is not sent */
 };
 

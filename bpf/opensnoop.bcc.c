@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-opensnoop, BCC dialect: each file that is opened. */
 #include <uapi/linux/openat2.h>
+#include <linux/sched.h>
 #include "opensnoop.h"
 
 /* The Python side passes these to the compiler as numbers:
@@ -83,6 +84,8 @@ static __always_inline long read_how(struct event *event, u64 address)
  */
 static __always_inline void send(struct call *call, long ret)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *leader = task->group_leader;
 	u64 thread = bpf_get_current_pid_tgid();
 	struct event *event;
 	u64 length = sizeof(*event) - sizeof(event->path);
@@ -102,6 +105,8 @@ static __always_inline void send(struct call *call, long ret)
 	event->mode = call->mode;
 	event->flags_error = call->how ? read_how(event, call->how) : 0;
 	bpf_get_current_comm(&event->comm, sizeof(event->comm));
+	bpf_probe_read_kernel_str(&event->process_comm,
+				  sizeof(event->process_comm), leader->comm);
 
 	/* The helper returns the number of bytes, with the 0 at the end. */
 	size = bpf_probe_read_user_str(event->path, PATH_LEN,

@@ -2,6 +2,7 @@
 /* ebpf-opensnoop, libbpf dialect: each file that is opened. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include "opensnoop.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -100,6 +101,7 @@ static __always_inline long read_how(struct event *event, __u64 address)
  */
 static __always_inline void send(struct call *call, long ret)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct event *event;
 	__u64 length = sizeof(*event) - sizeof(event->path);
@@ -118,6 +120,7 @@ static __always_inline void send(struct call *call, long ret)
 	event->mode = call->mode;
 	event->flags_error = call->how ? read_how(event, call->how) : 0;
 	bpf_get_current_comm(&event->comm, sizeof(event->comm));
+	BPF_CORE_READ_STR_INTO(&event->process_comm, task, group_leader, comm);
 
 	/* The helper returns the number of bytes, with the 0 at the end. */
 	size = bpf_probe_read_user_str(event->path, PATH_LEN,

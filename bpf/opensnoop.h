@@ -16,7 +16,8 @@ struct event {
 	__u32 mode;		/* of a file that is to be created */
 	__s32 flags_error;	/* not 0 if flags and mode could not be read */
 	__s32 path_length;	/* negative if the path could not be read */
-	char comm[TASK_COMM_LEN];
+	char comm[TASK_COMM_LEN];	/* the thread's name, */
+	char process_comm[TASK_COMM_LEN];	/* and its process's */
 	char path[PATH_LEN];	/* what stands behind its end is not sent */
 };
 

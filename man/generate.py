@@ -48,6 +48,17 @@ ATTACHED = (
 # Names of commands, options and functions are to be found and copied.
 WHOLE_WORDS = ".nr HY 0\n.ad l\n"
 
+EXACT = (
+    "JSON and CSV hold every byte that the kernel had; a table shows what cannot be printed as an "
+    "escape. JSON is ASCII, with its own escapes. Where bytes of a value are no UTF-8, the value "
+    "has U+FFFD in their place, and a key KEY_hex beside it has all bytes of the value in "
+    "hexadecimal (of a list: a list as long, with null where an item is UTF-8). The key is there "
+    "only then. CSV is UTF-8. In {columns} a line break is \\n, a backslash \\\\, and each byte of "
+    "another control character or one that is no UTF-8 \\xNN. A semicolon separates the items of a "
+    "list; one inside of an item is \\;. A cell that begins with = + - or @ stays as it is: tell a "
+    "spreadsheet to import it as text."
+)
+
 SUMMARY = (
     'The last JSON record is {"type": "summary", "events": N, "lost": N}: the rows shown, and the '
     "events that the kernel or the tool had to drop."
@@ -179,6 +190,9 @@ def output(tool: Tool) -> str:
     for command in tool.commands:
         parts += [".PP", f"Those of {named(tool, command)}:"]
         parts += map(column_term, command.columns)
+    names = [column.key for column in tool.columns if column.kernel_bytes]
+    if names:
+        parts += [".PP", roff(EXACT.format(columns=" and ".join(names)))]
     parts += [".PP", roff(SUMMARY)]
     return "\n".join(part for part in parts if part)
 

@@ -10,6 +10,7 @@ import sys
 from ebpf_tour import __version__
 from ebpf_tour.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.output import FORMATS
+from ebpf_tour.pattern import COMM_BYTES, least_bytes, pattern
 from ebpf_tour.session import Finished, Interrupt, Session, say, writing
 from ebpf_tour.text import printable
 from ebpf_tour.typed import TYPE_CHECKING
@@ -132,14 +133,29 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
         )
     if "u" in letters:
         parser.add_argument(
-            "-u", "--user", type=user_id, metavar="USER", help="only what this user does (name, ID)"
+            "-u",
+            "--user",
+            "--uid",
+            type=user_id,
+            metavar="USER",
+            help="only what this user does (name, ID)",
         )
     if "n" in letters:
         parser.add_argument(
-            "-n", "--name", metavar="NAME", help="only processes whose name contains NAME"
+            "-n",
+            "--name",
+            type=pattern,
+            metavar="REGEX",
+            help="only threads in whose name, or in whose process's name, this regular expression "
+            "is found",
         )
     if "x" in letters:
-        parser.add_argument("-x", "--failed", action="store_true", help="only attempts that failed")
+        parser.add_argument(
+            "-x",
+            "--failed",
+            action="store_true",
+            help="only attempts that failed, as in bcc's opensnoop (execsnoop's -x adds them)",
+        )
 
 
 def add_time_columns(parser: argparse.ArgumentParser) -> None:
@@ -302,12 +318,23 @@ def _run(
     if tool.via and args.show:
         _check_show(parser, args)
     session = Session(tool, args, interrupt)
+    _warn_of_long_name(session)
     try:
         run(session)
         session.finish()
     finally:
         session.close()
     return 0
+
+
+def _warn_of_long_name(session: Session) -> None:
+    """Say so if -n can let nothing through."""
+    name = getattr(session.args, "name", None)
+    if name and (least := least_bytes(name)) > COMM_BYTES:
+        session.warn(
+            f"no name can match -n: it asks for {least} bytes or more, and the kernel keeps "
+            f"{COMM_BYTES} of a name"
+        )
 
 
 def _check_show(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

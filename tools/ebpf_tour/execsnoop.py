@@ -7,7 +7,6 @@ each CPU.
 
 from __future__ import annotations
 
-import re
 import sys
 
 from ebpf_tour import cli
@@ -15,9 +14,10 @@ from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Ksyscall, Tracepoint
 from ebpf_tour.names import error_name
+from ebpf_tour.pattern import is_named, pattern
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
-from ebpf_tour.text import from_kernel, printable
+from ebpf_tour.text import from_kernel
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -88,7 +88,10 @@ TOOL = Tool(
             option="timestamp",
         ),
         Column("uid", "UID", "with -U: the user's ID", 6, option="print_uid"),
-        Column("comm", "PCOMM", "name of the process; on success the new one", 16),
+        Column(
+            "comm", "PCOMM", "name of the thread; on success the new one", 16, kernel_bytes=True
+        ),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
         Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
         Column("ppid", "PPID", "its parent's process ID", 7, right=True),
         Column(
@@ -101,10 +104,19 @@ TOOL = Tool(
             "them, in brackets, the error of a call that failed. In JSON a list of all arguments, "
             "with the program's name first",
             text=command_line,
+            kernel_bytes=True,
         ),
-        Column("filename", "", "the file as the caller named it; null if that cannot be read"),
         Column(
-            "interpreter", "", "for a script, a list of the words that its first line put first"
+            "filename",
+            "",
+            "the file as the caller named it; null if that cannot be read",
+            kernel_bytes=True,
+        ),
+        Column(
+            "interpreter",
+            "",
+            "for a script, a list of the words that its first line put first",
+            kernel_bytes=True,
         ),
         Column("errno", "", "0, or the error number of a call that failed"),
         Column("truncated", "", "whether arguments are missing or cut off"),
@@ -113,8 +125,7 @@ TOOL = Tool(
         "Three dots stand for what is missing of the arguments: more than --max-args (of a call "
         "that failed more than 1000), or more than 12 KiB of text, or what cannot be read of a "
         "call that failed. -q puts arguments "
-        "into double quotes, with a backslash before quotes and backslashes in them. In CSV, "
-        "semicolons separate the items of a list, with a backslash before those in an item. "
+        "into double quotes, with a backslash before quotes and backslashes in them. "
         "Not seen are programs that the kernel executes by itself, such as modprobe, and calls by "
         "32-bit programs; --via tracepoint does not see the end of a call that executes a 32-bit "
         "program, either, and counts it as lost. When hundreds of programs are executed at once, "
@@ -148,37 +159,35 @@ TOOL = Tool(
 def options(parser: argparse.ArgumentParser) -> None:
     cli.add_time_columns(parser)
     parser.add_argument(
-        "-x", "--fails", action="store_true", help="also calls that fail, with their error"
+        "-x",
+        "--fails",
+        action="store_true",
+        help="as in bcc's execsnoop: failures, too, with their error (opensnoop's -x shows only "
+        "them)",
     )
     parser.add_argument(
         "-q", "--quote", action="store_true", help="put each argument into double quotes"
     )
-    parser.add_argument(
-        "-n",
-        "--name",
-        type=pattern,
-        metavar="NAME",
-        help="only processes in whose name this regular expression is found",
-    )
+    cli.add_filters(parser, "un")
     parser.add_argument(
         "-l",
         "--line",
         type=pattern,
-        metavar="LINE",
+        metavar="REGEX",
         help="only command lines in which this regular expression is found",
-    )
-    parser.add_argument(
-        "-u", "--uid", type=cli.user_id, metavar="USER", help="only what this user does (name, ID)"
     )
     parser.add_argument(
         "-P",
         "--ppid",
         type=cli.positive_int,
         metavar="PPID",
-        help="only what children of this process do",
+        help="as in bcc's execsnoop: only what children of this process do",
     )
     parser.add_argument(
-        "-U", "--print-uid", action="store_true", help="with a column of the user's ID"
+        "-U",
+        "--print-uid",
+        action="store_true",
+        help="as in bcc's execsnoop: with a column of the user's ID",
     )
     parser.add_argument(
         "--max-args",
@@ -202,22 +211,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def pattern(text: str) -> re.Pattern[str]:
-    import argparse
-
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} is no regular expression: {error}"
-        ) from None
-
-
 def run(session: Session) -> None:
     args = session.args
     with open_program(TOOL, session) as program:
         # Configure: before the program is loaded.
-        program.globals["only_uid"] = -1 if args.uid is None else args.uid
+        program.globals["only_uid"] = -1 if args.user is None else args.user
         program.globals["only_ppid"] = args.ppid or 0
         program.globals["with_failed"] = args.fails
         program.globals["max_args"] = min(args.max_args, MOST_ARGS_OF_FAILED)
@@ -311,17 +309,10 @@ AT_FDCWD = -100
 
 def is_wanted(event: Any, command: Command, args: argparse.Namespace) -> bool:
     """Say whether the regular expressions of -n and -l let it through."""
-    if args.name and not args.name.search(text_of(event.comm.partition(b"\0")[0])):
+    if not is_named(args.name, event.comm, event.process_comm):
         return False
-    if not args.line:
-        return True
     line = b" ".join([command.filename or b"-", *command.args[1:]])
-    return args.line.search(text_of(line)) is not None
-
-
-def text_of(raw: bytes) -> str:
-    """Return text that compares with what the command line has: as Python decodes that."""
-    return raw.decode("utf-8", "surrogateescape")
+    return not args.line or args.line.search(line) is not None
 
 
 def row_of(event: Any, command: Command, session: Session) -> Row:
@@ -336,6 +327,7 @@ def row_of(event: Any, command: Command, session: Session) -> Row:
         "time_s": session.seconds(event.time_ns),
         "uid": event.uid,
         "comm": from_kernel(event.comm),
+        "process_comm": from_kernel(event.process_comm),
         "pid": event.pid,
         "ppid": event.ppid,
         "ret": event.ret,

@@ -16,6 +16,7 @@ from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Fentry, Kprobe, Tracepoint
 from ebpf_tour.names import error_name
+from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
@@ -68,7 +69,8 @@ TOOL = Tool(
     ),
     columns=(
         Column("time", "TIME", "when the call began, local time", 8),
-        Column("comm", "COMM", "name of the process", 16),
+        Column("comm", "COMM", "name of the thread", 16, kernel_bytes=True),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
         Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
         Column("mode", "MODE", "permissions asked for, less the umask, in octal", 5),
         Column(
@@ -77,6 +79,7 @@ TOOL = Tool(
             "the directory's name, without what leads there; before it, in brackets, the error of "
             "an attempt that failed",
             text=name_and_error,
+            kernel_bytes=True,
         ),
         Column("errno", "", "0, or the error number of an attempt that failed"),
     ),
@@ -126,9 +129,9 @@ def run(session: Session) -> None:
 
         session.attached(f"Tracing mkdir via {program.via}", demo(program.via))
         for event in program.events("rb", session):
-            row = row_of(event)
-            if is_wanted(row, args):
-                session.row(row)
+            is_wanted = event.error or not args.failed
+            if is_wanted and is_named(args.name, event.comm, event.process_comm):
+                session.row(row_of(event))
 
         # What is still in the map has begun and was never seen to end.
         unfinished = sum(1 for _ in program.map("calls").items())
@@ -158,6 +161,7 @@ def row_of(event: Any) -> Row:
     return {
         "time": local_time(event.time_ns),
         "comm": from_kernel(event.comm),
+        "process_comm": from_kernel(event.process_comm),
         "pid": event.pid,
         "mode": f"{event.mode:04o}",
         "name": name_of(event),
@@ -172,12 +176,6 @@ def name_of(event: Any) -> str | None:
     path = event.path[: event.path_length]
     # "/" has no name but itself.
     return from_kernel(path.rstrip(b"/").rpartition(b"/")[2] or path[:1])
-
-
-def is_wanted(row: Row, args: argparse.Namespace) -> bool:
-    if args.failed and not row["errno"]:
-        return False
-    return not args.name or args.name in str(row["comm"])
 
 
 def demo(via: str) -> Demo:

@@ -16,6 +16,7 @@ from ebpf_tour.clock import local_time
 from ebpf_tour.loader import features, open_program
 from ebpf_tour.loader.hooks import Tracepoint
 from ebpf_tour.names import error_name, is_open_flag, open_flags
+from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel, printable
@@ -98,7 +99,8 @@ TOOL = Tool(
         Column("uid", "UID", "with -U: the caller's user ID", 5, right=True, option="print_uid"),
         Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
         Column("tid", "", "its thread ID"),
-        Column("comm", "COMM", "name of the thread", 16),
+        Column("comm", "COMM", "name of the thread", 16, kernel_bytes=True),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
         Column("fd", "FD", "the new file descriptor; -1 if the call failed", 4, right=True),
         Column("errno", "ERR", "the error number; 0 if there was none", 3, right=True),
         Column("error", "", "its name, or null"),
@@ -118,11 +120,11 @@ TOOL = Tool(
             option="extended",
         ),
         Column("dirfd", "", "the descriptor that a relative path starts from, or -100"),
-        Column("path", "PATH", "the path, as the caller gave it"),
+        Column("path", "PATH", "the path, as the caller gave it", kernel_bytes=True),
     ),
     examples=(
         Example("ebpf-opensnoop", "every file that is opened"),
-        Example("ebpf-opensnoop -x -n python", "what programs with that name do not find"),
+        Example("ebpf-opensnoop -x -n '^python'", "what programs with such a name do not find"),
         Example("ebpf-opensnoop -T -U -u nobody", "what a user opens, with the time"),
         Example("ebpf-opensnoop -e -f O_WRONLY -f O_RDWR", "what is opened for writing"),
         Example("ebpf-opensnoop -d 10 -p 1", "ten seconds of process 1"),
@@ -160,15 +162,21 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=open_flag,
         metavar="FLAG",
-        help="only calls with this flag of open(2), such as O_WRONLY; given more than once, calls "
-        "with one of them",
+        help="as in bcc's opensnoop: only calls with this flag of open(2), such as O_WRONLY; given "
+        "more than once, calls with one of them",
     )
     cli.add_time_columns(parser)
     parser.add_argument(
-        "-U", "--print-uid", action="store_true", help="with a column of the user ID"
+        "-U",
+        "--print-uid",
+        action="store_true",
+        help="as in bcc's opensnoop: with a column of the user ID",
     )
     parser.add_argument(
-        "-e", "--extended", action="store_true", help="with columns of the flags and the mode"
+        "-e",
+        "--extended",
+        action="store_true",
+        help="as in bcc's opensnoop: with columns of the flags and the mode",
     )
     parser.add_argument(
         "-d",
@@ -176,7 +184,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         type=cli.seconds,
         metavar="SECONDS",
         dest="time_limit",
-        help="same as --time-limit",
+        help="as in bcc's opensnoop: same as --time-limit",
     )
     cli.add_buffer_option(parser)
 
@@ -199,9 +207,10 @@ def run(session: Session) -> None:
 
         session.attached("Tracing open, openat and openat2", demo())
         for event in program.events("rb", session):
-            row = row_of(event, session)
-            if is_wanted(row, args):
-                session.row(row)
+            if is_named(args.name, event.comm, event.process_comm):
+                row = row_of(event, session)
+                if has_flag(row, args.flag):
+                    session.row(row)
 
         session.lost = program.counter("lost") + program.missed()
         report_unfinished(program, session)
@@ -219,6 +228,7 @@ def row_of(event: Any, session: Session) -> Row:
         "pid": event.pid,
         "tid": event.tid,
         "comm": from_kernel(event.comm),
+        "process_comm": from_kernel(event.process_comm),
         "fd": -1 if error else event.ret,
         "errno": error,
         "error": error_name(error) if error else None,
@@ -230,10 +240,9 @@ def row_of(event: Any, session: Session) -> Row:
     }
 
 
-def is_wanted(row: Row, args: argparse.Namespace) -> bool:
-    if args.flag and not (isinstance(row["flags"], list) and set(args.flag) & set(row["flags"])):
-        return False
-    return not args.name or args.name in str(row["comm"])
+def has_flag(row: Row, wanted: list[str] | None) -> bool:
+    flags = row["flags"]
+    return not wanted or (isinstance(flags, list) and bool(set(wanted) & set(flags)))
 
 
 def report_unfinished(program: Program, session: Session) -> None:

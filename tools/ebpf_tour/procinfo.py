@@ -17,6 +17,7 @@ from ebpf_tour.errors import UsageError
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import RawTracepoint
 from ebpf_tour.loader.process import Process
+from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
@@ -91,7 +92,10 @@ TOOL = Tool(
     columns=(
         Column("time", "", "when it was, local time"),
         Column("event", "", "EXEC, or NOW for the state that the process of PID is in"),
-        Column("comm", "COMM", "name of the process", 16),
+        Column("comm", "COMM", "name of the process", 16, kernel_bytes=True),
+        Column(
+            "process_comm", "", "the same: its first thread executes programs", kernel_bytes=True
+        ),
         Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
         Column("ppid", "PPID", "its parent's process ID, counted likewise", 7, right=True),
         Column("ns_pid", "NSPID", "its process ID inside its own PID namespace", 7, right=True),
@@ -107,6 +111,7 @@ TOOL = Tool(
             "WAS",
             "its name before, if that was seen and is still remembered",
             16,
+            kernel_bytes=True,
         ),
         Column(
             "pid_ns",
@@ -164,9 +169,8 @@ def run(session: Session) -> None:
         else:
             session.attached("Tracing what is executed", demo())
         for event in program.events("rb", session):
-            row = row_of(event)
-            if not args.name or args.name in str(row["comm"]):
-                session.row(row)
+            if is_named(args.name, event.comm):
+                session.row(row_of(event))
 
         session.lost = program.counter("lost") + program.missed()
 
@@ -195,6 +199,7 @@ def row_of(event: Any) -> Row:
         "time": local_time(event.time_ns),
         "event": "NOW" if event.kind == EVENT_NOW else "EXEC",
         "comm": from_kernel(event.comm),
+        "process_comm": from_kernel(event.comm),
         "pid": event.pid,
         "ppid": event.ppid,
         "ns_pid": event.ns_pid,
