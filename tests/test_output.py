@@ -8,6 +8,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import wcwidth
+
 from ebpf_tour.output import cell, open_writer
 from ebpf_tour.output.report import table
 from ebpf_tour.record import Column
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("time_s", "TIME(s)", "when", 10, "%.3f", right=True),
-    Column("comm", "COMM", "who", 16),
+    Column("comm", "COMM", "who", 16, kernel_bytes=True),
     Column("count", "COUNT", "how often", 7, right=True),
-    Column("stack", "STACK", "from where"),
+    Column("stack", "STACK", "from where", kernel_bytes=True),
 )
 
 ROWS: list[Row] = [
@@ -114,6 +116,56 @@ def test_csv_keeps_the_items_of_a_list_apart(capsys: pytest.CaptureFixture[str])
     assert value == r"a\;b;\\;;c\\\;"
     found = re.findall(r"(?:^|;)((?:\\.|[^;\\])*)", value)
     assert [re.sub(r"\\(.)", r"\1", item) for item in found] == items
+
+
+HOSTILE: Row = {"time_s": 0.0, "comm": "a\x1b[1A\udcff\n\\", "count": 1, "stack": ["\r;", "b"]}
+
+
+def test_bytes_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """As escapes, on one line; the columns stay where they are."""
+    for report in (False, True):
+        header, row = written(capsys, "table", [HOSTILE], report=report).splitlines()
+        assert row.split() == ["0.000", r"a\x1b[1A\xff\n" + "\\", "1", r"\r;;b"]
+        assert row.index("1", row.index("\\n")) == header.index("COUNT") + 4
+
+
+def test_bytes_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    text = written(capsys, "json", [HOSTILE])
+    assert text.isascii()
+    record = json.loads(text.splitlines()[0])
+    assert list(record) == ["time_s", "comm", "comm_hex", "count", "stack"]
+    assert (record["comm"], record["stack"]) == ("a\x1b[1A\ufffd\n\\", ["\r;", "b"])
+    assert bytes.fromhex(record["comm_hex"]) == b"a\x1b[1A\xff\n\\"
+
+
+def test_bytes_in_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    """In columns of kernel bytes; what begins like a formula stays."""
+    texts = ["=1+1", "+a", "-b", "@c"]
+    rows = [HOSTILE, *({**HOSTILE, "comm": text} for text in texts)]
+    lines = list(csv.DictReader(io.StringIO(written(capsys, "csv", rows))))
+    assert lines[0]["comm"] == r"a\x1b[1A\xff\n" + "\\" * 2
+    assert lines[0]["stack"] == r"\x0d\;;b"
+    assert [line["comm"] for line in lines[1:]] == texts
+
+
+def test_a_character_beyond_the_first_65536_is_no_byte(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON writes it as two surrogates, of which the second looks like one of our bytes."""
+    row = {**HOSTILE, "comm": "\U0001f480"}  # d83d dc80
+    record = json.loads(written(capsys, "json", [row]).splitlines()[0])
+    assert record == row
+
+
+def test_wide_and_combining_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """They take two columns of a terminal, or none."""
+    names = ["名前", "e\u0301te\u0301", "🐝", "café", "plain"]
+    rows: list[Row] = [{**HOSTILE, "comm": name} for name in names]
+    for report in (False, True):
+        header, *lines = written(capsys, "table", rows, report=report).splitlines()
+        end = header.index("COUNT") + len("COUNT")
+        for name, line in zip(names, lines, strict=True):
+            before = line[: line.index("1", 20)]
+            assert name in before
+            assert wcwidth.wcswidth(before) == end - 1
 
 
 def test_cell() -> None:

@@ -330,7 +330,7 @@ def _run(
 def _warn_of_long_name(session: Session) -> None:
     """Say so if -n can let nothing through."""
     name = getattr(session.args, "name", None)
-    if name and (least := least_bytes(name)) > COMM_BYTES:
+    if name and not session.args.show and (least := least_bytes(name)) > COMM_BYTES:
         session.warn(
             f"no name can match -n: it asks for {least} bytes or more, and the kernel keeps "
             f"{COMM_BYTES} of a name"
