@@ -76,6 +76,17 @@ class Result(NamedTuple):
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
+def bytes_of(record: dict[str, Any], key: str) -> Any:
+    """Return the bytes of a value of a JSON record: of a list, a list of them."""
+    value, more = record[key], record.get(f"{key}_hex")
+    if isinstance(value, list):
+        return [
+            text.encode() if digits is None else bytes.fromhex(digits)
+            for text, digits in zip(value, more or [None] * len(value), strict=True)
+        ]
+    return value.encode() if more is None else bytes.fromhex(more)
+
+
 class Running:
     """A command that runs beside the test. Killed, if need be, when the `with` ends."""
 

@@ -427,7 +427,7 @@ def test_usdt_probes(program: Path) -> None:
     found = {record["probe"]: record for record in records("-v", f"usdt:{program}:*")}
     start = f"usdt:{program}"
     assert set(found) == {
-        *(f"{start}:shop:sale", f"{start}:shop:closed", rf"{start}:evil\x1b[1A:two\nlines")
+        *(f"{start}:shop:sale", f"{start}:shop:closed", f"{start}:evil\x1b[1A:two\nlines")
     }
     sale = found[f"{start}:shop:sale"]
     assert sale["fields"] == ["u64 arg0", "s32 arg1", "f64 arg2", "u16 arg3"]
@@ -598,7 +598,7 @@ def test_parts_of_a_pattern_with_an_option(pattern: str | None, expected: list[Q
     [
         ("nonsense:x", None, "there is no kind of probe 'nonsense'"),
         (":x", None, "there is no kind of probe ''"),
-        ("\x1b[1A:x", None, r"there is no kind of probe '\x1b[1A'"),
+        ("\x1b[1A:x", None, "there is no kind of probe '\x1b[1A'"),
         ("usdt:*", None, "which one?"),
         ("uprobe", None, "which one?"),
         ("uprobe:", None, "which one?"),
