@@ -14,10 +14,11 @@ from ebpf_tour.loader.hooks import Uprobe
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from _pytest.mark.structures import ParameterSet
+    from support import Compiled
 
     from ebpf_tour.record import Tool
 
@@ -125,9 +126,38 @@ def need_hooks(case: Case) -> None:
         need(*case.tool.via[via])
 
 
+Way = tuple[str, ...]
+
+
+def ways_of(tool: Tool) -> list[tuple[str, str]]:
+    """Return engine and way, for each way to see a tool's event and each engine that can."""
+    return [
+        (engine, via)
+        for via in tool.via
+        for engine in ENGINES
+        if engine in tool.engines and _is_able(engine, tool, ("--via", via))
+    ]
+
+
+def via(tool: Tool) -> Callable[[pytest.FixtureRequest], Way]:
+    """Return the fixture that runs a test in each way to see a tool's event, on each engine.
+
+    It is the options for that way, and for JSON. A way that this kernel lacks is
+    skipped, with what the hook says of it. A module says `way = via(TOOL)`.
+    """
+
+    @pytest.fixture(params=ways_of(tool), ids="-".join)
+    def way(request: pytest.FixtureRequest) -> Way:
+        engine, name = request.param
+        need(*tool.via[name])
+        return ("--engine", engine, "--via", name, "--json")
+
+    return way
+
+
 @contextlib.contextmanager
 def watched(
-    tool: Tool, helpers: Path, *arguments: str, program: Path | None = None
+    tool: Tool, compiled: Compiled, *arguments: str, program: Path | None = None
 ) -> Iterator[tuple[str, ...]]:
     """Start the process that a tool needs, if it does, and yield the words that name it.
 
@@ -137,7 +167,7 @@ def watched(
     if not watches_a_process(tool):
         yield ()
         return
-    command = [program or helpers / "target", *arguments]
+    command = [program or compiled("target"), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.read(1)  # it is there

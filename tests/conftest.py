@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -10,8 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ENGINES, ROOT, UNSUPPORTED, KernelLog, bpf_objects, held_objects, wait_until
-from workloads import SPAWN, STEP, TARGET, compiled
+import together
+from support import (
+    ENGINES,
+    ROOT,
+    UNSUPPORTED,
+    KernelLog,
+    bpf_objects,
+    compile_program,
+    held_objects,
+    wait_until,
+)
 
 from ebpf_tour.catalogue import tools
 from ebpf_tour.errors import Error
@@ -21,6 +31,11 @@ from ebpf_tour.tour import why_not
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from support import Compiled
+
+
+SOURCES = [*(ROOT / "tests/programs").glob("*.c"), *(ROOT / "examples/workloads").glob("*.c")]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -118,6 +133,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Run a test once on each engine."""
+    return str(request.param)
+
+
 @pytest.fixture
 def leaves_nothing() -> Iterator[None]:
     """Demand that the test leaves no program, map, link, trace instance or probe event."""
@@ -145,17 +166,20 @@ def quiet_kernel() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory with the programs of workloads.py that several tests use."""
-    directory = tmp_path_factory.mktemp("helpers")
-    compiled(SPAWN, directory / "spawn")
-    compiled(STEP, directory / "step", "-static")
-    compiled(TARGET, directory / "target")
-    compiled("int main(void) { return 0; }", directory / "nothing", "-static")
-    for name in ("hold", "forbid"):
-        source = (ROOT / f"tests/programs/{name}.c").read_text(encoding="utf-8")
-        compiled(source, directory / name)
-    return directory
+def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """Return the function that compiles a program, once, by its name.
+
+    It is one of tests/programs, or of those that the walkthroughs show.
+    """
+    common = together.directory(request.config) or tmp_path_factory.getbasetemp()
+    programs = common / "programs"
+    programs.mkdir(exist_ok=True)
+
+    def program(name: str) -> Path:
+        (source,) = (path for path in SOURCES if path.stem == name)
+        return together.once(programs / name, lambda target: compile_program(source, target))
+
+    return functools.cache(program)
 
 
 @pytest.fixture

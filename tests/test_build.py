@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import ENGINES, ROOT, run
+from support import ROOT, run
 
 from ebpf_tour.build import ARCHITECTURES, compile_all
 from ebpf_tour.catalogue import parser_of, tools
@@ -172,7 +172,6 @@ def test_compiler_refuses(sources: Path) -> None:
 @pytest.mark.native
 @pytest.mark.kernel(TOOL)
 @pytest.mark.usefixtures("leaves_nothing")
-@pytest.mark.parametrize("engine", ENGINES)
 def test_installed(installed: Path, tmp_path: Path, engine: str) -> None:
     """From an empty directory, with an empty environment."""
     clean = ["env", "-i", "-C", tmp_path]

@@ -27,6 +27,8 @@ from cases import (
 from support import Held, Result, Running, assert_error, instances
 
 if TYPE_CHECKING:
+    from support import Compiled
+
     from ebpf_tour.record import Tool
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")
@@ -55,12 +57,12 @@ def remove_abandoned(case: Case, pid: int) -> None:
 @pytest.mark.native
 @each
 @pytest.mark.parametrize("where", ["load", "attach"])
-def test_signal_before_it_reads(case: Case, where: str, helpers: Path) -> None:
+def test_signal_before_it_reads(case: Case, where: str, compiled: Compiled) -> None:
     """It ends in order and says nothing, or is killed; at once in four processes."""
-    with watched(case.tool, helpers) as words, ExitStack() as stack:
+    with watched(case.tool, compiled) as words, ExitStack() as stack:
         tools = {
             number: stack.enter_context(
-                Held(helpers / "hold", where, *case.command("--json", *words))
+                Held(compiled("hold"), where, *case.command("--json", *words))
             )
             for number in (*ORDERLY, signal.SIGKILL)
         }
@@ -74,8 +76,8 @@ def test_signal_before_it_reads(case: Case, where: str, helpers: Path) -> None:
 
 
 @each
-def test_signal_while_it_reads(case: Case, helpers: Path) -> None:
-    with watched(case.tool, helpers) as words, ExitStack() as stack:
+def test_signal_while_it_reads(case: Case, compiled: Compiled) -> None:
+    with watched(case.tool, compiled) as words, ExitStack() as stack:
         tools = {
             number: stack.enter_context(Running(*case.command("--json", *words)))
             for number in (*ORDERLY, signal.SIGKILL)
@@ -127,9 +129,9 @@ def test_nobody_reads_what_it_writes(case: Case) -> None:
 
 @pytest.mark.native
 @each
-def test_the_reader_goes_away(case: Case, helpers: Path) -> None:
+def test_the_reader_goes_away(case: Case, compiled: Compiled) -> None:
     """After the first line of a run that would have gone on."""
-    with watched(case.tool, helpers, "all the time") as words:
+    with watched(case.tool, compiled, "all the time") as words:
         command = case.command(*words, "--interval=0.1" if words else "--demo")
         with Running(*command) as tool:
             assert tool.process.stdout
@@ -176,10 +178,10 @@ def test_closed_streams(case: Case) -> None:
 @pytest.mark.native
 @each_that_watches
 @pytest.mark.parametrize("where", ["load", "attach"])
-def test_the_watched_process_is_killed_before(case: Case, where: str, helpers: Path) -> None:
+def test_the_watched_process_is_killed_before(case: Case, where: str, compiled: Compiled) -> None:
     with (
-        watched(case.tool, helpers) as (pid,),
-        Held(helpers / "hold", where, *case.command(pid)) as tool,
+        watched(case.tool, compiled) as (pid,),
+        Held(compiled("hold"), where, *case.command(pid)) as tool,
     ):
         tool.wait_held()
         os.kill(int(pid), signal.SIGKILL)
@@ -189,10 +191,10 @@ def test_the_watched_process_is_killed_before(case: Case, where: str, helpers: P
 
 
 @each_that_watches
-def test_the_watched_process_is_killed(case: Case, helpers: Path) -> None:
+def test_the_watched_process_is_killed(case: Case, compiled: Compiled) -> None:
     """The report comes all the same."""
     with (
-        watched(case.tool, helpers, "all the time") as (pid,),
+        watched(case.tool, compiled, "all the time") as (pid,),
         Running(*case.command("--json", pid)) as tool,
     ):
         tool.wait_attached()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, ROOT, Result, Running, run
+from support import BIN, ENGINES, ROOT, Result, Running, Workload, run, run_all
 
 from ebpf_tour.catalogue import tools
 from ebpf_tour.hello import TOOL
@@ -26,9 +26,10 @@ pytestmark = pytest.mark.kernel(TOOL)
 ATTACHED = "Greeting every exec... Ctrl-C to end.\n"
 HELLO = BIN / "ebpf-hello"
 
-# Tries in vain to execute a program, so many times, after a byte on standard input.
+# Tries in vain to execute a program, so many times.
 FAIL = """
 import os, sys
+os.write(1, b"r")
 os.read(0, 1)
 for _ in range(int(sys.argv[1])):
     try:
@@ -36,11 +37,6 @@ for _ in range(int(sys.argv[1])):
     except OSError:
         pass
 """
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def execute(count: int) -> list[int]:
@@ -115,14 +111,8 @@ def test_calls_that_fail(engine: str) -> None:
     """Very many of them, on two CPUs, and none is lost."""
     with Running(HELLO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
-        command = [sys.executable, "-BIc", FAIL, "10000"]
-        callers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
-        for caller in callers:
-            assert caller.stdin
-            caller.stdin.write(b"x")
-            caller.stdin.close()
-        for caller in callers:
-            assert caller.wait() == 0
+        callers = [Workload(sys.executable, "-BIc", FAIL, "10000") for _ in range(2)]
+        run_all(*callers)
         result = tool.finish(signal.SIGINT)
     for caller in callers:
         assert len(rows_of(result, {caller.pid})) == 1 + 10_000  # one was Python itself
@@ -211,13 +201,9 @@ def test_losses_are_counted_exactly(engine: str) -> None:
             tool.wait_attached()
             (instance,) = Path(features.tracefs(), "instances").glob(f"ebpf-tour-{tool.pid}-*")
             (instance / "buffer_size_kb").write_text("4")
-            callers = [
-                subprocess.Popen([sys.executable, "-BIc", FAIL, "2000"], stdin=subprocess.PIPE)
-                for _ in range(2)
-            ]
+            callers = [Workload(sys.executable, "-BIc", FAIL, "2000") for _ in range(2)]
             os.kill(tool.pid, signal.SIGSTOP)
-            for caller in callers:
-                caller.communicate(b"x")
+            run_all(*callers)
             os.kill(tool.pid, signal.SIGCONT)
             result = tool.finish(signal.SIGINT)
         observed = observer.finish(signal.SIGINT)

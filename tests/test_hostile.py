@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from support import Compiled
+
     from ebpf_tour.record import Tool
 
 pytestmark = [
@@ -81,13 +83,13 @@ for name in map(os.fsencode, json.load(sys.stdin)):
 """
 
 
-def run_named(names: list[bytes], helpers: Path, directory: Path) -> None:
+def run_named(names: list[bytes], compiled: Compiled, directory: Path) -> None:
     """Do WORKLOAD for each of the names."""
     programs = directory / "programs"
     programs.mkdir()
     (directory / "directories").mkdir()
     for name in names:
-        os.symlink(helpers / "nothing", os.fsencode(programs) + b"/" + name)
+        os.symlink(compiled("nothing"), os.fsencode(programs) + b"/" + name)
     text = json.dumps([os.fsdecode(name) for name in names])
     command = [sys.executable, "-BIc", WORKLOAD]
     subprocess.run(command, cwd=directory, input=text, text=True, check=True)
@@ -166,10 +168,10 @@ def values(rows: list[dict[str, Any]], key: str) -> str:
 
 
 @parameters(in_all_ways(SEE_ALL))
-def test_names(case: Case, helpers: Path, tmp_path: Path) -> None:
+def test_names(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     need_hooks(case)
     command = case.command(*to_count_all(case.tool))
-    table, rows = shown_in_all_formats(command, lambda: run_named(NAMES, helpers, tmp_path))
+    table, rows = shown_in_all_formats(command, lambda: run_named(NAMES, compiled, tmp_path))
     lengths = {"comm": COMM, "name": PATH, "path": PATH, "filename": PATH, "args": PATH}
     columns = [key for key in rows[0] if key in lengths]
     assert columns
@@ -189,10 +191,10 @@ NAME = b"\x1b[1A\n\xff\t\x7f'\",;%n"
 
 
 @parameters(on_each_engine(filter(watches_a_process, TOOLS)))
-def test_name_of_the_watched_process(case: Case, helpers: Path, tmp_path: Path) -> None:
+def test_name_of_the_watched_process(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     program = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + NAME))
-    program.hardlink_to(helpers / "target")
-    with watched(case.tool, helpers, "all the time", program=program) as words:
+    program.hardlink_to(compiled("target"))
+    with watched(case.tool, compiled, "all the time", program=program) as words:
         command = case.command(*words, "--time-limit=1")
         _, rows = shown_in_all_formats(command, lambda: None, by_itself=True)
     assert {row["comm"] for row in rows} == {from_kernel(NAME)}
@@ -318,7 +320,7 @@ HOSTILE_COMM = b'%s%n"); {'
 
 
 @parameters(on_each_engine(tool for tool in SEE_ALL if option(tool, "--name")))
-def test_a_hostile_filter_filters(case: Case, helpers: Path, tmp_path: Path) -> None:
+def test_a_hostile_filter_filters(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     """It is a name like any other."""
     names = [HOSTILE_COMM, b"other"]
     pattern = HOSTILE_COMM.decode()
@@ -326,7 +328,7 @@ def test_a_hostile_filter_filters(case: Case, helpers: Path, tmp_path: Path) -> 
         pattern = re.escape(pattern)
     with Running(*case.command("--json", f"--name={pattern}")) as tool:
         tool.wait_attached()
-        run_named(names, helpers, tmp_path)
+        run_named(names, compiled, tmp_path)
         result = tool.finish(signal.SIGINT)
     assert result.status == 0, result.stderr
     assert {row["comm"] for row in result.records} == {HOSTILE_COMM.decode()}

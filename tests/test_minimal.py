@@ -23,11 +23,6 @@ MINIMAL = BIN / "ebpf-minimal"
 ROW = re.compile(r" *\d+\.\d{6} +\d+ ebpf-minimal +\d+ BPF triggered from PID \d+\.")
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def own_lines(text: str, pid: int) -> int:
     """Count the lines in a trace buffer that a process caused, as bpf_printk() wrote them."""
     return len(re.findall(rf"-{pid} .*: bpf_trace_printk: BPF triggered from PID", text))

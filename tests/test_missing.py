@@ -32,7 +32,7 @@ from ebpf_tour.loader.btf import load_libbpf
 from ebpf_tour.loader.hooks import Tracepoint, what_is_missing
 
 if TYPE_CHECKING:
-    from support import Result
+    from support import Compiled, Result
 
     from ebpf_tour.record import Tool
 
@@ -182,9 +182,9 @@ def test_in_a_rootless_container(tool: Tool) -> None:
 
 
 @each_tool
-def test_a_seccomp_filter(tool: Tool, helpers: Path) -> None:
+def test_a_seccomp_filter(tool: Tool, compiled: Compiled) -> None:
     """As container engines put in force."""
-    for result in demos(tool, helpers / "forbid"):
+    for result in demos(tool, compiled("forbid")):
         cause, hint = assert_error(result, 77, tool.command)
         assert "a seccomp filter is in force (a container?)" in cause
         assert "allows bpf() and perf_event_open()" in hint

@@ -19,13 +19,13 @@ from support import (
     ENGINES,
     Result,
     Running,
+    Workload,
     assert_error,
     may_be_skipped,
     run,
     scaled,
     wait_until,
 )
-from workloads import OPENS, UNTOUCHED, WAITING, Workload, compiled
 
 from ebpf_tour.names import error_name, open_flags
 from ebpf_tour.opensnoop import TOOL
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from support import Compiled
+
 OPENSNOOP = BIN / "ebpf-opensnoop"
 
 kernel = pytest.mark.kernel(TOOL)
-both_engines = pytest.mark.parametrize("engine", ENGINES)
 
 # Whether many calls at once may be too many, as on Linux 7.2.
 SKIPS = may_be_skipped(*TOOL.hooks)
@@ -104,18 +105,16 @@ def seen(
 @pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
-@both_engines
-def test_every_call_has_one_row(engine: str, tmp_path: Path) -> None:
+def test_every_call_has_one_row(engine: str, compiled: Compiled, tmp_path: Path) -> None:
     """Three system calls, two threads, a file and one that is not there: 3,000 calls.
 
     A fifth of that in an emulated machine. Where the kernel skips calls, what
     is missing is lost and counted.
     """
-    program = compiled(OPENS, tmp_path / "opens")
     there, missing = tmp_path / "there", tmp_path / "no/such"
     there.touch()
     each = scaled(250)
-    workload = Workload(program, str(each), there, missing)
+    workload = Workload(compiled("opens"), str(each), there, missing)
     with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.begin()
@@ -171,7 +170,6 @@ HOSTILE = [
 
 @pytest.mark.native
 @kernel
-@both_engines
 def test_any_path(engine: str, tmp_path: Path) -> None:
     """As long as a path can be, and whatever is in it."""
     longest = b"./" * 2000 + b"z" * 95
@@ -185,7 +183,6 @@ def test_any_path(engine: str, tmp_path: Path) -> None:
 
 @pytest.mark.native
 @kernel
-@both_engines
 def test_short_path_after_a_long_one(engine: str, tmp_path: Path) -> None:
     """The record is put together where the one before was."""
     paths = ["y" * 4000, "short", "", "y" * 4000, "s"]
@@ -194,15 +191,15 @@ def test_short_path_after_a_long_one(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
-def test_path_in_a_page_that_is_not_in_memory(engine: str, tmp_path: Path) -> None:
+def test_path_in_a_page_that_is_not_in_memory(
+    engine: str, compiled: Compiled, tmp_path: Path
+) -> None:
     """On entry nobody has read it, so a program could not read it, either."""
-    program = compiled(UNTOUCHED, tmp_path / "untouched")
     target = tmp_path / "target"
     target.touch()
     name = tmp_path / "name"
     name.write_bytes(os.fsencode(target) + b"\0")
-    workload = Workload(program, name)
+    workload = Workload(compiled("untouched"), name)
     with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.begin()
@@ -212,7 +209,6 @@ def test_path_in_a_page_that_is_not_in_memory(engine: str, tmp_path: Path) -> No
 
 
 @kernel
-@both_engines
 def test_flags_mode_and_directory(engine: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     calls = [
@@ -241,7 +237,6 @@ def test_flags_mode_and_directory(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
 def test_what_cannot_be_read(engine: str) -> None:
     """Addresses where there is nothing: of the path, and of openat2's struct open_how."""
     script = (
@@ -278,10 +273,9 @@ def waiting(pid: int, number: int) -> bool:
 class WaitingInOpen(Workload):
     """A process whose threads wait in open() for the other end of a FIFO."""
 
-    def __init__(self, where: Path, way: str, threads: int) -> None:
+    def __init__(self, program: Path, where: Path, way: str, threads: int) -> None:
         self.fifo = where / "fifo"
         os.mkfifo(self.fifo)
-        program = compiled(WAITING, where / "waiting")
         super().__init__(program, self.fifo, way, str(threads))
         self.threads = threads
 
@@ -294,15 +288,16 @@ class WaitingInOpen(Workload):
 
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
-@both_engines
 @pytest.mark.parametrize("way", ["exit", pytest.param("kill", marks=pytest.mark.core), "xec"])
-def test_threads_that_die_in_open(engine: str, tmp_path: Path, way: str) -> None:
+def test_threads_that_die_in_open(
+    engine: str, compiled: Compiled, tmp_path: Path, way: str
+) -> None:
     """By exit_group() or SIGKILL of their process, or since another thread executes a program.
 
     Each of them still passes the exit of the system call: a row for each, and
     an empty map. Unless the kernel skips some, which is counted.
     """
-    workload = WaitingInOpen(tmp_path, way, 20)
+    workload = WaitingInOpen(compiled("waiting"), tmp_path, way, 20)
     with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.wait_in_open()
@@ -324,10 +319,9 @@ def test_threads_that_die_in_open(engine: str, tmp_path: Path, way: str) -> None
 
 
 @kernel
-@both_engines
-def test_calls_that_do_not_end(engine: str, tmp_path: Path) -> None:
+def test_calls_that_do_not_end(engine: str, compiled: Compiled, tmp_path: Path) -> None:
     """What waits when the tool ends has no row; the tool says how many that are."""
-    workload = WaitingInOpen(tmp_path, "kill", 3)
+    workload = WaitingInOpen(compiled("waiting"), tmp_path, "kill", 3)
     with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.wait_in_open()
@@ -339,13 +333,12 @@ def test_calls_that_do_not_end(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
 @pytest.mark.parametrize(("way", "restarted"), [("interrupt", True), ("hinder", False)])
 def test_a_call_that_a_signal_interrupts(
-    engine: str, tmp_path: Path, way: str, restarted: bool
+    engine: str, compiled: Compiled, tmp_path: Path, way: str, restarted: bool
 ) -> None:
     """With SA_RESTART the kernel calls again: that call has a row, too."""
-    workload = WaitingInOpen(tmp_path, way, 1)
+    workload = WaitingInOpen(compiled("waiting"), tmp_path, way, 1)
     with Running(OPENSNOOP, "--engine", engine, "--json", "-p", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.wait_in_open()
@@ -358,11 +351,10 @@ def test_a_call_that_a_signal_interrupts(
 
 
 @kernel
-@both_engines
-def test_a_full_map_is_counted(engine: str, tmp_path: Path) -> None:
+def test_a_full_map_is_counted(engine: str, compiled: Compiled, tmp_path: Path) -> None:
     """More calls under way than there is room for: a row or a loss for each."""
     script = "import sys, ebpf_tour.opensnoop as o; o.MAX_CALLS = 4; sys.exit(o.main())"
-    workload = WaitingInOpen(tmp_path, "kill", 10)
+    workload = WaitingInOpen(compiled("waiting"), tmp_path, "kill", 10)
     command = (sys.executable, "-c", script, "--engine", engine, "--json", "-p", str(workload.pid))
     with Running(*command) as tool:
         tool.wait_attached()
@@ -377,7 +369,6 @@ def test_a_full_map_is_counted(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
 def test_a_full_buffer_is_counted(engine: str, tmp_path: Path) -> None:
     """While the tool is stopped its buffer fills up; what finds no room is counted."""
     opener = Opener(tmp_path)
@@ -397,7 +388,6 @@ def test_a_full_buffer_is_counted(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
 def test_pid_and_failed(engine: str, tmp_path: Path) -> None:
     """-p and -x let nothing else through."""
     (tmp_path / "there").touch()
@@ -414,11 +404,9 @@ def test_pid_and_failed(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
-def test_thread(engine: str, tmp_path: Path) -> None:
+def test_thread(engine: str, compiled: Compiled) -> None:
     """--tid: one of two threads."""
-    program = compiled(OPENS, tmp_path / "opens")
-    workload = Workload(program, "100", "/dev/null", "/no/such")
+    workload = Workload(compiled("opens"), "100", "/dev/null", "/no/such")
     with Running(OPENSNOOP, "--engine", engine, "--json", "--tid", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.begin()
@@ -432,7 +420,6 @@ def test_thread(engine: str, tmp_path: Path) -> None:
 
 @pytest.mark.native
 @kernel
-@both_engines
 @pytest.mark.parametrize(
     ("user", "wanted"), [("nobody", "of nobody"), ("65534", "of nobody"), ("root", "of root")]
 )
@@ -451,7 +438,6 @@ def test_user(engine: str, open_directory: Path, user: str, wanted: str) -> None
 
 
 @kernel
-@both_engines
 def test_name(engine: str, tmp_path: Path) -> None:
     with Running(OPENSNOOP, "--engine", engine, "--json", "-n", "ytho") as tool:
         tool.wait_attached()
@@ -465,7 +451,6 @@ def test_name(engine: str, tmp_path: Path) -> None:
 
 @pytest.mark.native
 @kernel
-@both_engines
 @pytest.mark.parametrize(
     ("flags", "wanted"),
     [
@@ -493,7 +478,6 @@ def test_flag(engine: str, tmp_path: Path, flags: list[str], wanted: list[str]) 
 
 
 @kernel
-@both_engines
 @pytest.mark.parametrize("namespace", [(), ("unshare", "--pid", "--fork", "--mount-proc")])
 def test_it_does_not_show_itself(engine: str, namespace: tuple[str, ...]) -> None:
     """It imports modules when it is attached. Another one of that name is shown."""
@@ -565,7 +549,6 @@ def test_duration() -> None:
 @pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
-@both_engines
 def test_demo(engine: str) -> None:
     result = run(OPENSNOOP, "--engine", engine, "--demo", "--json")
     assert result.status == 0, result.stderr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from own_tool import own_tool
-from support import ENGINES, ROOT, assert_error, run
+from support import ROOT, assert_error, run
 
 from ebpf_tour.build import compile_all
 
@@ -100,7 +100,6 @@ def calls(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_own_tool(calls: Path, engine: str) -> None:
     """Its own header, the package's vmlinux.h, a map with a structure for its key."""
     compile_all(calls.parent, calls.parent)
@@ -114,7 +113,6 @@ def test_own_tool(calls: Path, engine: str) -> None:
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
 def test_readme(tmp_path: Path, engine: str) -> None:
     """The tool that README.md shows, in a directory that is not the package's."""
     own = shutil.copytree(ROOT / "examples/own", tmp_path / "own")
@@ -208,7 +206,6 @@ TURNS = """
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("body", "reason"),
     [(BRANCHES, "jumps is too complex"), (TURNS, "program is too large. Processed 1000001 insn")],

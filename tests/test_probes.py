@@ -33,7 +33,6 @@ from support import (
     need,
     run,
 )
-from workloads import compiled
 
 from ebpf_tour.errors import Error, UsageError
 from ebpf_tour.loader import features, places, raw_btf, syscall, trial
@@ -43,6 +42,8 @@ from ebpf_tour.probes import TOOL, Query, queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support import Compiled
 
 PROBES = BIN / "ebpf-probes"
 
@@ -345,10 +346,10 @@ def test_iterators() -> None:
 
 
 @kernel
-def test_iterators_that_are_refused(helpers: Path) -> None:
+def test_iterators_that_are_refused(compiled: Compiled) -> None:
     """By a seccomp filter, and in each form of the output."""
     said = "EPERM: Operation not permitted"
-    command = (helpers / "forbid", PROBES, "-v", "iter:task")
+    command = (compiled("forbid"), PROBES, "-v", "iter:task")
     result = run(*command)
     assert result.stdout.splitlines() == [
         *("iter:task", "    struct task_struct *task", f"    (this kernel refuses it: {said})"),
@@ -357,7 +358,7 @@ def test_iterators_that_are_refused(helpers: Path) -> None:
     (row,) = csv.DictReader(io.StringIO(run(*command, "--format", "csv").stdout))
     assert row["refused"] == said
     # Without -v it is not tried.
-    assert run(helpers / "forbid", PROBES, "--json", "iter:task").records[0]["refused"] is None
+    assert run(compiled("forbid"), PROBES, "--json", "iter:task").records[0]["refused"] is None
 
 
 @kernel
@@ -392,10 +393,9 @@ def test_perf_events() -> None:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a program with functions and probes of every sort: see tests/programs/probes.c."""
-    source = (ROOT / "tests/programs/probes.c").read_text(encoding="utf-8")
-    return compiled(source, tmp_path_factory.mktemp("programs") / "shop")
+    return Path(shutil.copy(compiled("probes"), tmp_path_factory.mktemp("programs") / "shop"))
 
 
 def functions_by_readelf(path: Path) -> set[str]:

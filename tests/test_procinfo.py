@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import (
     BIN,
-    ENGINES,
     NO_BTF,
     UNSUPPORTED,
     Result,
     Running,
+    Workload,
     assert_error,
     in_mount_namespace,
     run,
+    run_all,
     wait_until,
 )
-from workloads import SPAWN, compiled
 
 from ebpf_tour.loader.hooks import RawTracepoint
 from ebpf_tour.procinfo import NAMESPACES, TOOL
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    from support import Compiled
+
 PROCINFO = BIN / "ebpf-procinfo"
 
 pytestmark = pytest.mark.kernel(TOOL)
@@ -40,11 +42,6 @@ pytestmark = pytest.mark.kernel(TOOL)
 # Each namespace that there is; a user namespace cannot be made in a chroot.
 UNSHARE = ("unshare", "--fork", "--pid", "--mount", "--net", "--uts", "--ipc", "--cgroup", "--time")
 USER = ("--user", "--map-root-user")
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def children(pid: int) -> list[int]:
@@ -271,16 +268,13 @@ def test_the_tool_in_a_pid_namespace(engine: str) -> None:
 
 
 @pytest.mark.usefixtures("leaves_nothing")
-def test_one_row_for_each_exec(engine: str, tmp_path: Path) -> None:
+def test_one_row_for_each_exec(engine: str, compiled: Compiled) -> None:
     """Two processes at once, 300 each."""
-    program = compiled(SPAWN, tmp_path / "spawn")
     options = ("--engine", engine, "--json", "--buffer", "16384")
     with Running(PROCINFO, *options) as tool:
         tool.wait_attached()
-        workers = [subprocess.Popen([program, "300"], stdin=subprocess.PIPE) for _ in range(2)]
-        for worker in workers:
-            worker.communicate(b"x")
-            assert worker.returncode == 0
+        workers = [Workload(compiled("spawn"), "300") for _ in range(2)]
+        run_all(*workers)
         result = tool.finish(signal.SIGINT)
     rows_of(result)
     for worker in workers:
@@ -289,19 +283,17 @@ def test_one_row_for_each_exec(engine: str, tmp_path: Path) -> None:
         assert {(row["comm"], row["was"]) for row in rows} == {("true", None)}
 
 
-def test_losses_are_counted_exactly(engine: str, tmp_path: Path) -> None:
+def test_losses_are_counted_exactly(engine: str, compiled: Compiled) -> None:
     """A tool that is stopped, a buffer that is too small: shown + lost = caused.
 
     What the rest of the machine does meanwhile, a second one sees.
     """
-    program = compiled(SPAWN, tmp_path / "spawn")
     with Running(PROCINFO, "--json") as observer:
         observer.wait_attached()
         with Running(PROCINFO, "--engine", engine, "--json", "--buffer", "4") as tool:
             tool.wait_attached()
             os.kill(tool.pid, signal.SIGSTOP)
-            worker = subprocess.Popen([program, "300"], stdin=subprocess.PIPE)
-            worker.communicate(b"x")
+            run_all(Workload(compiled("spawn"), "300"))
             os.kill(tool.pid, signal.SIGCONT)
             result = tool.finish(signal.SIGINT)
         observed = observer.finish(signal.SIGINT)
@@ -336,9 +328,8 @@ def _on_one_cpu() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_on_one_cpu")
-def test_the_map_makes_room(engine: str, tmp_path: Path) -> None:
+def test_the_map_makes_room(engine: str, compiled: Compiled) -> None:
     """The oldest processes are forgotten, the newest ones are not, and nothing fails."""
-    program = compiled(SPAWN, tmp_path / "spawn")
     waits = ["sh", "-c", "read line; exec /bin/true"]
     script = (
         "import sys\n"
@@ -350,8 +341,7 @@ def test_the_map_makes_room(engine: str, tmp_path: Path) -> None:
         tool.wait_attached()
         old = subprocess.Popen(waits, stdin=subprocess.PIPE)
         wait_until(lambda: comm(old.pid) == "sh", lambda: "it does not begin")
-        worker = subprocess.Popen([program, "700"], stdin=subprocess.PIPE)
-        worker.communicate(b"x")
+        run_all(Workload(compiled("spawn"), "700"))
         new = subprocess.Popen(waits, stdin=subprocess.PIPE)
         for process in (old, new):
             process.communicate(b"\n")
