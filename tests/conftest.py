@@ -45,27 +45,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # when -m and -k have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for another part, or compares with what is not installed.
+    """Leave out what is for another part, or lacks what it compares with.
 
-    What changes the machine for good comes last.
+    What needs the machine for itself comes after the rest, so that the workers wait
+    for each other only then; what changes the machine for good comes last.
     """
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    items.sort(key=lambda item: [bool(item.get_closest_marker(m)) for m in ("last", "alone")])
     shard = config.getoption("shard")
     number, parts = map(int, shard.split("/")) if shard else (1, 1)
     originals = shutil.which("execsnoop-bpfcc", path=f"{os.environ['PATH']}:/usr/sbin")
     headers = os.environ.get("BCC_KERNEL_SOURCE") or features.kernel_headers()
 
-    # In the order of a hash of the name, so that each part has of all kinds, and as many.
-    mixed = sorted(items, key=lambda item: zlib.crc32(item.nodeid.encode()))
-    part = set(mixed[number - 1 :: parts])
-
     def wanted(item: pytest.Item) -> bool:
-        if item.get_closest_marker("original") and not (originals and headers):
-            return False
-        return item in part
+        return bool(not item.get_closest_marker("original") or (originals and headers))
 
-    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
-    items[:] = filter(wanted, items)
+    # In the order of a hash of the name, so that each part has of all kinds, and as many.
+    mixed = sorted(filter(wanted, items), key=lambda item: zlib.crc32(item.nodeid.encode()))
+    part = set(mixed[number - 1 :: parts])
+    config.hook.pytest_deselected(items=[item for item in items if item not in part])
+    items[:] = [item for item in items if item in part]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep other workers from disturbing a test that is `alone`, and it from disturbing them."""
+    with together.turn(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -141,28 +146,41 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def leaves_nothing() -> Iterator[None]:
-    """Demand that the test leaves no program, map, link, trace instance or probe event."""
+    """Demand that the test leaves no program, map, link, trace instance or probe event.
+
+    Other tracers come and go meanwhile, and so do those of a test beside this one.
+    What they use is held by a living process, and what is there only since this
+    test has ended is not its own. If one of them leaves something behind, both
+    tests fail: nobody can say of which it was.
+    """
     before = bpf_objects()
     yield
+    left = bpf_objects() - before
 
-    def left() -> set[tuple[str, int | str]]:
-        new = bpf_objects() - before
-        # Other tracers may have come meanwhile; ours have ended and hold nothing.
-        return new and new - held_objects()
+    def nothing_is_left() -> bool:
+        nonlocal left
+        if left:
+            left &= bpf_objects()
+            left -= held_objects()
+        return not left
 
-    # The kernel frees some of them only after a grace period, but not so late
-    # that a tool beside us could have cleaned up.
-    wait_until(lambda: not left(), lambda: f"left: {left()}", 5)
+    # The kernel frees some of them only after a grace period.
+    wait_until(nothing_is_left, lambda: f"left: {left}", 10)
 
 
 @pytest.fixture
-def quiet_kernel() -> Iterator[None]:
-    """Demand that the kernel logs nothing on account of the test."""
-    log = KernelLog()
+def quiet_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Demand that the kernel logs nothing on account of the test.
+
+    It seldom says on whose account. What it says while another test runs beside
+    this one may be about that one, so both are named. A test that makes it complain
+    on purpose is `alone`.
+    """
+    log, neighbours = KernelLog(), together.Neighbours(request.config)
     yield
     complaints = log.complaints()
     log.close()
-    assert not complaints
+    assert not complaints, f"this test is to blame, or one of {neighbours.names()}"
 
 
 @pytest.fixture(scope="session")

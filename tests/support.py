@@ -419,11 +419,33 @@ def wait_until(
         time.sleep(0.01)
 
 
-def kretprobe_events() -> list[str]:
-    """Return the kretprobes that tools have made in tracefs: "r4096:ebpf_tour_..."."""
+def kretprobe_events(pid: int | None = None) -> list[str]:
+    """Return the kretprobes that tools, or one, have made in tracefs: "r4096:ebpf_tour_..."."""
     path = Path(f"{features.tracefs()}/kprobe_events")
     lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
-    return [line for line in lines if ":ebpf_tour_" in line]
+    return [line for line in lines if f":ebpf_tour_{f'{pid}_' if pid else ''}" in line]
+
+
+class WholeTrace:
+    """The trace buffer of the whole machine, from now on.
+
+    Before that it may hold anything: lines of a tool that had the same PID, for one.
+    """
+
+    def __init__(self) -> None:
+        self._mark = f"ebpf-tour-test {os.urandom(8).hex()}"
+        Path(f"{features.tracefs()}/trace_marker").write_text(self._mark, encoding="ascii")
+
+    def since(self, text: str) -> str:
+        """Return what is in a text from the buffer since then."""
+        _, mark, rest = text.rpartition(self._mark)
+        assert mark, "the trace buffer has been overwritten meanwhile"
+        return rest
+
+    def read(self) -> str:
+        """Return the lines, without taking any of them from others."""
+        path = Path(f"{features.tracefs()}/trace")
+        return self.since(path.read_text(encoding="utf-8", errors="replace"))
 
 
 @contextlib.contextmanager

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +25,8 @@ from cases import (
 from support import Held, Result, Running, assert_error, instances
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support import Compiled
 
     from ebpf_tour.record import Tool
@@ -217,11 +217,10 @@ def test_two_at_once(case: Case) -> None:
 
 @pytest.mark.native
 @each
-def test_a_demo_that_is_interrupted(case: Case) -> None:
+def test_a_demo_that_is_interrupted(case: Case, tmp_path: Path) -> None:
     """It ends, and so does its child, which leaves no files."""
-    before = set(Path(tempfile.gettempdir()).glob("ebpf-*"))
-    with Running(*case.command("--demo")) as tool:
+    with Running(*case.command("--demo"), env={"TMPDIR": str(tmp_path)}) as tool:
         result = tool.wait_attached().finish(signal.SIGINT)
     assert result.status == 0, result.stderr
     assert "Traceback" not in result.stderr
-    assert set(Path(tempfile.gettempdir()).glob("ebpf-*")) == before
+    assert list(tmp_path.iterdir()) == []

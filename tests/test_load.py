@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.native,
     pytest.mark.usefixtures("leaves_nothing", "quiet_kernel"),
 ]

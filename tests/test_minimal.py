@@ -11,7 +11,7 @@ import sys
 from contextlib import ExitStack
 
 import pytest
-from support import BIN, ENGINES, Result, Running, instances, run, wait_until
+from support import BIN, ENGINES, Result, Running, WholeTrace, instances, run, wait_until
 
 from ebpf_tour.loader import features
 from ebpf_tour.minimal import TOOL
@@ -26,12 +26,6 @@ ROW = re.compile(r" *\d+\.\d{6} +\d+ ebpf-minimal +\d+ BPF triggered from PID \d
 def own_lines(text: str, pid: int) -> int:
     """Count the lines in a trace buffer that a process caused, as bpf_printk() wrote them."""
     return len(re.findall(rf"-{pid} .*: bpf_trace_printk: BPF triggered from PID", text))
-
-
-def global_trace() -> str:
-    """Return the trace buffer of the whole machine, without taking anything from it."""
-    with open(f"{features.tracefs()}/trace", encoding="utf-8", errors="replace") as file:
-        return file.read()
 
 
 def check_records(result: Result, pid: int, count: int) -> None:
@@ -91,6 +85,7 @@ def test_table(engine: str) -> None:
         assert ROW.fullmatch(row), row
 
 
+@pytest.mark.alone  # a reader of the machine's pipe would take the lines
 @pytest.mark.core
 def test_nothing_else_comes_through(engine: str) -> None:
     """Neither another process that writes to the same descriptor, nor our other descriptors.
@@ -102,6 +97,7 @@ def test_nothing_else_comes_through(engine: str) -> None:
         "import os, sys; fd = int(sys.argv[1]); os.dup2(os.open('/dev/null', os.O_WRONLY), fd)\n"
         "for _ in range(5000): os.write(fd, b'.')"
     )
+    trace = WholeTrace()
     with Running(MINIMAL, "--engine", engine, "--json") as tool:
         tool.wait_attached()
         links = {
@@ -114,13 +110,15 @@ def test_nothing_else_comes_through(engine: str) -> None:
             assert other.finish().status == 0
         result = tool.finish(signal.SIGINT)
     check_records(result, tool.pid, len(result.records))
-    trace = global_trace()
-    assert own_lines(trace, tool.pid) == len(result.records) > 0
-    assert own_lines(trace, other.pid) == 0
+    text = trace.read()
+    assert own_lines(text, tool.pid) == len(result.records) > 0
+    assert own_lines(text, other.pid) == 0
 
 
+@pytest.mark.alone
 def test_beside_another_and_a_reader_of_the_global_pipe() -> None:
     """Nobody takes a line from anybody: two tools and `cat trace_pipe`."""
+    trace = WholeTrace()
     pipe = os.open(f"{features.tracefs()}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
@@ -140,7 +138,7 @@ def test_beside_another_and_a_reader_of_the_global_pipe() -> None:
     os.close(pipe)
     for tool, result in zip((first, second), results, strict=True):
         check_records(result, tool.pid, 3)
-        assert own_lines(text.decode(errors="replace"), tool.pid) == 3
+        assert own_lines(trace.since(text.decode(errors="replace")), tool.pid) == 3
 
 
 def _read(pipe: int) -> bytes:
@@ -193,6 +191,7 @@ def test_stop_and_continue(engine: str) -> None:
     check_records(result, tool.pid, 3)
 
 
+@pytest.mark.alone  # a tool of another test would be the next
 def test_a_killed_run_is_cleaned_up_by_the_next() -> None:
     """But a trace instance in use stays."""
     with Running(MINIMAL) as alive, Running(MINIMAL) as victim:

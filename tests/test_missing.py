@@ -123,10 +123,11 @@ def test_no_tracefs(tool: Tool) -> None:
         assert hint == "mount it: mount -t tracefs tracefs /sys/kernel/tracing"
 
 
-# Everything that is a disk or could be one; /proc, /sys and /dev are none.
+# Everything that is a disk or could be one; /proc, /sys and /dev are none. What
+# somebody else has mounted may be gone by then.
 READ_ONLY = """
 for place in $(awk '$2 !~ "^/(proc|sys|dev)(/|$)" {print $2}' /proc/self/mounts); do
-	mount -o remount,ro,bind "$place"
+	mount -o remount,ro,bind "$place" || ! mountpoint -q "$place"
 done
 """
 # The checkout may lie below /tmp.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from own_tool import own_tool
-from support import ROOT, assert_error, run
+from support import ROOT, Running, assert_error, run
 
 from ebpf_tour.build import compile_all
 
@@ -117,10 +117,12 @@ def test_readme(tmp_path: Path, engine: str) -> None:
     """The tool that README.md shows, in a directory that is not the package's."""
     own = shutil.copytree(ROOT / "examples/own", tmp_path / "own")
     compile_all(own, own)
-    result = run(sys.executable, own / "kills.py", "--engine", engine, "--demo", "--json")
+    command = (sys.executable, own / "kills.py", "--engine", engine, "--demo", "--json")
+    with Running(*command) as tool:
+        result = tool.finish()
     assert result.status == 0, result.stderr
     assert result.summary["lost"] == 0
-    *_, row = result.records
+    (row,) = (row for row in result.records if row["target"] == tool.pid)
     assert row["signal"] == 0
     assert row["pid"] not in (0, row["target"])
     assert re.match("python", row["comm"])
