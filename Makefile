@@ -7,7 +7,7 @@ TESTS = core
 # Two tests at a time, each as soon as a worker is free. ARGS="-n0": one after the other.
 PYTEST = tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -n2 --maxschedchunk=1
 
-.PHONY: help demo test test-kernels test-bcc clean-kernels bench check install uninstall man bpf clean setup-demo setup-test setup-check setup-kernels
+.PHONY: help demo test test-all test-kernels test-bcc clean-kernels bench check install uninstall man bpf clean setup-demo setup-test setup-check setup-kernels
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -17,6 +17,9 @@ demo: setup-demo bpf ## install what is missing, then see ebpf-minimal at work
 
 test: setup-test bpf ## install what is missing, then run the tests
 	@$(PYTEST) $(ARGS)
+
+test-all: setup-test bpf ## the same with each fault on every tool, of which test takes a choice
+	@$(PYTEST) --product $(ARGS)
 
 test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual machines: KERNELS="6.1 7.2", TESTS=all
 	@TESTS=$(TESTS) $(PYTHON) tools/test_kernels.py $(KERNELS)

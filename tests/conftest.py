@@ -39,13 +39,16 @@ SOURCES = [*(ROOT / "tests/programs").glob("*.c"), *(ROOT / "examples/workloads"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let tools/test_kernels.py spread the tests over guests."""
+    """Let tools/test_kernels.py spread the tests over guests, and `make test-all` run more."""
     parser.addoption("--shard", metavar="K/N", help="run only the K-th of N parts of the tests")
+    parser.addoption(
+        "--product", action="store_true", help="run each fault on every tool: see tests/cases.py"
+    )
 
 
 @pytest.hookimpl(trylast=True)  # when -m and -k have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for another part, or lacks what it compares with.
+    """Leave out what is for another part, for `make test-all`, or lacks what it compares with.
 
     What needs the machine for itself comes after the rest, so that the workers wait
     for each other only then; what changes the machine for good comes last.
@@ -57,7 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     headers = os.environ.get("BCC_KERNEL_SOURCE") or features.kernel_headers()
 
     def wanted(item: pytest.Item) -> bool:
-        return bool(not item.get_closest_marker("original") or (originals and headers))
+        if item.get_closest_marker("original") and not (originals and headers):
+            return False
+        return config.getoption("product") or not item.get_closest_marker("product")
 
     # In the order of a hash of the name, so that each part has of all kinds, and as many.
     mixed = sorted(filter(wanted, items), key=lambda item: zlib.crc32(item.nodeid.encode()))

@@ -12,16 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import (
-    ALL_TOOLS,
-    TOOLS,
-    Case,
-    on_each_engine,
-    option,
-    parameters,
-    watched,
-    watches_a_process,
-)
+from cases import Case, fault, option, watched
 from support import Held, Result, Running, assert_error, instances
 
 if TYPE_CHECKING:
@@ -32,13 +23,6 @@ if TYPE_CHECKING:
     from ebpf_tour.record import Tool
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")
-
-each = parameters(on_each_engine(TOOLS))
-each_that_watches = parameters(on_each_engine(filter(watches_a_process, TOOLS)))
-# ebpf-tour, which has no program and no engines, writes, too.
-each_that_writes = parameters(
-    [*on_each_engine(TOOLS), *(Case(t, "") for t in ALL_TOOLS if not t.via)]
-)
 
 ORDERLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -55,7 +39,7 @@ def remove_abandoned(case: Case, pid: int) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 @pytest.mark.parametrize("where", ["load", "attach"])
 def test_signal_before_it_reads(case: Case, where: str, compiled: Compiled) -> None:
     """It ends in order and says nothing, or is killed; at once in four processes."""
@@ -75,7 +59,7 @@ def test_signal_before_it_reads(case: Case, where: str, compiled: Compiled) -> N
         remove_abandoned(case, victim.pid)
 
 
-@each
+@fault
 def test_signal_while_it_reads(case: Case, compiled: Compiled) -> None:
     with watched(case.tool, compiled) as words, ExitStack() as stack:
         tools = {
@@ -115,7 +99,7 @@ def write_to(fd: int, case: Case) -> list[Result]:
 
 
 @pytest.mark.native
-@each_that_writes
+@fault
 def test_nobody_reads_what_it_writes(case: Case) -> None:
     """As with `| head -1`, from the first line on."""
     read, write = os.pipe()
@@ -128,7 +112,7 @@ def test_nobody_reads_what_it_writes(case: Case) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 def test_the_reader_goes_away(case: Case, compiled: Compiled) -> None:
     """After the first line of a run that would have gone on."""
     with watched(case.tool, compiled, "all the time") as words:
@@ -144,7 +128,7 @@ def test_the_reader_goes_away(case: Case, compiled: Compiled) -> None:
 
 
 @pytest.mark.native
-@each_that_writes
+@fault
 def test_disk_full(case: Case) -> None:
     with open("/dev/full", "wb") as full:
         results = write_to(full.fileno(), case)
@@ -155,7 +139,7 @@ def test_disk_full(case: Case) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 def test_closed_streams(case: Case) -> None:
     """What was meant for the closed stream goes nowhere; the rest is as always."""
     command = case.command("--demo", "--json")
@@ -176,7 +160,7 @@ def test_closed_streams(case: Case) -> None:
 
 
 @pytest.mark.native
-@each_that_watches
+@fault
 @pytest.mark.parametrize("where", ["load", "attach"])
 def test_the_watched_process_is_killed_before(case: Case, where: str, compiled: Compiled) -> None:
     with (
@@ -190,7 +174,7 @@ def test_the_watched_process_is_killed_before(case: Case, where: str, compiled: 
     assert cause == f"the process {pid} (target) has ended"
 
 
-@each_that_watches
+@fault
 def test_the_watched_process_is_killed(case: Case, compiled: Compiled) -> None:
     """The report comes all the same."""
     with (
@@ -205,7 +189,7 @@ def test_the_watched_process_is_killed(case: Case, compiled: Compiled) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 def test_two_at_once(case: Case) -> None:
     """Each with its own demo; neither takes from the other."""
     with Running(*case.command("--demo")) as one, Running(*case.command("--demo")) as other:
@@ -216,7 +200,7 @@ def test_two_at_once(case: Case) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 def test_a_demo_that_is_interrupted(case: Case, tmp_path: Path) -> None:
     """It ends, and so does its child, which leaves no files."""
     with Running(*case.command("--demo"), env={"TMPDIR": str(tmp_path)}) as tool:

@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cases import (
     ALL_TOOLS,
-    SEE_ALL,
     TOOLS,
     Case,
-    in_all_ways,
+    accepts,
+    fault,
     need_hooks,
     on_each_engine,
-    option,
     parameters,
     prints,
+    texts,
     to_count_all,
     watched,
-    watches_a_process,
+    with_value,
 )
 from support import Result, Running
 
@@ -39,7 +39,6 @@ from ebpf_tour.catalogue import parser_of
 from ebpf_tour.text import from_kernel
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from support import Compiled
@@ -167,7 +166,7 @@ def values(rows: list[dict[str, Any]], key: str) -> str:
     )
 
 
-@parameters(in_all_ways(SEE_ALL))
+@fault
 def test_names(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     need_hooks(case)
     command = case.command(*to_count_all(case.tool))
@@ -190,7 +189,7 @@ def test_names(case: Case, compiled: Compiled, tmp_path: Path) -> None:
 NAME = b"\x1b[1A\n\xff\t\x7f'\",;%n"
 
 
-@parameters(on_each_engine(filter(watches_a_process, TOOLS)))
+@fault
 def test_name_of_the_watched_process(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     program = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + NAME))
     program.hardlink_to(compiled("target"))
@@ -227,16 +226,6 @@ VALUES = [
 ]
 
 
-def with_value(tool: Tool) -> list[tuple[str, argparse.Action]]:
-    """Return the options and arguments of a tool that have a value: how to give it, and what."""
-    found = []
-    for action in parser_of(tool)._actions:
-        if action.nargs != 0:
-            prefix = f"{action.option_strings[-1]}=" if action.option_strings else ""
-            found.append((prefix, action))
-    return found
-
-
 @pytest.mark.parametrize("tool", ALL_TOOLS, ids=lambda tool: tool.command)
 def test_any_value_is_taken_or_refused_in_two_lines(
     tool: Tool, capsys: pytest.CaptureFixture[str]
@@ -254,14 +243,7 @@ def test_any_value_is_taken_or_refused_in_two_lines(
             check_text(said)
 
 
-def accepts(tool: Tool, word: str) -> bool:
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
-        parser_of(tool).parse_args([word])
-        return True
-    return False
-
-
-@parameters(on_each_engine(TOOLS))
+@fault
 def test_the_largest_numbers_fit_into_the_program(case: Case) -> None:
     """What is larger is refused: a program gets it as it is or not at all."""
     largest = []
@@ -274,18 +256,6 @@ def test_the_largest_numbers_fit_into_the_program(case: Case) -> None:
     with Running(*case.command("--show", "asm", *largest)) as tool:
         result = tool.finish()
     assert (result.status, result.stderr) == (0, "")
-
-
-def texts(tool: Tool) -> list[str]:
-    """Return the options of a tool whose value is any text."""
-    return [prefix for prefix, _ in with_value(tool) if prefix and accepts(tool, f"{prefix}abc")]
-
-
-TEXTS = [
-    pytest.param(case, prefix, id=f"{case}{prefix}", marks=pytest.mark.kernel(case.tool))
-    for case in on_each_engine(TOOLS)
-    for prefix in texts(case.tool)
-]
 
 
 def shown(case: Case, directory: Path, what: str, *words: str) -> Result:
@@ -301,25 +271,26 @@ def shown(case: Case, directory: Path, what: str, *words: str) -> Result:
     return result._replace(stdout=re.sub("0xf[0-9a-f]{7} ll", "PIDNS ll", result.stdout))
 
 
-@pytest.mark.parametrize(("case", "prefix"), TEXTS)
-def test_no_value_changes_the_program(case: Case, prefix: str, tmp_path: Path) -> None:
+@fault
+def test_no_value_changes_the_program(case: Case, tmp_path: Path) -> None:
     """The same source, and the same bytecode as with a harmless value as long as that."""
     source = shown(case, tmp_path, "source")
     assert source.status == 0
-    for value in VALUES:
-        result = shown(case, tmp_path, "source", prefix + value)
-        assert result.status != 0 or result == source
-    # The second one is a regular expression, too.
-    for value in ("".join(VALUES[:7]), '"; return 0; int x = 1; %s%n'):
-        result = shown(case, tmp_path, "asm", prefix + value)
-        harmless = "a" * len(os.fsencode(value))
-        assert result.status != 0 or result == shown(case, tmp_path, "asm", prefix + harmless)
+    for prefix in texts(case.tool):
+        for value in VALUES:
+            result = shown(case, tmp_path, "source", prefix + value)
+            assert result.status != 0 or result == source
+        # The second one is a regular expression, too.
+        for value in ("".join(VALUES[:7]), '"; return 0; int x = 1; %s%n'):
+            result = shown(case, tmp_path, "asm", prefix + value)
+            harmless = prefix + "a" * len(os.fsencode(value))
+            assert result.status != 0 or result == shown(case, tmp_path, "asm", harmless)
 
 
 HOSTILE_COMM = b'%s%n"); {'
 
 
-@parameters(on_each_engine(tool for tool in SEE_ALL if option(tool, "--name")))
+@fault
 def test_a_hostile_filter_filters(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     """It is a name like any other."""
     names = [HOSTILE_COMM, b"other"]

@@ -17,27 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cases import (
-    SEE_ALL,
-    TOOLS,
-    Case,
-    in_all_ways,
-    need_hooks,
-    on_each_engine,
-    option,
-    parameters,
-    prints,
-    to_count_all,
-    watched,
-)
+from cases import Case, fault, need_hooks, option, prints, to_count_all, watched
 from support import PATIENCE_S, Running, Workload, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from support import Compiled
-
-    from ebpf_tour.record import Tool
 
 
 pytestmark = [
@@ -49,16 +35,6 @@ pytestmark = [
 
 # What the trace buffer shows for a thread whose name it does not know (any more).
 UNNAMED = "<...>"
-
-
-def has_buffer(tool: Tool) -> bool:
-    """Say whether a tool sends records through a buffer of its own, which can be too small."""
-    return any(item.type in ("ring buffer", "perf event array") for item in tool.maps)
-
-
-each_way = parameters(in_all_ways(SEE_ALL))
-each_way_of_buffers = parameters(in_all_ways(filter(has_buffer, SEE_ALL)))
-each = parameters(on_each_engine(TOOLS))
 
 
 class Load:
@@ -99,7 +75,7 @@ def seen(records: Iterable[dict[str, Any]]) -> collections.Counter[str]:
     return found
 
 
-@each_way
+@fault
 def test_none_is_lost(case: Case, compiled: Compiled, directory: Path) -> None:
     """20,000 processes from two workers.
 
@@ -135,7 +111,7 @@ def test_none_is_lost(case: Case, compiled: Compiled, directory: Path) -> None:
     assert total >= 20_000
 
 
-@each_way_of_buffers
+@fault
 def test_what_is_lost_is_counted(case: Case, compiled: Compiled, directory: Path) -> None:
     """Nobody reads the output until all is over: shown + lost = caused.
 
@@ -174,7 +150,7 @@ def test_what_is_lost_is_counted(case: Case, compiled: Compiled, directory: Path
     assert f"{lost} events were lost" in result.stderr
 
 
-@each
+@fault
 def test_one_interrupt_is_enough(case: Case, compiled: Compiled, directory: Path) -> None:
     """While events come all the time. Each of five gets one, and ends."""
     load = Load(compiled, directory, "load")
