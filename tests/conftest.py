@@ -189,12 +189,17 @@ def quiet_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+def common(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory that all workers have, for `together.once()`."""
+    return together.directory(request.config) or tmp_path_factory.getbasetemp()
+
+
+@pytest.fixture(scope="session")
+def compiled(common: Path) -> Compiled:
     """Return the function that compiles a program, once, by its name.
 
     It is one of tests/programs, or of those that the walkthroughs show.
     """
-    common = together.directory(request.config) or tmp_path_factory.getbasetemp()
     programs = common / "programs"
     programs.mkdir(exist_ok=True)
 
@@ -215,6 +220,18 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """Return a copy of bpf/ without objects, for a test to change."""
-    ignored = shutil.ignore_patterns("*.o", "__pycache__")
-    return Path(shutil.copytree(ROOT / "bpf", tmp_path / "bpf", ignore=ignored))
+    """Return a copy of bpf/ without objects, for a test to change.
+
+    It has the programs of two tools, since all of them take long to compile.
+    """
+    copy = Path(shutil.copytree(ROOT / "bpf", tmp_path / "bpf", ignore=_all_but_two))
+    assert len(list(copy.glob("*.bpf.c"))) == 2
+    return copy
+
+
+def _all_but_two(directory: str, names: list[str]) -> set[str]:
+    """Return which names of a directory are objects, or programs of other tools."""
+    ignored = shutil.ignore_patterns("*.o", "__pycache__")(directory, names)
+    programs = {name for name in names if name.endswith(".c")}
+    kept = {name for name in programs if name.startswith(("minimal.", "bootstrap."))}
+    return ignored | (programs - kept)

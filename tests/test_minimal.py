@@ -45,9 +45,9 @@ def check_records(result: Result, pid: int, count: int) -> None:
 
 @pytest.mark.usefixtures("leaves_nothing")
 def test_json(engine: str) -> None:
-    with Running(MINIMAL, "--engine", engine, "--json", "--limit", "3") as tool:
+    with Running(MINIMAL, "--engine", engine, "--json", "--limit", "2") as tool:
         result = tool.finish()
-    check_records(result, tool.pid, 3)
+    check_records(result, tool.pid, 2)
     assert result.stderr == ATTACHED
 
 
@@ -77,10 +77,10 @@ def test_csv(engine: str) -> None:
 @pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_table(engine: str) -> None:
-    result = run(MINIMAL, "--engine", engine, "--limit", "3")
+    result = run(MINIMAL, "--engine", engine, "--limit", "2")
     header, *rows = result.stdout.splitlines()
     assert header.split() == [column.header for column in TOOL.columns]
-    assert len(rows) == 3
+    assert len(rows) == 2
     for row in rows:
         assert ROW.fullmatch(row), row
 
@@ -173,7 +173,7 @@ def test_demo(engine: str) -> None:
 @pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_time_limit(engine: str) -> None:
-    result = run(MINIMAL, "--engine", engine, "--json", "--time-limit", "1")
+    result = run(MINIMAL, "--engine", engine, "--json", "--time-limit", "0.5")
     assert result.status == 0, result.stderr
     assert result.summary["events"] == len(result.records) > 0
 
@@ -182,13 +182,13 @@ def test_time_limit(engine: str) -> None:
 @pytest.mark.usefixtures("leaves_nothing")
 def test_stop_and_continue(engine: str) -> None:
     """Ctrl-Z and fg do not end it."""
-    with Running(MINIMAL, "--engine", engine, "--json", "--limit", "3") as tool:
+    with Running(MINIMAL, "--engine", engine, "--json", "--limit", "2") as tool:
         tool.wait_attached()
         tool.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, tool.pid, os.WSTOPPED | os.WNOWAIT)
         tool.process.send_signal(signal.SIGCONT)
         result = tool.finish()
-    check_records(result, tool.pid, 3)
+    check_records(result, tool.pid, 2)
 
 
 @pytest.mark.alone  # a tool of another test would be the next
@@ -213,7 +213,7 @@ def test_many_trace_instances_at_once() -> None:
     """Who starts removes what is abandoned, but never what another is just making."""
     script = (
         "from ebpf_tour.loader.trace_instance import TraceInstance\n"
-        "for _ in range(50):\n"
+        "for _ in range(20):\n"
         "    with TraceInstance() as trace: trace.enable('bpf_trace', 'bpf_trace_printk')\n"
     )
     with ExitStack() as stack:

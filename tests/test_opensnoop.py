@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -449,21 +450,20 @@ def test_name(engine: str, tmp_path: Path) -> None:
     assert all("ytho" in row["comm"] for row in result.records)
 
 
+# What -f lets through of the five calls below.
+FLAGS = {
+    ("O_RDONLY",): ["read", ".", "existing"],
+    ("O_WRONLY", "O_RDWR"): ["write", ".tmp"],
+    ("O_APPEND",): ["write"],
+    ("O_DIRECTORY",): ["."],
+    ("O_TMPFILE",): [".tmp"],
+    ("O_EXCL", "O_DIRECTORY"): [".", "existing"],
+}
+
+
 @pytest.mark.native
 @kernel
-@pytest.mark.parametrize(
-    ("flags", "wanted"),
-    [
-        (["O_RDONLY"], ["read", ".", "existing"]),
-        (["O_WRONLY", "O_RDWR"], ["write", ".tmp"]),
-        (["O_APPEND"], ["write"]),
-        (["O_DIRECTORY"], ["."]),
-        (["O_TMPFILE"], [".tmp"]),
-        (["O_EXCL", "O_DIRECTORY"], [".", "existing"]),
-    ],
-    ids="-".join,
-)
-def test_flag(engine: str, tmp_path: Path, flags: list[str], wanted: list[str]) -> None:
+def test_flag(engine: str, tmp_path: Path) -> None:
     """O_RDONLY is 0, and O_TMPFILE has O_DIRECTORY in it: no case for a bit mask."""
     (tmp_path / ".tmp").mkdir()
     calls = [
@@ -473,8 +473,19 @@ def test_flag(engine: str, tmp_path: Path, flags: list[str], wanted: list[str]) 
         (".tmp", os.O_RDWR | os.O_TMPFILE, False),
         ("existing", os.O_RDONLY | os.O_CREAT | os.O_EXCL, False),
     ]
-    options = [word for flag in flags for word in ("-f", flag)]
-    assert [row["path"] for row in seen(engine, tmp_path, calls, *options)] == wanted
+    opener = Opener(tmp_path)
+    command = (OPENSNOOP, "--engine", engine, "--json", "-p", str(opener.pid))
+    with ExitStack() as stack:
+        tools = {
+            flags: stack.enter_context(Running(*command, *(f"-f={flag}" for flag in flags)))
+            for flags in FLAGS
+        }
+        for tool in tools.values():
+            tool.wait_attached()
+        opener.open_all(calls)
+        results = {flags: tool.finish(signal.SIGINT) for flags, tool in tools.items()}
+    for flags, result in results.items():
+        assert [row["path"] for row in rows_of(result, opener.pid)] == FLAGS[flags]
 
 
 @kernel
