@@ -4,7 +4,10 @@ PYTHON = .venv/bin/python
 SUITE = trixie
 TESTS = core
 
-.PHONY: help demo test test-kernels test-bcc clean-kernels bench check install uninstall man bpf clean setup-demo setup-test setup-kernels
+# Two tests at a time, each as soon as a worker is free. ARGS="-n0": one after the other.
+PYTEST = tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -n2 --maxschedchunk=1
+
+.PHONY: help demo test test-all test-kernels test-bcc clean-kernels bench check install uninstall man bpf clean setup-demo setup-test setup-check setup-kernels
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -13,12 +16,15 @@ demo: setup-demo bpf ## install what is missing, then see ebpf-minimal at work
 	@tools/as_root.sh .venv/bin/ebpf-minimal --demo
 
 test: setup-test bpf ## install what is missing, then run the tests
-	@tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider $(ARGS)
+	@$(PYTEST) $(ARGS)
 
-test-kernels: setup-kernels bpf ## the same on other kernels, in virtual machines: KERNELS="6.1 7.2", TESTS=all
+test-all: setup-test bpf ## the same with each fault on every tool, of which test takes a choice
+	@$(PYTEST) --product $(ARGS)
+
+test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual machines: KERNELS="6.1 7.2", TESTS=all
 	@TESTS=$(TESTS) $(PYTHON) tools/test_kernels.py $(KERNELS)
 
-test-bcc: bpf ## the same with the BCC of another Debian release, on this kernel: SUITE=trixie
+test-bcc: bpf ## run them with the BCC of another Debian release, on this kernel: SUITE=trixie
 	@tools/test_bcc.sh $(SUITE) $(ARGS)
 
 clean-kernels: ## remove the kernels and releases that these two have fetched
@@ -27,7 +33,7 @@ clean-kernels: ## remove the kernels and releases that these two have fetched
 bench: setup-demo bpf ## measure the suite beside C, bcc and bpftrace: build/bench/report.md
 	@tools/as_root.sh $(PYTHON) tests/bench/bench.py $(ARGS)
 
-check: setup-test ## lint, types, and whether the generated files are current
+check: setup-check ## lint, types, and whether the generated files are current
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -51,5 +57,5 @@ clean: ## remove what was built, and .venv
 	rm -rf .venv build dist tools/*.egg-info bpf/x86 bpf/arm64
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-setup-demo setup-test setup-kernels: setup-%:
+setup-demo setup-test setup-check setup-kernels: setup-%:
 	@tools/setup.sh $*

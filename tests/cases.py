@@ -1,24 +1,35 @@
-"""Every tool on each of its engines, found in the records, for tests that hold for all."""
+"""Every tool on each of its engines, found in the records, for tests that hold for all.
+
+Such a test is a fault: something that no tool may be harmed by. FAULTS has them
+all, each with the cases that it can be tried on. `make test` tries it on a few, so
+that it does not take longer with each tool: see `covering()`. `make test-all`
+tries it on every one.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import io
 import subprocess
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from support import BIN, ENGINES, need
 
 from ebpf_tour.catalogue import parser_of, tools
-from ebpf_tour.loader.hooks import Uprobe
+from ebpf_tour.loader.hooks import Uprobe, what_is_missing
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from _pytest.mark.structures import ParameterSet
+    from support import Compiled
 
+    from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.record import Tool
 
 ALL_TOOLS = tools()
@@ -37,9 +48,23 @@ class Case(NamedTuple):
         engine = ("--engine", self.engine) if self.engine else ()
         return [BIN / self.tool.command, *engine, *self.options, *words]
 
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The hooks that it goes by: those of its --via, or of the first way that works here."""
+        if "--via" in self.options:
+            return self.tool.via[self.options[self.options.index("--via") + 1]]
+        ways = list(self.tool.via.values()) or [()]
+        return next((hooks for hooks in ways if not is_missing(hooks)), ways[0])
+
     def __str__(self) -> str:
         options = (word for word in self.options if not word.startswith("--"))
         return "-".join(filter(None, [self.tool.name, self.engine, *options]))
+
+
+@functools.cache
+def is_missing(hooks: tuple[Hook, ...]) -> bool:
+    """Say whether this kernel lacks one of the hooks."""
+    return what_is_missing(hooks) is not None
 
 
 def option(tool: Tool, name: str) -> argparse.Action | None:
@@ -76,13 +101,37 @@ def to_count_all(tool: Tool) -> list[str]:
     return words
 
 
+def with_value(tool: Tool) -> list[tuple[str, argparse.Action]]:
+    """Return the options and arguments of a tool that have a value: how to give it, and what."""
+    found = []
+    for action in parser_of(tool)._actions:
+        if action.nargs != 0:
+            prefix = f"{action.option_strings[-1]}=" if action.option_strings else ""
+            found.append((prefix, action))
+    return found
+
+
+def accepts(tool: Tool, word: str) -> bool:
+    """Say whether a tool takes a word of the command line."""
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+        parser_of(tool).parse_args([word])
+        return True
+    return False
+
+
+def texts(tool: Tool) -> list[str]:
+    """Return the options of a tool whose value is any text: "--name="."""
+    return [prefix for prefix, _ in with_value(tool) if prefix and accepts(tool, f"{prefix}abc")]
+
+
 def parameters(cases: Iterable[Case]) -> pytest.MarkDecorator:
     """Return the mark that runs a test for each case that the kernel can run."""
     return pytest.mark.parametrize("case", [_parameter(case) for case in cases])
 
 
-def _parameter(case: Case) -> ParameterSet:
-    marks = [pytest.mark.kernel(case.tool)] if case.tool.via else []
+def _parameter(case: Case, *marks: pytest.MarkDecorator) -> ParameterSet:
+    if case.tool.via:
+        marks += (pytest.mark.kernel(case.tool),)
     return pytest.param(case, id=str(case), marks=marks)
 
 
@@ -120,14 +169,41 @@ def _is_able(engine: str, tool: Tool, via: tuple[str, ...]) -> bool:
 
 def need_hooks(case: Case) -> None:
     """Skip a case whose way to see the event this kernel lacks."""
-    if "--via" in case.options:
-        via = case.options[case.options.index("--via") + 1]
-        need(*case.tool.via[via])
+    need(*case.hooks)
+
+
+Way = tuple[str, ...]
+
+
+def ways_of(tool: Tool) -> list[tuple[str, str]]:
+    """Return engine and way, for each way to see a tool's event and each engine that can."""
+    return [
+        (engine, via)
+        for via in tool.via
+        for engine in ENGINES
+        if engine in tool.engines and _is_able(engine, tool, ("--via", via))
+    ]
+
+
+def via(tool: Tool) -> Callable[[pytest.FixtureRequest], Way]:
+    """Return the fixture that runs a test in each way to see a tool's event, on each engine.
+
+    It is the options for that way, and for JSON. A way that this kernel lacks is
+    skipped, with what the hook says of it. A module says `way = via(TOOL)`.
+    """
+
+    @pytest.fixture(params=ways_of(tool), ids="-".join)
+    def way(request: pytest.FixtureRequest) -> Way:
+        engine, name = request.param
+        need(*tool.via[name])
+        return ("--engine", engine, "--via", name, "--json")
+
+    return way
 
 
 @contextlib.contextmanager
 def watched(
-    tool: Tool, helpers: Path, *arguments: str, program: Path | None = None
+    tool: Tool, compiled: Compiled, *arguments: str, program: Path | None = None
 ) -> Iterator[tuple[str, ...]]:
     """Start the process that a tool needs, if it does, and yield the words that name it.
 
@@ -137,7 +213,7 @@ def watched(
     if not watches_a_process(tool):
         yield ()
         return
-    command = [program or helpers / "target", *arguments]
+    command = [program or compiled("target"), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.read(1)  # it is there
@@ -145,3 +221,125 @@ def watched(
             yield (str(process.pid),)
         finally:
             process.kill()
+
+
+def has_buffer(tool: Tool) -> bool:
+    """Say whether a tool sends records through a buffer of its own, which can be too small."""
+    return any(item.type in ("ring buffer", "perf event array") for item in tool.maps)
+
+
+def on(engine: str, cases: Iterable[Case]) -> list[Case]:
+    """Return those of the cases that are for one engine."""
+    return [case for case in cases if case.engine == engine]
+
+
+_WITHOUT_PROGRAM = [Case(tool, "") for tool in ALL_TOOLS if not tool.via]
+_EACH = on_each_engine(TOOLS)
+_THAT_WATCH = on_each_engine(filter(watches_a_process, TOOLS))
+_THAT_SEE_ALL = in_all_ways(SEE_ALL)
+
+# By the name of the test, without its "test_".
+FAULTS: dict[str, list[Case]] = {
+    # test_faults.py
+    "signal_before_it_reads": _EACH,
+    "signal_while_it_reads": _EACH,
+    "nobody_reads_what_it_writes": [*_EACH, *_WITHOUT_PROGRAM],
+    "the_reader_goes_away": _EACH,
+    "disk_full": [*_EACH, *_WITHOUT_PROGRAM],
+    "closed_streams": _EACH,
+    "the_watched_process_is_killed_before": _THAT_WATCH,
+    "the_watched_process_is_killed": _THAT_WATCH,
+    "two_at_once": _EACH,
+    "a_demo_that_is_interrupted": _EACH,
+    # test_hostile.py
+    "names": _THAT_SEE_ALL,
+    "name_of_the_watched_process": _THAT_WATCH,
+    "the_largest_numbers_fit_into_the_program": _EACH,
+    "no_value_changes_the_program": on_each_engine(filter(texts, TOOLS)),
+    "a_hostile_filter_filters": on_each_engine(t for t in SEE_ALL if option(t, "--name")),
+    # test_load.py
+    "none_is_lost": _THAT_SEE_ALL,
+    "what_is_lost_is_counted": in_all_ways(filter(has_buffer, SEE_ALL)),
+    "one_interrupt_is_enough": _EACH,
+    # test_missing.py
+    "no_btf": on("libbpf", _EACH),
+    "no_libbpf": [Case(tool, "") for tool in TOOLS],
+    "no_bcc": on("bcc", _EACH),
+    "the_other_bcc": on("bcc", _EACH),
+    "no_tracefs": _EACH,
+    "no_place_for_files": _EACH,
+    "in_a_container": _EACH,
+    "in_a_rootless_container": _EACH,
+    "a_seccomp_filter": _EACH,
+    "root_without_capabilities": _EACH,
+    "capabilities_without_root": _EACH,
+    "only_these_capabilities": _EACH,
+    # test_show.py
+    "source_is_the_file": _EACH,
+    "source_is_what_bcc_compiles": on("bcc", _EACH),
+    "source_needs_nothing": _EACH,
+    "log_names_lines_of_the_source": _EACH,
+    "asm_is_what_the_kernel_loaded": _EACH,
+    "asm_and_log_name_the_same_lines": _EACH,
+    "log_begins_with_the_statistics": _EACH,
+    # test_tour.py
+    "what_runs": [Case(tool, "") for tool in TOOLS],
+}
+
+
+def covered_by(case: Case) -> set[tuple[str, ...]]:
+    """Return what a case is an example of: its engine, its way and each of its kinds of hooks."""
+    found = {(case.tool.name, "way", *case.options), *(("hook", hook.kind) for hook in case.hooks)}
+    if case.engine or not case.tool.via:  # otherwise the test leaves it open
+        found.add((case.tool.name, "engine", case.engine))
+    return found
+
+
+def covering(faults: Mapping[str, list[Case]]) -> dict[str, list[Case]]:
+    """Choose the cases that each fault is tried on in `make test`.
+
+    - Each fault is tried on each engine that it can be tried on.
+    - Each tool is tried on each of its engines and in each of its ways, by some fault.
+    - Each kind of hook is tried, by some fault.
+    - What this kernel cannot run is chosen only if it is an example of something
+      that no other case is.
+
+    It is the same in each run on a kernel. A new tool or fault needs no word
+    here; with more tools there are more cases only when the faults are not enough
+    to try each tool.
+    """
+    chosen: dict[str, list[Case]] = {name: [] for name in faults}
+    tried: Counter[str] = Counter()
+    covered: set[tuple[str, ...]] = set()
+
+    def choose(name: str, case: Case) -> None:
+        chosen[name].append(case)
+        tried[case.tool.name] += 1
+        covered.update(covered_by(case))
+
+    def worth(case: Case) -> tuple[bool, int, int]:
+        return not is_missing(case.hooks), len(covered_by(case) - covered), -tried[case.tool.name]
+
+    for name, cases in faults.items():
+        for engine in dict.fromkeys(case.engine for case in cases):
+            choose(name, max(on(engine, cases), key=worth))
+    # What is left goes to the fault that has fewest cases so far.
+    rest = [case for cases in faults.values() for case in cases]
+    for case in sorted(rest, key=lambda case: is_missing(case.hooks)):
+        if covered_by(case) - covered:
+            possible = [name for name, cases in faults.items() if case in cases]
+            choose(min(possible, key=lambda name: len(chosen[name])), case)
+    return chosen
+
+
+CHOICE = covering(FAULTS)
+
+
+def fault(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test of FAULTS with the cases of CHOICE, and with --product all others, too."""
+    name = test.__name__.removeprefix("test_")
+    parameters = [
+        _parameter(case, *(() if case in CHOICE[name] else (pytest.mark.product,)))
+        for case in FAULTS[name]
+    ]
+    return pytest.mark.parametrize("case", parameters)(test)

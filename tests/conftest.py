@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -10,8 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ENGINES, ROOT, UNSUPPORTED, KernelLog, bpf_objects, held_objects, wait_until
-from workloads import SPAWN, STEP, TARGET, compiled
+import together
+from support import (
+    ENGINES,
+    ROOT,
+    UNSUPPORTED,
+    KernelLog,
+    bpf_objects,
+    compile_program,
+    held_objects,
+    wait_until,
+)
 
 from ebpf_tour.catalogue import tools
 from ebpf_tour.errors import Error
@@ -22,35 +32,50 @@ from ebpf_tour.tour import why_not
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from support import Compiled
+
+
+SOURCES = [*(ROOT / "tests/programs").glob("*.c"), *(ROOT / "examples/workloads").glob("*.c")]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let tools/test_kernels.py spread the tests over guests."""
+    """Let tools/test_kernels.py spread the tests over guests, and `make test-all` run more."""
     parser.addoption("--shard", metavar="K/N", help="run only the K-th of N parts of the tests")
+    parser.addoption(
+        "--product", action="store_true", help="run each fault on every tool: see tests/cases.py"
+    )
 
 
 @pytest.hookimpl(trylast=True)  # when -m and -k have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for another part, or compares with what is not installed.
+    """Leave out what is for another part, for `make test-all`, or lacks what it compares with.
 
-    What changes the machine for good comes last.
+    What needs the machine for itself comes after the rest, so that the workers wait
+    for each other only then; what changes the machine for good comes last.
     """
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    items.sort(key=lambda item: [bool(item.get_closest_marker(m)) for m in ("last", "alone")])
     shard = config.getoption("shard")
     number, parts = map(int, shard.split("/")) if shard else (1, 1)
     originals = shutil.which("execsnoop-bpfcc", path=f"{os.environ['PATH']}:/usr/sbin")
     headers = os.environ.get("BCC_KERNEL_SOURCE") or features.kernel_headers()
 
-    # In the order of a hash of the name, so that each part has of all kinds, and as many.
-    mixed = sorted(items, key=lambda item: zlib.crc32(item.nodeid.encode()))
-    part = set(mixed[number - 1 :: parts])
-
     def wanted(item: pytest.Item) -> bool:
         if item.get_closest_marker("original") and not (originals and headers):
             return False
-        return item in part
+        return config.getoption("product") or not item.get_closest_marker("product")
 
-    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
-    items[:] = filter(wanted, items)
+    # In the order of a hash of the name, so that each part has of all kinds, and as many.
+    mixed = sorted(filter(wanted, items), key=lambda item: zlib.crc32(item.nodeid.encode()))
+    part = set(mixed[number - 1 :: parts])
+    config.hook.pytest_deselected(items=[item for item in items if item not in part])
+    items[:] = [item for item in items if item in part]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep other workers from disturbing a test that is `alone`, and it from disturbing them."""
+    with together.turn(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -118,44 +143,71 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Run a test once on each engine."""
+    return str(request.param)
+
+
 @pytest.fixture
 def leaves_nothing() -> Iterator[None]:
-    """Demand that the test leaves no program, map, link, trace instance or probe event."""
+    """Demand that the test leaves no program, map, link, trace instance or probe event.
+
+    Other tracers come and go meanwhile, and so do those of a test beside this one.
+    What they use is held by a living process, and what is there only since this
+    test has ended is not its own. If one of them leaves something behind, both
+    tests fail: nobody can say of which it was.
+    """
     before = bpf_objects()
     yield
+    left = bpf_objects() - before
 
-    def left() -> set[tuple[str, int | str]]:
-        new = bpf_objects() - before
-        # Other tracers may have come meanwhile; ours have ended and hold nothing.
-        return new and new - held_objects()
+    def nothing_is_left() -> bool:
+        nonlocal left
+        if left:
+            left &= bpf_objects()
+            left -= held_objects()
+        return not left
 
-    # The kernel frees some of them only after a grace period, but not so late
-    # that a tool beside us could have cleaned up.
-    wait_until(lambda: not left(), lambda: f"left: {left()}", 5)
+    # The kernel frees some of them only after a grace period.
+    wait_until(nothing_is_left, lambda: f"left: {left}", 10)
 
 
 @pytest.fixture
-def quiet_kernel() -> Iterator[None]:
-    """Demand that the kernel logs nothing on account of the test."""
-    log = KernelLog()
+def quiet_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Demand that the kernel logs nothing on account of the test.
+
+    It seldom says on whose account. What it says while another test runs beside
+    this one may be about that one, so both are named. A test that makes it complain
+    on purpose is `alone`.
+    """
+    log, neighbours = KernelLog(), together.Neighbours(request.config)
     yield
     complaints = log.complaints()
     log.close()
-    assert not complaints
+    assert not complaints, f"this test is to blame, or one of {neighbours.names()}"
 
 
 @pytest.fixture(scope="session")
-def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory with the programs of workloads.py that several tests use."""
-    directory = tmp_path_factory.mktemp("helpers")
-    compiled(SPAWN, directory / "spawn")
-    compiled(STEP, directory / "step", "-static")
-    compiled(TARGET, directory / "target")
-    compiled("int main(void) { return 0; }", directory / "nothing", "-static")
-    for name in ("hold", "forbid"):
-        source = (ROOT / f"tests/programs/{name}.c").read_text(encoding="utf-8")
-        compiled(source, directory / name)
-    return directory
+def common(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory that all workers have, for `together.once()`."""
+    return together.directory(request.config) or tmp_path_factory.getbasetemp()
+
+
+@pytest.fixture(scope="session")
+def compiled(common: Path) -> Compiled:
+    """Return the function that compiles a program, once, by its name.
+
+    It is one of tests/programs, or of those that the walkthroughs show.
+    """
+    programs = common / "programs"
+    programs.mkdir(exist_ok=True)
+
+    def program(name: str) -> Path:
+        (source,) = (path for path in SOURCES if path.stem == name)
+        return together.once(programs / name, lambda target: compile_program(source, target))
+
+    return functools.cache(program)
 
 
 @pytest.fixture
@@ -168,6 +220,18 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """Return a copy of bpf/ without objects, for a test to change."""
-    ignored = shutil.ignore_patterns("*.o", "__pycache__")
-    return Path(shutil.copytree(ROOT / "bpf", tmp_path / "bpf", ignore=ignored))
+    """Return a copy of bpf/ without objects, for a test to change.
+
+    It has the programs of two tools, since all of them take long to compile.
+    """
+    copy = Path(shutil.copytree(ROOT / "bpf", tmp_path / "bpf", ignore=_all_but_two))
+    assert len(list(copy.glob("*.bpf.c"))) == 2
+    return copy
+
+
+def _all_but_two(directory: str, names: list[str]) -> set[str]:
+    """Return which names of a directory are objects, or programs of other tools."""
+    ignored = shutil.ignore_patterns("*.o", "__pycache__")(directory, names)
+    programs = {name for name in names if name.endswith(".c")}
+    kept = {name for name in programs if name.startswith(("minimal.", "bootstrap."))}
+    return ignored | (programs - kept)

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGCONT
@@ -23,7 +24,7 @@ from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
     from ebpf_tour.loader.hooks import Hook
@@ -53,6 +54,10 @@ UNSUPPORTED = "unsupported here: "
 
 # enum bpf_cmd, from include/uapi/linux/bpf.h.
 _NEXT_ID = {"program": 11, "map": 12, "link": 31}
+
+
+Compiled = Callable[[str], Path]
+"""What the fixture `compiled` is: it returns a program of tests/programs by its name."""
 
 
 class Result(NamedTuple):
@@ -136,6 +141,54 @@ class Running:
         self.process.communicate()
 
 
+class Workload:
+    """A process that says when it is there, and begins when it is told to.
+
+    Killed, if need be, when the `with` ends, if there is one.
+    """
+
+    def __init__(self, *command: str | Path, cwd: Path | None = None) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, cwd=cwd, stdin=pipe, stdout=pipe, bufsize=0)
+        self.pid = self.process.pid
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        """Wait for its word, the only one."""
+        assert self.process.stdout
+        assert self.process.stdout.read(1) == b"r"
+        self.process.stdout.close()
+
+    def begin(self, what: bytes = b"x") -> None:
+        """Let it begin."""
+        assert self.process.stdin
+        self.process.stdin.write(what)
+
+    def finish(self) -> int:
+        """Close its input, wait for its end, and return its exit status."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        return self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream
+            stream.close()
+
+
+def run_all(*workloads: Workload) -> None:
+    """Let workloads run to their end, all at once."""
+    for workload in workloads:
+        workload.begin()
+    for workload in workloads:
+        assert workload.finish() == 0
+
+
 class Held(Running):
     """A command that is held where it is about to "load" or to "attach", until `finish()`.
 
@@ -167,6 +220,27 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
     """Run a command to its end."""
     with Running(*command, env=env) as running:
         return running.finish()
+
+
+# What gcc is told besides, by the name of a program.
+_FLAGS = {
+    "allocate": ("-rdynamic",),
+    "functions": ("-rdynamic",),
+    "late": ("-shared", "-fPIC"),
+    "nothing": ("-static",),
+    "replace": ("-shared", "-fPIC"),
+    "step": ("-static",),
+    "thirty_two": ("-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie"),
+}
+# Stacks are followed by frame pointers.
+_ALL_FLAGS = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-pthread")
+
+
+def compile_program(source: Path, target: Path, *flags: str, compiler: str = "gcc") -> Path:
+    """Compile a C program, and return where it is."""
+    flags = (*_ALL_FLAGS, *_FLAGS.get(source.stem, ()), *flags)
+    subprocess.run([compiler, *flags, source, "-o", target], check=True)
+    return target
 
 
 def scaled(number: int) -> int:
@@ -356,11 +430,33 @@ def wait_until(
         time.sleep(0.01)
 
 
-def kretprobe_events() -> list[str]:
-    """Return the kretprobes that tools have made in tracefs: "r4096:ebpf_tour_..."."""
+def kretprobe_events(pid: int | None = None) -> list[str]:
+    """Return the kretprobes that tools, or one, have made in tracefs: "r4096:ebpf_tour_..."."""
     path = Path(f"{features.tracefs()}/kprobe_events")
     lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
-    return [line for line in lines if ":ebpf_tour_" in line]
+    return [line for line in lines if f":ebpf_tour_{f'{pid}_' if pid else ''}" in line]
+
+
+class WholeTrace:
+    """The trace buffer of the whole machine, from now on.
+
+    Before that it may hold anything: lines of a tool that had the same PID, for one.
+    """
+
+    def __init__(self) -> None:
+        self._mark = f"ebpf-tour-test {os.urandom(8).hex()}"
+        Path(f"{features.tracefs()}/trace_marker").write_text(self._mark, encoding="ascii")
+
+    def since(self, text: str) -> str:
+        """Return what is in a text from the buffer since then."""
+        _, mark, rest = text.rpartition(self._mark)
+        assert mark, "the trace buffer has been overwritten meanwhile"
+        return rest
+
+    def read(self) -> str:
+        """Return the lines, without taking any of them from others."""
+        path = Path(f"{features.tracefs()}/trace")
+        return self.since(path.read_text(encoding="utf-8", errors="replace"))
 
 
 @contextlib.contextmanager

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
-from workloads import LEADERLESS, THREADS, compiled
 
 from ebpf_tour.bootstrap import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from support import Compiled
 
 BOOTSTRAP = BIN / "ebpf-bootstrap"
 ATTACHED = "Tracing exec and exit... Ctrl-C to end.\n"
 
 pytestmark = pytest.mark.kernel(TOOL)
-both_engines = pytest.mark.parametrize("engine", ENGINES)
 both_transports = pytest.mark.parametrize("transport", ["ringbuf", "perf"])
 
 
@@ -51,7 +50,6 @@ def run_known() -> None:
 
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-@both_engines
 @both_transports
 def test_exact_rows(engine: str, transport: str) -> None:
     result = traced(run_known, "--engine", engine, "--transport", transport)
@@ -88,7 +86,6 @@ def test_engines_agree() -> None:
     assert len(seen[0]) == 48
 
 
-@both_engines
 def test_signal_is_named(engine: str) -> None:
     def work() -> None:
         for number in (signal.SIGKILL, signal.SIGTERM):
@@ -99,24 +96,21 @@ def test_signal_is_named(engine: str) -> None:
     assert [(row["signal"], row["exit_code"]) for row in rows] == [("SIGKILL", 0), ("SIGTERM", 0)]
 
 
-@both_engines
-def test_threads_give_no_rows(engine: str, tmp_path: Path) -> None:
-    program = compiled(THREADS, tmp_path / "threads")
+def test_threads_give_no_rows(engine: str, compiled: Compiled) -> None:
+    program = compiled("threads")
     rows = ours(traced(lambda: subprocess.run([program], check=True) and None, "--engine", engine))
     assert [row["event"] for row in rows] == ["EXEC", "EXIT"]
 
 
-@both_engines
-def test_process_ends_with_its_last_thread(engine: str, tmp_path: Path) -> None:
+def test_process_ends_with_its_last_thread(engine: str, compiled: Compiled) -> None:
     """Not with its first one, which is gone long before."""
-    program = compiled(LEADERLESS, tmp_path / "leaderless")
+    program = compiled("leaderless")
     rows = ours(traced(lambda: subprocess.run([program], check=False) and None, "--engine", engine))
     assert [row["event"] for row in rows] == ["EXEC", "EXIT"]
     assert rows[1]["exit_code"] == 5
     assert rows[1]["duration_ns"] >= 100_000_000
 
 
-@both_engines
 def test_duration_shows_only_the_long_lived(engine: str) -> None:
     def work() -> None:
         for seconds in ("0", "0.3", "0"):
@@ -128,7 +122,6 @@ def test_duration_shows_only_the_long_lived(engine: str) -> None:
 
 
 @pytest.mark.native
-@both_engines
 def test_table(engine: str) -> None:
     with Running(BOOTSTRAP, "--engine", engine) as tool:
         tool.wait_attached()
@@ -142,7 +135,6 @@ def test_table(engine: str) -> None:
 
 
 @pytest.mark.core
-@both_engines
 def test_demo(engine: str) -> None:
     result = run(BOOTSTRAP, "--engine", engine, "--demo")
     assert result.status == 0, result.stderr
@@ -156,7 +148,6 @@ def state(pid: int) -> str:
 
 
 @pytest.mark.native
-@both_engines
 def test_stopped_and_continued(engine: str) -> None:
     """Ctrl-Z and fg do not end it."""
     with Running(BOOTSTRAP, "--json", "--engine", engine) as tool:

@@ -162,7 +162,6 @@ def test_compiler_refuses(sources: Path) -> None:
     assert said in result.stderr.splitlines()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 def test_verifier_refuses(sources: Path, engine: str) -> None:
     """The verifier's own words: here, that a loop never ends. test_verifier.py has more."""
     for path in sources.glob("minimal.*.c"):
@@ -191,7 +190,6 @@ def test_verifier_refuses(sources: Path, engine: str) -> None:
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("engine", ENGINES)
 def test_verbose_shows_what_the_libraries_say(engine: str) -> None:
     quiet = run(MINIMAL, "--engine", engine, *ONE_ROW)
     verbose = run(MINIMAL, "--engine", engine, *ONE_ROW, "-v")

@@ -7,51 +7,50 @@ of the total that it is not less.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BIN, ENGINES, Running, assert_error, may_be_skipped, run, scaled
-from workloads import SPAWN, compiled
+from support import (
+    BIN,
+    Running,
+    Workload,
+    assert_error,
+    may_be_skipped,
+    run,
+    run_all,
+    scaled,
+)
 
 from ebpf_tour.execcount import TOOL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from support import Compiled
+
 EXECCOUNT = BIN / "ebpf-execcount"
 
 pytestmark = pytest.mark.kernel(TOOL)
-both_engines = pytest.mark.parametrize("engine", ENGINES)
 
 EACH = scaled(500)
 
 
 def spawn_from_two(program: Path) -> None:
     """Execute /bin/true EACH times from each of two processes at once."""
-    workers = [
-        subprocess.Popen([program, str(EACH)], stdin=subprocess.PIPE, bufsize=0) for _ in range(2)
-    ]
-    for worker in workers:
-        assert worker.stdin
-        worker.stdin.write(b"x")
-    for worker in workers:
-        assert worker.wait() == 0
-        assert worker.stdin
-        worker.stdin.close()
+    run_all(*(Workload(program, str(EACH)) for _ in range(2)))
 
 
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-@both_engines
-def test_total(engine: str, tmp_path: Path) -> None:
-    program = compiled(SPAWN, tmp_path / "spawn")
+def test_total(engine: str, compiled: Compiled) -> None:
     command = (EXECCOUNT, "--interval", "1", "--json", "--engine", engine)
     with Running(*command) as tool:
         tool.wait_attached()
-        spawn_from_two(program)
+        spawn_from_two(compiled("spawn"))
         result = tool.finish(signal.SIGINT)
     assert result.status == 0
     assert result.records
@@ -68,27 +67,25 @@ def test_total(engine: str, tmp_path: Path) -> None:
     assert counted == pytest.approx(counts[-1])
 
 
-@both_engines
-def test_by_comm(engine: str, tmp_path: Path) -> None:
-    program = compiled(SPAWN, tmp_path / "spawn-by-comm")
+def test_by_comm(engine: str, compiled: Compiled, tmp_path: Path) -> None:
+    program = tmp_path / f"spawn-{os.getpid()}"
+    program.symlink_to(compiled("spawn"))
     with Running(EXECCOUNT, "--by-comm", "--json", "--engine", engine) as tool:
         tool.wait_attached()
         spawn_from_two(program)
         result = tool.finish(signal.SIGINT)
     assert result.status == 0
     counts = {row["comm"]: row["count"] for row in result.records}
-    assert counts["spawn-by-comm"] == 2 * EACH
+    assert counts[program.name] == 2 * EACH
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     assert "execve_counter" not in counts
 
 
-@both_engines
-def test_last_report_after_an_interrupt(engine: str, tmp_path: Path) -> None:
+def test_last_report_after_an_interrupt(engine: str, compiled: Compiled) -> None:
     """Over the time that really passed, long before the interval is over."""
-    program = compiled(SPAWN, tmp_path / "spawn")
     with Running(EXECCOUNT, "--interval", "3600", "--json", "--engine", engine) as tool:
         tool.wait_attached()
-        spawn_from_two(program)
+        spawn_from_two(compiled("spawn"))
         result = tool.finish(signal.SIGINT)
     (row,) = result.records
     assert row["count"] >= 2 * EACH + 2
@@ -96,13 +93,13 @@ def test_last_report_after_an_interrupt(engine: str, tmp_path: Path) -> None:
     assert row["rate_per_s"] == pytest.approx(row["count"] / row["interval_s"])
 
 
-@both_engines
 def test_calls_that_fail_count_and_execveat_does(engine: str) -> None:
     """It is the call that is counted."""
+    name = f"caller-{os.getpid()}"
     script = (
-        "import os\n"
+        "import os, sys\n"
         "with open('/proc/self/comm', 'w') as file:\n"
-        "    file.write('caller')\n"
+        "    file.write(sys.argv[1])\n"
         "for _ in range(5):\n"
         "    if os.fork() == 0:\n"
         "        try:\n"
@@ -113,10 +110,10 @@ def test_calls_that_fail_count_and_execveat_does(engine: str) -> None:
     )
     with Running(EXECCOUNT, "--by-comm", "--json", "--engine", engine) as tool:
         tool.wait_attached()
-        subprocess.run(["/usr/bin/python3", "-c", script], check=True)
+        subprocess.run(["/usr/bin/python3", "-c", script, name], check=True)
         result = tool.finish(signal.SIGINT)
     # Five that fail, and five by execveat (fexecve).
-    assert {row["comm"]: row["count"] for row in result.records}["caller"] == 10
+    assert {row["comm"]: row["count"] for row in result.records}[name] == 10
 
 
 @pytest.mark.native
@@ -128,7 +125,6 @@ def test_so_many_reports(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.native
-@both_engines
 def test_counter_exists_from_the_start(engine: str) -> None:
     """A report without a single call has a row, too."""
     result = run(EXECCOUNT, "0.001", "1", "--json", "--engine", engine)
@@ -146,7 +142,6 @@ def test_table() -> None:
         assert len(row) == len(header)
 
 
-@both_engines
 @pytest.mark.parametrize(
     "by_comm",
     [

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from cases import via, ways_of
 from support import (
     BIN,
-    ENGINES,
-    ROOT,
     UNSUPPORTED,
     Result,
     Running,
@@ -34,7 +33,6 @@ from support import (
     run,
     wait_until,
 )
-from workloads import compiled
 
 from ebpf_tour.execsnoop import TOOL
 from ebpf_tour.loader import features
@@ -43,31 +41,22 @@ from ebpf_tour.loader.hooks import what_is_missing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from support import Compiled
+
 EXECSNOOP = BIN / "ebpf-execsnoop"
 TRUE = "/bin/true"
 
 pytestmark = pytest.mark.kernel(TOOL)
-both_engines = pytest.mark.parametrize("engine", ENGINES)
 
-# Every way of every engine.
-WAYS = [(engine, via) for via in TOOL.via for engine in ENGINES]
+way = via(TOOL)
 
 ARGS_LEN = 12288  # of execsnoop.h
 
 
-@pytest.fixture(params=WAYS, ids="-".join)
-def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """Return the options for one way that works here."""
-    engine, via = request.param
-    need(*TOOL.via[via])
-    return ("--engine", engine, "--via", via, "--json")
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def odd(compiled: Compiled) -> Path:
     """Return the program that executes others in odd ways."""
-    source = (ROOT / "tests/programs/exec.c").read_text()
-    return compiled(source, tmp_path_factory.mktemp("odd") / "exec")
+    return compiled("exec")
 
 
 def traced(
@@ -311,6 +300,7 @@ def test_failed_calls_only_when_asked_for(way: tuple[str, ...], odd: Path) -> No
     assert all(row["ret"] == 0 for row in result.records)
 
 
+@pytest.mark.alone  # the kernel warns of it, the first time
 @pytest.mark.native
 def test_an_empty_list(way: tuple[str, ...], odd: Path) -> None:
     """Linux makes one empty argument of it, but older kernels do not."""
@@ -553,19 +543,12 @@ def test_a_signal_cuts_no_line(odd: Path, unbuffered: str) -> None:
     assert {row["args"][-1] for row in result.records} == {"x" * 12000}
 
 
-THIRTY_TWO = """
-void _start(void) { asm("movl $1, %eax; xorl %ebx, %ebx; int $0x80"); }
-"""
-
-
 @pytest.mark.native
-def test_a_32_bit_program(way: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_32_bit_program(way: tuple[str, ...], compiled: Compiled) -> None:
     """The kernel hides the end of that call from tracepoints: it counts as lost."""
-    program = tmp_path / "thirty-two"
-    flags = ["-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie", "-xc", "-", "-o", program]
     if os.uname().machine != "x86_64" or features.config("IA32_EMULATION") == "n":
         pytest.skip(f"{UNSUPPORTED}this kernel executes no 32-bit x86 programs")
-    subprocess.run(["gcc", *flags], input=THIRTY_TWO, text=True, check=True)
+    program = compiled("thirty_two")
     with Running(EXECSNOOP, *way, "-P", str(os.getpid())) as tool:
         tool.wait_attached()
         subprocess.run([program, "a"], check=True)
@@ -582,13 +565,13 @@ def test_a_32_bit_program(way: tuple[str, ...], tmp_path: Path) -> None:
 @pytest.mark.core
 def test_all_ways_agree(odd: Path, tmp_path: Path) -> None:
     """But for the time, the rows of the same calls are the same."""
-    ways = [(engine, via) for engine, via in WAYS if not what_is_missing(TOOL.via[via])]
+    ways = [(engine, name) for engine, name in ways_of(TOOL) if not what_is_missing(TOOL.via[name])]
     assert len(ways) > 1
     options = ("--json", "-x", "-P", str(os.getpid()))
     with contextlib.ExitStack() as stack:
         tools = [
-            stack.enter_context(Running(EXECSNOOP, "--engine", engine, "--via", via, *options))
-            for engine, via in ways
+            stack.enter_context(Running(EXECSNOOP, "--engine", engine, "--via", name, *options))
+            for engine, name in ways
         ]
         for tool in tools:
             tool.wait_attached()
@@ -618,7 +601,7 @@ def test_demo(way: tuple[str, ...], options: tuple[str, ...], rows: int) -> None
     assert b"caf\xe9" in {bytes_of(row, "args")[-1] for row in result.records}
 
 
-@both_engines
+@pytest.mark.alone  # a tool of another test would be the next one
 def test_a_killed_tool_leaves_no_kretprobe_for_long(engine: str) -> None:
     """In tracefs it outlives the tool. The next one removes it, but none in use."""
     need(*TOOL.via["kprobe"])
@@ -627,18 +610,17 @@ def test_a_killed_tool_leaves_no_kretprobe_for_long(engine: str) -> None:
         first.wait_attached()
         with Running(EXECSNOOP, *way) as second:
             second.wait_attached()
-            assert len(kretprobe_events()) == 4
+            assert [len(kretprobe_events(tool.pid)) for tool in (first, second)] == [2, 2]
             second.process.kill()
             second.process.wait()
-            assert len(kretprobe_events()) == 4
+            assert len(kretprobe_events(second.pid)) == 2
         result = traced(lambda: execute(TRUE), *way)
         assert [row["args"] for row in ours(result)] == [[TRUE]]
-        assert len(kretprobe_events()) == 2
+        assert [len(kretprobe_events(tool.pid)) for tool in (first, second)] == [2, 0]
         assert first.finish(signal.SIGINT).status == 0
-    assert kretprobe_events() == []
+    assert kretprobe_events(first.pid) == []
 
 
-@both_engines
 def test_cgroups(engine: str, tmp_path: Path) -> None:
     """Those in the map, also if they come later; nothing else."""
     script = 'read go; echo $$ >"$1/cgroup.procs"; /bin/true "$2"; :'
@@ -662,7 +644,6 @@ def test_cgroups(engine: str, tmp_path: Path) -> None:
     assert [row["args"] for row in result.records] == [["/bin/true", "in"], ["/bin/true", "late"]]
 
 
-@both_engines
 @pytest.mark.parametrize("value_bytes", [4, 8])
 def test_mount_namespaces(engine: str, tmp_path: Path, value_bytes: int) -> None:
     with pinned_hash(tmp_path, 8, value_bytes) as wanted:
@@ -690,7 +671,6 @@ def test_mount_namespaces(engine: str, tmp_path: Path, value_bytes: int) -> None
 
 
 @pytest.mark.native
-@both_engines
 @pytest.mark.parametrize("option", ["--cgroupmap", "--mntnsmap"])
 def test_a_map_that_is_none(engine: str, option: str, tmp_path: Path) -> None:
     def error(path: Path) -> str:
@@ -723,11 +703,11 @@ def test_usage(options: tuple[str, ...]) -> None:
 
 @pytest.mark.native
 def test_a_way_that_is_not_there() -> None:
-    for via, hooks in TOOL.via.items():
+    for name, hooks in TOOL.via.items():
         missing = what_is_missing(hooks)
         if missing:
             cause, hint = assert_error(
-                run(EXECSNOOP, "--via", via), missing.status, "ebpf-execsnoop"
+                run(EXECSNOOP, "--via", name), missing.status, "ebpf-execsnoop"
             )
             assert (cause, hint) == (str(missing), missing.hint)
 
@@ -752,7 +732,6 @@ def read_rows(process: subprocess.Popen[str], last: str) -> list[tuple[str, ...]
 
 
 @pytest.mark.original
-@both_engines
 def test_same_rows_as_the_original(engine: str, odd: Path, tmp_path: Path) -> None:
     """Of calls that bcc's execsnoop can show: execve, and no more than 19 short arguments."""
     need(*TOOL.via["kprobe"])

@@ -8,35 +8,21 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import (
-    ALL_TOOLS,
-    TOOLS,
-    Case,
-    on_each_engine,
-    option,
-    parameters,
-    watched,
-    watches_a_process,
-)
+from cases import Case, fault, option, watched
 from support import Held, Result, Running, assert_error, instances
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support import Compiled
+
     from ebpf_tour.record import Tool
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")
-
-each = parameters(on_each_engine(TOOLS))
-each_that_watches = parameters(on_each_engine(filter(watches_a_process, TOOLS)))
-# ebpf-tour, which has no program and no engines, writes, too.
-each_that_writes = parameters(
-    [*on_each_engine(TOOLS), *(Case(t, "") for t in ALL_TOOLS if not t.via)]
-)
 
 ORDERLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -53,14 +39,14 @@ def remove_abandoned(case: Case, pid: int) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 @pytest.mark.parametrize("where", ["load", "attach"])
-def test_signal_before_it_reads(case: Case, where: str, helpers: Path) -> None:
+def test_signal_before_it_reads(case: Case, where: str, compiled: Compiled) -> None:
     """It ends in order and says nothing, or is killed; at once in four processes."""
-    with watched(case.tool, helpers) as words, ExitStack() as stack:
+    with watched(case.tool, compiled) as words, ExitStack() as stack:
         tools = {
             number: stack.enter_context(
-                Held(helpers / "hold", where, *case.command("--json", *words))
+                Held(compiled("hold"), where, *case.command("--json", *words))
             )
             for number in (*ORDERLY, signal.SIGKILL)
         }
@@ -73,9 +59,9 @@ def test_signal_before_it_reads(case: Case, where: str, helpers: Path) -> None:
         remove_abandoned(case, victim.pid)
 
 
-@each
-def test_signal_while_it_reads(case: Case, helpers: Path) -> None:
-    with watched(case.tool, helpers) as words, ExitStack() as stack:
+@fault
+def test_signal_while_it_reads(case: Case, compiled: Compiled) -> None:
+    with watched(case.tool, compiled) as words, ExitStack() as stack:
         tools = {
             number: stack.enter_context(Running(*case.command("--json", *words)))
             for number in (*ORDERLY, signal.SIGKILL)
@@ -113,7 +99,7 @@ def write_to(fd: int, case: Case) -> list[Result]:
 
 
 @pytest.mark.native
-@each_that_writes
+@fault
 def test_nobody_reads_what_it_writes(case: Case) -> None:
     """As with `| head -1`, from the first line on."""
     read, write = os.pipe()
@@ -126,10 +112,10 @@ def test_nobody_reads_what_it_writes(case: Case) -> None:
 
 
 @pytest.mark.native
-@each
-def test_the_reader_goes_away(case: Case, helpers: Path) -> None:
+@fault
+def test_the_reader_goes_away(case: Case, compiled: Compiled) -> None:
     """After the first line of a run that would have gone on."""
-    with watched(case.tool, helpers, "all the time") as words:
+    with watched(case.tool, compiled, "all the time") as words:
         command = case.command(*words, "--interval=0.1" if words else "--demo")
         with Running(*command) as tool:
             assert tool.process.stdout
@@ -142,7 +128,7 @@ def test_the_reader_goes_away(case: Case, helpers: Path) -> None:
 
 
 @pytest.mark.native
-@each_that_writes
+@fault
 def test_disk_full(case: Case) -> None:
     with open("/dev/full", "wb") as full:
         results = write_to(full.fileno(), case)
@@ -153,7 +139,7 @@ def test_disk_full(case: Case) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 def test_closed_streams(case: Case) -> None:
     """What was meant for the closed stream goes nowhere; the rest is as always."""
     command = case.command("--demo", "--json")
@@ -174,12 +160,12 @@ def test_closed_streams(case: Case) -> None:
 
 
 @pytest.mark.native
-@each_that_watches
+@fault
 @pytest.mark.parametrize("where", ["load", "attach"])
-def test_the_watched_process_is_killed_before(case: Case, where: str, helpers: Path) -> None:
+def test_the_watched_process_is_killed_before(case: Case, where: str, compiled: Compiled) -> None:
     with (
-        watched(case.tool, helpers) as (pid,),
-        Held(helpers / "hold", where, *case.command(pid)) as tool,
+        watched(case.tool, compiled) as (pid,),
+        Held(compiled("hold"), where, *case.command(pid)) as tool,
     ):
         tool.wait_held()
         os.kill(int(pid), signal.SIGKILL)
@@ -188,11 +174,11 @@ def test_the_watched_process_is_killed_before(case: Case, where: str, helpers: P
     assert cause == f"the process {pid} (target) has ended"
 
 
-@each_that_watches
-def test_the_watched_process_is_killed(case: Case, helpers: Path) -> None:
+@fault
+def test_the_watched_process_is_killed(case: Case, compiled: Compiled) -> None:
     """The report comes all the same."""
     with (
-        watched(case.tool, helpers, "all the time") as (pid,),
+        watched(case.tool, compiled, "all the time") as (pid,),
         Running(*case.command("--json", pid)) as tool,
     ):
         tool.wait_attached()
@@ -203,7 +189,7 @@ def test_the_watched_process_is_killed(case: Case, helpers: Path) -> None:
 
 
 @pytest.mark.native
-@each
+@fault
 def test_two_at_once(case: Case) -> None:
     """Each with its own demo; neither takes from the other."""
     with Running(*case.command("--demo")) as one, Running(*case.command("--demo")) as other:
@@ -214,12 +200,11 @@ def test_two_at_once(case: Case) -> None:
 
 
 @pytest.mark.native
-@each
-def test_a_demo_that_is_interrupted(case: Case) -> None:
+@fault
+def test_a_demo_that_is_interrupted(case: Case, tmp_path: Path) -> None:
     """It ends, and so does its child, which leaves no files."""
-    before = set(Path(tempfile.gettempdir()).glob("ebpf-*"))
-    with Running(*case.command("--demo")) as tool:
+    with Running(*case.command("--demo"), env={"TMPDIR": str(tmp_path)}) as tool:
         result = tool.wait_attached().finish(signal.SIGINT)
     assert result.status == 0, result.stderr
     assert "Traceback" not in result.stderr
-    assert set(Path(tempfile.gettempdir()).glob("ebpf-*")) == before
+    assert list(tmp_path.iterdir()) == []

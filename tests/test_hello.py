@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, ROOT, Result, Running, run
+from support import BIN, ENGINES, ROOT, Result, Running, WholeTrace, Workload, run, run_all
 
 from ebpf_tour.catalogue import tools
 from ebpf_tour.hello import TOOL
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 pytestmark = pytest.mark.kernel(TOOL)
+# Where the number of lines matters: of two tools, each sees the lines of both.
+alone = pytest.mark.alone
 
 ATTACHED = "Greeting every exec... Ctrl-C to end.\n"
 HELLO = BIN / "ebpf-hello"
 
-# Tries in vain to execute a program, so many times, after a byte on standard input.
+# Tries in vain to execute a program, so many times.
 FAIL = """
 import os, sys
+os.write(1, b"r")
 os.read(0, 1)
 for _ in range(int(sys.argv[1])):
     try:
@@ -36,11 +39,6 @@ for _ in range(int(sys.argv[1])):
     except OSError:
         pass
 """
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def execute(count: int) -> list[int]:
@@ -61,6 +59,7 @@ def rows_of(result: Result, tids: Collection[int]) -> list[dict[str, Any]]:
     return [row for row in result.records if row["tid"] in tids]
 
 
+@alone
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
 def test_one_row_for_each_exec(engine: str) -> None:
@@ -110,19 +109,14 @@ def test_table_at_once(engine: str) -> None:
         assert tool.finish(signal.SIGINT).status == 0
 
 
+@alone
 @pytest.mark.usefixtures("leaves_nothing")
 def test_calls_that_fail(engine: str) -> None:
     """Very many of them, on two CPUs, and none is lost."""
     with Running(HELLO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
-        command = [sys.executable, "-BIc", FAIL, "10000"]
-        callers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
-        for caller in callers:
-            assert caller.stdin
-            caller.stdin.write(b"x")
-            caller.stdin.close()
-        for caller in callers:
-            assert caller.wait() == 0
+        callers = [Workload(sys.executable, "-BIc", FAIL, "10000") for _ in range(2)]
+        run_all(*callers)
         result = tool.finish(signal.SIGINT)
     for caller in callers:
         assert len(rows_of(result, {caller.pid})) == 1 + 10_000  # one was Python itself
@@ -154,6 +148,7 @@ def test_hostile_name(engine: str, tmp_path: Path) -> None:
             assert r"\x1b[1A\n\xff'" in {row["comm"] for row in result.records}
 
 
+@alone
 def test_a_thread_is_not_a_process(engine: str) -> None:
     """What calls is a thread: the process has another number."""
     script = (
@@ -172,6 +167,7 @@ def test_a_thread_is_not_a_process(engine: str) -> None:
     assert caller.pid != tid
 
 
+@alone
 def test_nothing_else_comes_through(engine: str) -> None:
     """The lines of other programs arrive at the same tracepoint."""
     with Running(HELLO, "--engine", engine, "--json") as tool:
@@ -183,19 +179,21 @@ def test_nothing_else_comes_through(engine: str) -> None:
     assert {row["message"] for row in result.records} == {"Hello, World!"}
 
 
+@alone
 @pytest.mark.native
 def test_nothing_is_stolen(engine: str) -> None:
     """Who reads the trace buffer of the whole machine finds every line there."""
+    trace = WholeTrace()
     with Running(HELLO, "--engine", engine, "--json") as tool:
         tool.wait_attached()
         pids = execute(5)
         assert len(rows_of(tool.finish(signal.SIGINT), pids)) == 5
-    with open(f"{features.tracefs()}/trace", encoding="utf-8", errors="replace") as file:
-        trace = file.read()
+    text = trace.read()
     for pid in pids:
-        assert len(re.findall(rf"-{pid} .*: bpf_trace_printk: Hello, World!", trace)) == 1
+        assert len(re.findall(rf"-{pid} .*: bpf_trace_printk: Hello, World!", text)) == 1
 
 
+@alone
 @pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 def test_losses_are_counted_exactly(engine: str) -> None:
@@ -211,13 +209,9 @@ def test_losses_are_counted_exactly(engine: str) -> None:
             tool.wait_attached()
             (instance,) = Path(features.tracefs(), "instances").glob(f"ebpf-tour-{tool.pid}-*")
             (instance / "buffer_size_kb").write_text("4")
-            callers = [
-                subprocess.Popen([sys.executable, "-BIc", FAIL, "2000"], stdin=subprocess.PIPE)
-                for _ in range(2)
-            ]
+            callers = [Workload(sys.executable, "-BIc", FAIL, "2000") for _ in range(2)]
             os.kill(tool.pid, signal.SIGSTOP)
-            for caller in callers:
-                caller.communicate(b"x")
+            run_all(*callers)
             os.kill(tool.pid, signal.SIGCONT)
             result = tool.finish(signal.SIGINT)
         observed = observer.finish(signal.SIGINT)

@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cases import (
     ALL_TOOLS,
-    SEE_ALL,
     TOOLS,
     Case,
-    in_all_ways,
+    accepts,
+    fault,
     need_hooks,
     on_each_engine,
-    option,
     parameters,
     prints,
+    texts,
     to_count_all,
     watched,
-    watches_a_process,
+    with_value,
 )
 from support import Result, Running
 
@@ -39,8 +39,9 @@ from ebpf_tour.catalogue import parser_of
 from ebpf_tour.text import as_utf8, from_kernel, printable
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
+
+    from support import Compiled
 
     from ebpf_tour.record import Tool
 
@@ -81,13 +82,13 @@ for name in map(os.fsencode, json.load(sys.stdin)):
 """
 
 
-def run_named(names: list[bytes], helpers: Path, directory: Path) -> None:
+def run_named(names: list[bytes], compiled: Compiled, directory: Path) -> None:
     """Do WORKLOAD for each of the names."""
     programs = directory / "programs"
     programs.mkdir()
     (directory / "directories").mkdir()
     for name in names:
-        os.symlink(helpers / "nothing", os.fsencode(programs) + b"/" + name)
+        os.symlink(compiled("nothing"), os.fsencode(programs) + b"/" + name)
     text = json.dumps([os.fsdecode(name) for name in names])
     command = [sys.executable, "-BIc", WORKLOAD]
     subprocess.run(command, cwd=directory, input=text, text=True, check=True)
@@ -168,11 +169,11 @@ def values(rows: list[dict[str, Any]], key: str) -> str:
     )
 
 
-@parameters(in_all_ways(SEE_ALL))
-def test_names(case: Case, helpers: Path, tmp_path: Path) -> None:
+@fault
+def test_names(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     need_hooks(case)
     command = case.command(*to_count_all(case.tool))
-    table, rows = shown_in_all_formats(command, lambda: run_named(NAMES, helpers, tmp_path))
+    table, rows = shown_in_all_formats(command, lambda: run_named(NAMES, compiled, tmp_path))
     lengths = {"comm": COMM, "name": PATH, "path": PATH, "filename": PATH, "args": PATH}
     columns = [key for key in rows[0] if key in lengths]
     assert columns
@@ -191,12 +192,12 @@ def test_names(case: Case, helpers: Path, tmp_path: Path) -> None:
 NAME = b"\x1b[1A\n\xff\t\x7f'\",;%n"
 
 
-@parameters(on_each_engine(filter(watches_a_process, TOOLS)))
-def test_name_of_the_watched_process(case: Case, helpers: Path, tmp_path: Path) -> None:
+@fault
+def test_name_of_the_watched_process(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     program = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + NAME))
-    program.hardlink_to(helpers / "target")
-    with watched(case.tool, helpers, "all the time", program=program) as words:
-        command = case.command(*words, "--time-limit=1")
+    program.hardlink_to(compiled("target"))
+    with watched(case.tool, compiled, "all the time", program=program) as words:
+        command = case.command(*words, "--time-limit=0.3")
         _, rows = shown_in_all_formats(command, lambda: None, by_itself=True)
     assert {bytes.fromhex(row["comm_hex"]) for row in rows} == {NAME}
 
@@ -228,16 +229,6 @@ VALUES = [
 ]
 
 
-def with_value(tool: Tool) -> list[tuple[str, argparse.Action]]:
-    """Return the options and arguments of a tool that have a value: how to give it, and what."""
-    found = []
-    for action in parser_of(tool)._actions:
-        if action.nargs != 0:
-            prefix = f"{action.option_strings[-1]}=" if action.option_strings else ""
-            found.append((prefix, action))
-    return found
-
-
 @pytest.mark.parametrize("tool", ALL_TOOLS, ids=lambda tool: tool.command)
 def test_any_value_is_taken_or_refused_in_two_lines(
     tool: Tool, capsys: pytest.CaptureFixture[str]
@@ -255,14 +246,7 @@ def test_any_value_is_taken_or_refused_in_two_lines(
             check_text(said)
 
 
-def accepts(tool: Tool, word: str) -> bool:
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
-        parser_of(tool).parse_args([word])
-        return True
-    return False
-
-
-@parameters(on_each_engine(TOOLS))
+@fault
 def test_the_largest_numbers_fit_into_the_program(case: Case) -> None:
     """What is larger is refused: a program gets it as it is or not at all."""
     largest = []
@@ -275,18 +259,6 @@ def test_the_largest_numbers_fit_into_the_program(case: Case) -> None:
     with Running(*case.command("--show", "asm", *largest)) as tool:
         result = tool.finish()
     assert (result.status, result.stderr) == (0, "")
-
-
-def texts(tool: Tool) -> list[str]:
-    """Return the options of a tool whose value is any text."""
-    return [prefix for prefix, _ in with_value(tool) if prefix and accepts(tool, f"{prefix}abc")]
-
-
-TEXTS = [
-    pytest.param(case, prefix, id=f"{case}{prefix}", marks=pytest.mark.kernel(case.tool))
-    for case in on_each_engine(TOOLS)
-    for prefix in texts(case.tool)
-]
 
 
 def shown(case: Case, directory: Path, what: str, *words: str) -> Result:
@@ -302,32 +274,34 @@ def shown(case: Case, directory: Path, what: str, *words: str) -> Result:
     return result._replace(stdout=re.sub("0xf[0-9a-f]{7} ll", "PIDNS ll", result.stdout))
 
 
-@pytest.mark.parametrize(("case", "prefix"), TEXTS)
-def test_no_value_changes_the_program(case: Case, prefix: str, tmp_path: Path) -> None:
+@fault
+def test_no_value_changes_the_program(case: Case, tmp_path: Path) -> None:
     """The same source, and the same bytecode as with a harmless value as long as that."""
     source = shown(case, tmp_path, "source")
     assert source.status == 0
-    for value in VALUES:
-        result = shown(case, tmp_path, "source", prefix + value)
-        assert result.status != 0 or result == source
-    # The second one is a regular expression, too.
-    for value in ("".join(VALUES[:7]), '"; return 0; int x = 1; %s%n'):
-        result = shown(case, tmp_path, "asm", prefix + value)
-        harmless = "a" * len(os.fsencode(value))
-        assert result.status != 0 or result == shown(case, tmp_path, "asm", prefix + harmless)
+    for prefix in texts(case.tool):
+        # What the parser refuses comes no further.
+        for value in (v for v in VALUES if accepts(case.tool, prefix + v)):
+            result = shown(case, tmp_path, "source", prefix + value)
+            assert result.status != 0 or result == source
+        # The second one is a regular expression, too.
+        for value in ("".join(VALUES[:7]), '"; return 0; int x = 1; %s%n'):
+            result = shown(case, tmp_path, "asm", prefix + value)
+            harmless = prefix + "a" * len(os.fsencode(value))
+            assert result.status != 0 or result == shown(case, tmp_path, "asm", harmless)
 
 
 HOSTILE_COMM = b'%s%n"); {'
 
 
-@parameters(on_each_engine(tool for tool in SEE_ALL if option(tool, "--name")))
-def test_a_hostile_filter_filters(case: Case, helpers: Path, tmp_path: Path) -> None:
+@fault
+def test_a_hostile_filter_filters(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     """It is a name like any other."""
     names = [HOSTILE_COMM, b"other"]
     pattern = re.escape(HOSTILE_COMM.decode())
     with Running(*case.command("--json", f"--name={pattern}")) as tool:
         tool.wait_attached()
-        run_named(names, helpers, tmp_path)
+        run_named(names, compiled, tmp_path)
         result = tool.finish(signal.SIGINT)
     assert result.status == 0, result.stderr
     assert {row["comm"] for row in result.records} == {HOSTILE_COMM.decode()}

@@ -17,28 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cases import (
-    SEE_ALL,
-    TOOLS,
-    Case,
-    in_all_ways,
-    need_hooks,
-    on_each_engine,
-    option,
-    parameters,
-    prints,
-    to_count_all,
-    watched,
-)
-from support import PATIENCE_S, Running
+from cases import Case, fault, need_hooks, option, prints, to_count_all, watched
+from support import PATIENCE_S, Running, Workload, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ebpf_tour.record import Tool
+    from support import Compiled
 
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.native,
     pytest.mark.usefixtures("leaves_nothing", "quiet_kernel"),
 ]
@@ -48,29 +37,19 @@ pytestmark = [
 UNNAMED = "<...>"
 
 
-def has_buffer(tool: Tool) -> bool:
-    """Say whether a tool sends records through a buffer of its own, which can be too small."""
-    return any(item.type in ("ring buffer", "perf event array") for item in tool.maps)
-
-
-each_way = parameters(in_all_ways(SEE_ALL))
-each_way_of_buffers = parameters(in_all_ways(filter(has_buffer, SEE_ALL)))
-each = parameters(on_each_engine(TOOLS))
-
-
 class Load:
     """Processes that run `step` again and again, under names of their own."""
 
-    def __init__(self, helpers: Path, directory: Path, name: str) -> None:
+    def __init__(self, compiled: Compiled, directory: Path, name: str) -> None:
         self.names = (f"{name}-{os.getpid()}", f"{name}s-{os.getpid()}")
         self._directory = directory
         for link, program in zip(self.names, ("spawn", "step"), strict=True):
-            (directory / link).symlink_to(helpers / program)
+            (directory / link).symlink_to(compiled(program))
 
-    def start(self, times: int) -> subprocess.Popen[bytes]:
-        """Start a worker, which waits for a byte on its standard input."""
+    def start(self, times: int) -> Workload:
+        """Start a worker, which waits for its `begin()`."""
         command = [f"./{self.names[0]}", str(times), f"./{self.names[1]}"]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, cwd=self._directory)
+        return Workload(*command, cwd=self._directory)
 
     def run(self, times: int, workers: int = 1, cpus: Iterable[int] = ()) -> None:
         """Run `step` so many times in each of the workers, all at once."""
@@ -78,11 +57,7 @@ class Load:
         for worker in started:
             if cpus:
                 os.sched_setaffinity(worker.pid, cpus)
-            assert worker.stdin
-            worker.stdin.write(b"x")
-            worker.stdin.close()
-        for worker in started:
-            assert worker.wait() == 0
+        run_all(*started)
 
 
 @pytest.fixture
@@ -100,15 +75,15 @@ def seen(records: Iterable[dict[str, Any]]) -> collections.Counter[str]:
     return found
 
 
-@each_way
-def test_none_is_lost(case: Case, helpers: Path, directory: Path) -> None:
+@fault
+def test_none_is_lost(case: Case, compiled: Compiled, directory: Path) -> None:
     """20,000 processes from two workers.
 
     How many events there are for each, and for a worker itself, is found out
     with one and with eleven processes.
     """
     need_hooks(case)
-    one, eleven, many = (Load(helpers, directory, name) for name in ("one", "eleven", "many"))
+    one, eleven, many = (Load(compiled, directory, name) for name in ("one", "eleven", "many"))
     with (directory / "rows").open("wb") as file:
         command = case.command("--json", *to_count_all(case.tool))
         with Running(*command, stdout=file.fileno()) as tool:
@@ -136,15 +111,15 @@ def test_none_is_lost(case: Case, helpers: Path, directory: Path) -> None:
     assert total >= 20_000
 
 
-@each_way_of_buffers
-def test_what_is_lost_is_counted(case: Case, helpers: Path, directory: Path) -> None:
+@fault
+def test_what_is_lost_is_counted(case: Case, compiled: Compiled, directory: Path) -> None:
     """Nobody reads the output until all is over: shown + lost = caused.
 
     The tool counts the whole machine. What other processes cause meanwhile, a
     second one sees, which is read; on a quiet machine that is nothing.
     """
     need_hooks(case)
-    load = Load(helpers, directory, "load")
+    load = Load(compiled, directory, "load")
     small, large = ("--buffer=4", "--buffer=16384") if option(case.tool, "--buffer") else ("", "")
     observer_case = Case(case.tool, case.tool.engines[0], case.options)
     with (
@@ -175,12 +150,12 @@ def test_what_is_lost_is_counted(case: Case, helpers: Path, directory: Path) -> 
     assert f"{lost} events were lost" in result.stderr
 
 
-@each
-def test_one_interrupt_is_enough(case: Case, helpers: Path, directory: Path) -> None:
+@fault
+def test_one_interrupt_is_enough(case: Case, compiled: Compiled, directory: Path) -> None:
     """While events come all the time. Each of five gets one, and ends."""
-    load = Load(helpers, directory, "load")
+    load = Load(compiled, directory, "load")
     with (
-        watched(case.tool, helpers, "all the time") as words,
+        watched(case.tool, compiled, "all the time") as words,
         contextlib.ExitStack() as stack,
     ):
         tools = [
@@ -189,19 +164,12 @@ def test_one_interrupt_is_enough(case: Case, helpers: Path, directory: Path) -> 
         ]
         for tool in tools:
             tool.wait_attached()
-        workers = [load.start(-1) for _ in range(2)]
-        try:
-            for worker in workers:
-                assert worker.stdin
-                worker.stdin.write(b"x")
-                worker.stdin.close()
+        with load.start(-1) as worker, load.start(-1) as other:
+            worker.begin()
+            other.begin()
             for tool in tools:
                 os.kill(tool.pid, signal.SIGINT)
             for tool in tools:
                 assert tool.process.wait(PATIENCE_S) == 0
-        finally:
-            for worker in workers:
-                worker.kill()
-                worker.wait()
         for tool in tools:
             assert "Traceback" not in tool.finish().stderr

@@ -11,11 +11,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+import support
 from support import (
     BIN,
     ENGINES,
@@ -23,6 +24,7 @@ from support import (
     Result,
     Running,
     assert_error,
+    compile_program,
     in_mount_namespace,
     is_preemptible,
     run,
@@ -34,8 +36,7 @@ from ebpf_tour.loader.elf import BadElf, Elf
 from ebpf_tour.mallocstacks import APART, DEMO_BYTES, DEMO_CALLS, MAP_FULL, TOOL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
+    from support import Compiled
 
 kernel = pytest.mark.kernel(TOOL)
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
@@ -43,7 +44,6 @@ leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
 COMMAND = "ebpf-mallocstacks"
 MALLOCSTACKS = BIN / COMMAND
 FULL = APART[MAP_FULL]
-FLAGS = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-pthread")
 
 
 class Total(NamedTuple):
@@ -51,15 +51,13 @@ class Total(NamedTuple):
     calls: int
 
 
-class Workload:
+class Workload(support.Workload):
     """A program that waits for a byte before it allocates, and for the end of its input."""
 
-    def __init__(self, *command: str | Path) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-        )
-        self.pid = self.process.pid
-        self.said = b""
+    said = b""
+
+    def _wait_ready(self) -> None:
+        """It says nothing before it has allocated."""
 
     def wait_for(self, program: str) -> Workload:
         """Wait until the command has become `program` and reads its input."""
@@ -71,45 +69,17 @@ class Workload:
         return self
 
     def allocate(self) -> Workload:
-        assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(b".")
+        self.begin()
         self.said = self.process.stdout.readline()
         return self
 
-    def end(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate() if not self.process.stdin.closed else self.process.wait()
-        assert self.process.stdout
-        self.process.stdout.close()
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
 
 @pytest.fixture(scope="module")
-def programs() -> Iterator[Path]:
-    """Return a directory with the compiled workloads."""
-    sources = (ROOT / "examples/workloads/allocate.c", ROOT / "tests/programs/functions.c")
-    with tempfile.TemporaryDirectory(prefix="ebpf-tour-test-") as name:
-        for source in sources:
-            compile_c(source, Path(name) / source.stem, "-rdynamic")
-        yield Path(name)
-
-
-def compile_c(source: Path, target: Path, *flags: str) -> Path:
-    subprocess.run(["gcc", *FLAGS, *flags, source, "-o", target], check=True)
-    return target
+def programs(compiled: Compiled) -> Path:
+    """Return the directory with the compiled workloads."""
+    (directory,) = {compiled(name).parent for name in ("allocate", "functions")}
+    return directory
 
 
 def watch(
@@ -118,7 +88,7 @@ def watch(
     """Run the tool on the workload, which ends first."""
     with Running(MALLOCSTACKS, str(workload.pid), *options, "--engine", engine, env=env) as tool:
         tool.wait_attached()
-        workload.allocate().end()
+        workload.allocate().finish()
         return tool.finish()
 
 
@@ -209,10 +179,22 @@ def test_a_million_calls_on_two_cpus(engine: str, programs: Path) -> None:
 @kernel
 @leaves_nothing
 def test_every_byte_at_its_own_stack_ten_times_out_of_ten(engine: str, programs: Path) -> None:
-    """Addresses are other ones in each run, and so are the slots that collide."""
-    for _ in range(10):
-        with Workload(programs / "allocate", "50", "20000", "2") as workload:
-            result = watch(workload, engine, "--json")
+    """Addresses are other ones in each process, and so are the slots that collide."""
+    command = (programs / "allocate", "50", "20000", "2")
+    with ExitStack() as stack:
+        workloads = [stack.enter_context(Workload(*command)) for _ in range(10)]
+        tools = [
+            stack.enter_context(
+                Running(MALLOCSTACKS, str(workload.pid), "--json", "--engine", engine)
+            )
+            for workload in workloads
+        ]
+        for tool in tools:
+            tool.wait_attached()
+        for workload in workloads:
+            workload.allocate().finish()
+        results = [tool.finish() for tool in tools]
+    for result in results:
         assert by_stack(result) == expected(50, 20_000)
         assert apart(result) == {}
 
@@ -231,16 +213,16 @@ def test_as_many_stacks_as_there_is_room_for(engine: str, programs: Path, entrie
 @kernel
 @leaves_nothing
 def test_more_stacks_than_there_is_room_for(engine: str, programs: Path) -> None:
-    with Workload(programs / "allocate", "5000", "1000000", "2") as workload:
+    with Workload(programs / "allocate", "5000", "200000", "2") as workload:
         result = watch(workload, engine, "16", "--json")
-    wanted = expected(5000, 1_000_000)
+    wanted = expected(5000, 200_000)
     found = by_stack(result)
     assert len(found) == 16
     # What is recorded at all is recorded from its first call to its last.
     assert found == {number: wanted[number] for number in found}
     rest = apart(result)
     assert list(rest) == [FULL]
-    assert total_of(result) == (2_500_500_000, 1_000_000)
+    assert total_of(result) == (500_100_000, 200_000)
     assert workload.said == said(total_of(result))
     assert f"{rest[FULL].bytes} bytes in {rest[FULL].calls} calls came from more" in result.stderr
     assert "raise NUM_STACKS, for example to 128\n" in result.stderr
@@ -286,7 +268,7 @@ def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -
         ) as tool,
     ):
         tool.wait_attached()
-        workload.allocate().end()
+        workload.allocate().finish()
         result = tool.finish()
     wanted = expected(200, 20_000)
     found = by_stack(result)
@@ -343,7 +325,7 @@ def test_in_another_pid_namespace(engine: str, programs: Path) -> None:
             assert outer.process.poll() is None
         with Running(MALLOCSTACKS, pid, "--engine", engine, "--json") as tool:
             tool.wait_attached()
-            outer.allocate().end()
+            outer.allocate().finish()
             result = tool.finish()
     assert by_stack(result) == expected(4, 400)
 
@@ -379,7 +361,7 @@ def test_with_the_tool_in_a_pid_namespace(engine: str, programs: Path) -> None:
 @leaves_nothing
 def test_a_static_program(engine: str, tmp_path: Path) -> None:
     source = ROOT / "examples/workloads/allocate.c"
-    path = compile_c(source, tmp_path / "allocate", "-static")
+    path = compile_program(source, tmp_path / "allocate", "-static")
     with Workload(path, "4", "400") as workload:
         result = watch(workload, engine, "--json")
     assert by_stack(result) == expected(4, 400)
@@ -391,8 +373,8 @@ def test_a_static_program(engine: str, tmp_path: Path) -> None:
 @leaves_nothing
 def test_musl(engine: str, tmp_path: Path) -> None:
     """A C library that is its own dynamic linker."""
-    source, path = ROOT / "examples/workloads/allocate.c", tmp_path / "allocate"
-    subprocess.run(["musl-gcc", *FLAGS, source, "-o", path], check=True)
+    source = ROOT / "examples/workloads/allocate.c"
+    path = compile_program(source, tmp_path / "allocate", compiler="musl-gcc")
     with Workload(path, "4", "400") as workload:
         result = watch(workload, engine, "--json")
     assert by_stack(result) == expected(4, 400)
@@ -401,9 +383,10 @@ def test_musl(engine: str, tmp_path: Path) -> None:
 @pytest.mark.native
 @kernel
 @leaves_nothing
-def test_a_library_that_replaces_malloc(engine: str, programs: Path, tmp_path: Path) -> None:
-    library = tmp_path / "libreplace.so"
-    compile_c(ROOT / "tests/programs/replace.c", library, "-shared", "-fPIC")
+def test_a_library_that_replaces_malloc(
+    engine: str, programs: Path, compiled: Compiled, tmp_path: Path
+) -> None:
+    library = Path(shutil.copy(compiled("replace"), tmp_path / "libreplace.so"))
     preload = ("env", f"LD_PRELOAD={library}")
     with Workload(*preload, programs / "allocate", "4", "400") as workload:
         workload.wait_for("allocate")
@@ -424,14 +407,9 @@ sys.stdin.buffer.read()
 @pytest.mark.native
 @kernel
 @leaves_nothing
-def test_names_of_a_library_that_is_loaded_later(engine: str, tmp_path: Path) -> None:
-    source, library = tmp_path / "late.c", tmp_path / "liblate.so"
-    source.write_text(
-        "#include <stdlib.h>\nvoid late(void) { void *volatile p = malloc(123456); free(p); }"
-    )
-    compile_c(source, library, "-shared", "-fPIC")
+def test_names_of_a_library_that_is_loaded_later(engine: str, compiled: Compiled) -> None:
     with (
-        Workload(sys.executable, "-c", LOADS_LATER, library) as workload,
+        Workload(sys.executable, "-c", LOADS_LATER, compiled("late")) as workload,
         Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
     ):
         tool.wait_attached()
@@ -668,7 +646,7 @@ def test_interval(engine: str, programs: Path) -> None:
         workload.allocate()
         assert tool.process.stdout
         first = json.loads(tool.process.stdout.readline())
-        workload.end()
+        workload.finish()
         result = tool.finish()
     assert (first["bytes"], first["count"]) == (400, 100)
     last = result.records[-4:]
@@ -775,7 +753,8 @@ def test_a_thread(programs: Path) -> None:
 @kernel
 @leaves_nothing
 def test_a_static_program_without_symbols(tmp_path: Path) -> None:
-    path = compile_c(ROOT / "examples/workloads/allocate.c", tmp_path / "bare", "-static", "-s")
+    source = ROOT / "examples/workloads/allocate.c"
+    path = compile_program(source, tmp_path / "bare", "-static", "-s")
     with Workload(path, "4", "400") as workload:
         workload.wait_for("bare")
         cause, hint = assert_error(run(MALLOCSTACKS, str(workload.pid)), 1, COMMAND)

@@ -11,22 +11,21 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import via, ways_of
 from support import (
     BIN,
-    ENGINES,
     NO_TRACEFS,
     Result,
     Running,
+    Workload,
     assert_error,
     bytes_of,
     in_mount_namespace,
     may_be_skipped,
-    need,
     run,
 )
 
@@ -43,20 +42,13 @@ MKDIR = BIN / "ebpf-mkdir"
 
 pytestmark = pytest.mark.kernel(TOOL)
 
-# Every way of every engine.
-WAYS = [
-    (engine, via)
-    for via, hooks in TOOL.via.items()
-    for engine in ENGINES
-    if all(engine in hook.engines for hook in hooks)
-]
+way = via(TOOL)
 
-# A process that waits for a line, then makes directories: [path, mode] each.
-# What fails is meant to.
+# A process that makes directories: [path, mode] each. What fails is meant to.
 WORKLOAD = """
 import json, os, sys
 os.umask(int(sys.argv[1], 8))
-sys.stdin.readline()
+os.write(1, b"r")
 for path, mode in json.load(sys.stdin):
     try:
         os.mkdir(os.fsencode(path), mode)
@@ -65,29 +57,23 @@ for path, mode in json.load(sys.stdin):
 """
 
 
-@pytest.fixture(params=WAYS, ids="-".join)
-def way(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """Return the options for one way that works here."""
-    engine, via = request.param
-    need(*TOOL.via[via])
-    return ("--engine", engine, "--via", via, "--json")
-
-
-class Maker:
+class Maker(Workload):
     """A process that makes directories when it is told to."""
 
     def __init__(self, where: Path, *wrapper: str, umask: int = 0o022) -> None:
-        self.process = subprocess.Popen(
-            [*wrapper, sys.executable, "-BIc", WORKLOAD, f"{umask:o}"],
-            cwd=where,
-            stdin=subprocess.PIPE,
-        )
-        self.pid = self.process.pid
+        command = (*wrapper, sys.executable, "-BIc", WORKLOAD, f"{umask:o}")
+        super().__init__(*command, cwd=where)
+
+    def begin_with(self, *names: bytes | str, mode: int = 0o777) -> None:
+        """Let it make these, while the test goes on."""
+        paths = [[os.fsdecode(name), mode] for name in names]
+        self.begin(json.dumps(paths).encode())
+        assert self.process.stdin
+        self.process.stdin.close()
 
     def make(self, *names: bytes | str, mode: int = 0o777) -> None:
-        paths = [[os.fsdecode(name), mode] for name in names]
-        self.process.communicate(b"\n" + json.dumps(paths).encode())
-        assert self.process.returncode == 0
+        self.begin_with(*names, mode=mode)
+        assert self.finish() == 0
 
 
 def rows_of(result: Result, pid: int, *, lossless: bool = True) -> list[dict[str, Any]]:
@@ -127,12 +113,9 @@ def test_one_row_for_each_directory(way: tuple[str, ...], tmp_path: Path) -> Non
         tool.wait_attached()
         makers = [Maker(tmp_path) for _ in range(3)]
         for number, maker in enumerate(makers):
-            paths = [[f"{number}.{i}", 0o777] for i in range(300)]
-            assert maker.process.stdin
-            maker.process.stdin.write(b"\n" + json.dumps(paths).encode())
-            maker.process.stdin.close()
+            maker.begin_with(*(f"{number}.{i}" for i in range(300)))
         for maker in makers:
-            assert maker.process.wait() == 0
+            assert maker.finish() == 0
         result = tool.finish(signal.SIGINT)
     skips = may_be_skipped(*TOOL.via[way[3]])
     if skips:
@@ -314,10 +297,13 @@ def test_name_and_failed(way: tuple[str, ...], open_directory: Path) -> None:
         nobody = Maker(open_directory, "setpriv", "--reuid", "nobody", "--clear-groups")
         nobody.make("denied")
         run("setpriv", "--reuid", "nobody", "--clear-groups", "mkdir", open_directory / "mkdirs")
-        Maker(open_directory).make("made")
+        root = Maker(open_directory)
+        root.make("made")
         result = tool.finish(signal.SIGINT)
-    assert result.status == 0
-    assert [row["name"] for row in result.records] == ["denied"]
+    assert [row["name"] for row in rows_of(result, nobody.pid)] == ["denied"]
+    assert rows_of(result, root.pid) == []
+    # Other processes may fail meanwhile, if they are of that name.
+    assert all("python" in row["comm"] and row["errno"] for row in result.records)
 
 
 def test_nothing_is_lost_in_silence(way: tuple[str, ...], tmp_path: Path) -> None:
@@ -349,12 +335,12 @@ def test_demo(way: tuple[str, ...]) -> None:
 def test_all_ways_agree(tmp_path: Path) -> None:
     """But for PID and time, the rows of a call that reaches vfs_mkdir() are the same."""
     answers = []
-    for engine, via in WAYS:
-        if what_is_missing(TOOL.via[via]):
+    for engine, name in ways_of(TOOL):
+        if what_is_missing(TOOL.via[name]):
             continue
-        where = tmp_path / f"{engine}-{via}"
+        where = tmp_path / f"{engine}-{name}"
         where.mkdir()
-        rows = seen(("--engine", engine, "--via", via, "--json"), where, HOSTILE, 0o1775)
+        rows = seen(("--engine", engine, "--via", name, "--json"), where, HOSTILE, 0o1775)
         answers.append([{**row, "time": "", "pid": 0} for row in rows])
     assert len(answers) > 1
     assert len(answers[0]) == len(HOSTILE)
@@ -364,11 +350,11 @@ def test_all_ways_agree(tmp_path: Path) -> None:
 @pytest.mark.native
 def test_a_way_that_is_not_there() -> None:
     """On a kernel that has all ways, --via tracepoint without tracefs takes its place."""
-    ways = [via for via, hooks in TOOL.via.items() if what_is_missing(hooks)]
-    for via in ways:
-        missing = what_is_missing(TOOL.via[via])
+    ways = [name for name, hooks in TOOL.via.items() if what_is_missing(hooks)]
+    for name in ways:
+        missing = what_is_missing(TOOL.via[name])
         assert missing
-        cause, hint = assert_error(run(MKDIR, "--via", via), missing.status, "ebpf-mkdir")
+        cause, hint = assert_error(run(MKDIR, "--via", name), missing.status, "ebpf-mkdir")
         assert cause == str(missing)
         assert hint == missing.hint
     command = in_mount_namespace(NO_TRACEFS, MKDIR, "--via", "tracepoint")

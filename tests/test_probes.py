@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import io
 import json
 import os
@@ -32,7 +33,6 @@ from support import (
     need,
     run,
 )
-from workloads import compiled
 
 from ebpf_tour.errors import Error, UsageError
 from ebpf_tour.loader import features, places, raw_btf, syscall, trial
@@ -42,6 +42,8 @@ from ebpf_tour.probes import TOOL, Query, queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support import Compiled
 
 PROBES = BIN / "ebpf-probes"
 
@@ -317,15 +319,61 @@ def test_no_btf(data: bytes) -> None:
         raw_btf.RawBtf(data)
 
 
+def refusal(iterator: str) -> str | None:
+    """Return the kernel's error for a program that an iterator gets, None if it takes it."""
+    trace_iter = 28  # BPF_TRACE_ITER
+    number = raw_btf.of_kernel().functions[f"bpf_iter_{iterator}"]
+    try:
+        program = syscall.load_program(trial._TRACING, trial._RETURN_0, trace_iter, number)
+    except syscall.ProgramRefused as error:
+        if error.errno not in (errno.EPERM, errno.EACCES):
+            raise  # the program is at fault
+        return errno.errorcode[error.errno]
+    os.close(program)
+    return None
+
+
 @kernel
 def test_iterators() -> None:
-    found = {record["name"]: record["fields"] for record in records("-v", "iter:*")}
-    assert found["task"] == ["struct task_struct *task"]
-    btf = raw_btf.of_kernel()
-    iterator = 28  # BPF_TRACE_ITER
-    for name in found:
-        number = btf.functions[f"bpf_iter_{name}"]
-        os.close(syscall.load_program(trial._TRACING, trial._RETURN_0, iterator, number))
+    """Each one loads, or -v names the error with which this kernel refuses it."""
+    found = {record["name"]: record for record in records("-v", "iter:*")}
+    assert found["task"]["fields"] == ["struct task_struct *task"]
+    assert found["task"]["refused"] is None
+    said = {name: record["refused"] for name, record in found.items()}
+    assert {name: text and text.partition(":")[0] for name, text in said.items()} == {
+        name: refusal(name) for name in found
+    }
+
+
+@kernel
+def test_iterators_that_are_refused(compiled: Compiled) -> None:
+    """By a seccomp filter, and in each form of the output."""
+    said = "EPERM: Operation not permitted"
+    command = (compiled("forbid"), PROBES, "-v", "iter:task")
+    result = run(*command)
+    assert result.stdout.splitlines() == [
+        *("iter:task", "    struct task_struct *task", f"    (this kernel refuses it: {said})"),
+    ]
+    assert run(*command, "--json").records[0]["refused"] == said
+    (row,) = csv.DictReader(io.StringIO(run(*command, "--format", "csv").stdout))
+    assert row["refused"] == said
+    # Without -v it is not tried.
+    assert run(compiled("forbid"), PROBES, "--json", "iter:task").records[0]["refused"] is None
+
+
+@kernel
+def test_iterators_without_privileges() -> None:
+    """They are listed, and it says once that they were not tried."""
+    without = ("setpriv", "--bounding-set=-sys_admin,-bpf")
+    result = run(*without, PROBES, "-v", "--json", "iter:*")
+    assert result.status == 0
+    assert [record["probe"] for record in result.records] == listed("iter:*")
+    assert {record["refused"] for record in result.records} == {None}
+    assert result.stderr == (
+        "ebpf-probes: whether this kernel takes programs for iterators was not tried, since only "
+        "root may load programs\n"
+    )
+    assert run(*without, PROBES, "iter:*").stderr == ""
 
 
 def test_perf_events() -> None:
@@ -345,10 +393,9 @@ def test_perf_events() -> None:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a program with functions and probes of every sort: see tests/programs/probes.c."""
-    source = (ROOT / "tests/programs/probes.c").read_text(encoding="utf-8")
-    return compiled(source, tmp_path_factory.mktemp("programs") / "shop")
+    return Path(shutil.copy(compiled("probes"), tmp_path_factory.mktemp("programs") / "shop"))
 
 
 def functions_by_readelf(path: Path) -> set[str]:
@@ -705,7 +752,7 @@ def test_forms_of_output() -> None:
         assert list(record) == [column.key for column in TOOL.columns]
         assert record["probe"] == f"tracepoint:sched:{record['name']}"
         assert (record["kind"], record["target"]) == ("tracepoint", "sched")
-        assert (record["provider"], record["fields"]) == (None, None)
+        assert (record["provider"], record["fields"], record["refused"]) == (None, None, None)
     result = run(PROBES, "tracepoint:sched:*", "--format", "csv")
     table = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["probe"] for row in table] == lines

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import TOOLS, Case, fault
 from own_tool import own_tool
-from support import BIN, ENGINES, ROOT, assert_error, in_mount_namespace, run
+from support import BIN, ROOT, assert_error, in_mount_namespace, run
 
-from ebpf_tour.catalogue import tools
 from ebpf_tour.loader import syscall
 from ebpf_tour.loader.bcc import BccProgram
 from ebpf_tour.loader.btf import Btf, load_libbpf
@@ -21,16 +20,8 @@ from ebpf_tour.loader.program import Options, sources
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ebpf_tour.record import Tool
-
-TOOLS = [tool for tool in tools() if tool.via]
 SUFFIX = {"libbpf": "bpf.c", "bcc": "bcc.c"}
 
-each = pytest.mark.parametrize(
-    ("command", "name", "engine"),
-    [(BIN / tool.command, tool.name, engine) for tool in TOOLS for engine in tool.engines],
-    ids=[f"{tool.command}-{engine}" for tool in TOOLS for engine in tool.engines],
-)
 kernel = pytest.mark.kernel(*TOOLS)
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
 
@@ -46,11 +37,10 @@ def show(command: Path, engine: str, what: str) -> str:
     return result.stdout
 
 
-@functools.cache
-def shown_as_pid_1(command: Path, engine: str, what: str) -> str:
+def shown_as_pid_1(case: Case, what: str) -> str:
     """Return the same. BCC compiles the PID into the program: so it is equal each time."""
-    as_pid_1 = ("unshare", "--pid", "--fork", "--mount-proc", command)
-    result = run(*as_pid_1, "--engine", engine, "--show", what)
+    as_pid_1 = ("unshare", "--pid", "--fork", "--mount-proc")
+    result = run(*as_pid_1, *case.command("--show", what))
     assert (result.status, result.stderr) == (0, "")
     return result.stdout
 
@@ -59,26 +49,30 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def assert_source(shown: str, name: str, engine: str) -> None:
+def source_of(case: Case) -> str:
+    return (ROOT / f"bpf/{case.tool.name}.{SUFFIX[case.engine]}").read_text()
+
+
+def assert_source(shown: str, case: Case) -> None:
     """Demand the C file, with BCC behind the structures that it is compiled with."""
     above, line, rest = shown.partition("// SPDX")
-    assert line + rest == (ROOT / f"bpf/{name}.{SUFFIX[engine]}").read_text()
-    if engine == "libbpf":
+    assert line + rest == source_of(case)
+    if case.engine == "libbpf":
         assert above == ""
 
 
-@each
-def test_source_is_the_file(command: Path, name: str, engine: str) -> None:
-    assert_source(show(command, engine, "source"), name, engine)
+@fault
+def test_source_is_the_file(case: Case) -> None:
+    assert_source(show(BIN / case.tool.command, case.engine, "source"), case)
 
 
-@pytest.mark.parametrize("tool", [tool for tool in TOOLS if "bcc" in tool.engines])
-def test_source_is_what_bcc_compiles(tool: Tool) -> None:
+@fault
+def test_source_is_what_bcc_compiles(case: Case) -> None:
     """The structures of the running kernel, too, apart from the line that they are on."""
-    hooks = next(iter(tool.via.values()))
-    with BccProgram(Options(tool.name, sources(), "", hooks)) as program:
+    hooks = next(iter(case.tool.via.values()))
+    with BccProgram(Options(case.tool.name, sources(), "", hooks)) as program:
         compiled = program._text
-    shown = show(BIN / tool.command, "bcc", "source")
+    shown = show(BIN / case.tool.command, "bcc", "source")
     made, _, _ = shown.partition("// SPDX")
     assert made.startswith("/* Made from the running kernel's BTF") or not made
     assert shown.removeprefix(made[: made.find("*/") + 2]).split() == compiled.split()
@@ -86,34 +80,32 @@ def test_source_is_what_bcc_compiles(tool: Tool) -> None:
 
 
 @pytest.mark.native
-@kernel
-@each
-def test_source_needs_nothing(command: Path, name: str, engine: str) -> None:
+@fault
+def test_source_needs_nothing(case: Case) -> None:
     """No capability and no tracefs: to read it is the first thing that people do."""
     setup = "mount -t tmpfs none /sys/kernel/tracing"
     result = run(
         *in_mount_namespace(
             setup,
             *("setpriv", "--bounding-set=-all", "--inh-caps=-all"),
-            *(command, "--engine", engine, "--show", "source"),
+            *case.command("--show", "source"),
         )
     )
     assert result.status == 0, result.stderr
-    assert_source(result.stdout, name, engine)
+    assert_source(result.stdout, case)
 
 
-@kernel
 @leaves_nothing
-@each
-def test_log_names_lines_of_the_source(command: Path, name: str, engine: str) -> None:  # noqa: ARG001
+@fault
+def test_log_names_lines_of_the_source(case: Case) -> None:
     """What the kernel says it has loaded is what --show source prints."""
-    log = shown_as_pid_1(command, engine, "log")
-    source = squeezed(show(command, engine, "source"))
+    log = shown_as_pid_1(case, "log")
+    source = squeezed(show(BIN / case.tool.command, case.engine, "source"))
     # "; TEXT @ FILE:LINE" on newer kernels, "; TEXT" on older ones.
     lines = re.findall(r"(?m)^; (.*?)(?: @ \S+:\d+)?$", log)
     quoted = {squeezed(line) for line in lines if line.strip()}
     found = {text for text in quoted if text in source}
-    if engine == "libbpf":
+    if case.engine == "libbpf":
         assert found == quoted
     # BCC rewrites what is its own dialect: helper calls, maps. That leaves at
     # least where a program begins and how it returns.
@@ -121,12 +113,11 @@ def test_log_names_lines_of_the_source(command: Path, name: str, engine: str) ->
 
 
 @pytest.mark.native
-@kernel
 @leaves_nothing
-@each
-def test_asm_is_what_the_kernel_loaded(command: Path, name: str, engine: str) -> None:  # noqa: ARG001
+@fault
+def test_asm_is_what_the_kernel_loaded(case: Case) -> None:
     """Our disassembly, instruction by instruction, beside the verifier's."""
-    asm, log = (shown_as_pid_1(command, engine, what) for what in ("asm", "log"))
+    asm, log = (shown_as_pid_1(case, what) for what in ("asm", "log"))
     programs = re.split(r"(?m)^\w+:\n", asm)[1:]
     walks = log.split("func#0 @0\n")[1:]
     compared = total = 0
@@ -175,34 +166,21 @@ def lines_logged(text: str) -> dict[tuple[str, int], str]:
     return found
 
 
-@kernel
 @leaves_nothing
-@pytest.mark.parametrize(
-    ("command", "name", "engine"),
-    [
-        # Elsewhere, two are enough to see that the kernel words it as we expect.
-        pytest.param(
-            *(BIN / tool.command, tool.name, engine),
-            id=f"{tool.command}-{engine}",
-            marks=() if tool.name in ("minimal", "bootstrap") else pytest.mark.native,
-        )
-        for tool in TOOLS
-        for engine in tool.engines
-    ],
-)
-def test_asm_and_log_name_the_same_lines(command: Path, name: str, engine: str) -> None:
+@fault
+def test_asm_and_log_name_the_same_lines(case: Case) -> None:
     """What we find in the object, or in BCC's words, is what the kernel was told."""
-    ours = lines_shown(shown_as_pid_1(command, engine, "asm"))
-    theirs = lines_logged(shown_as_pid_1(command, engine, "log"))
-    assert all(ours.values()), "an instruction has no line"
-    text = (ROOT / f"bpf/{name}.{SUFFIX[engine]}").read_text()
-    source = {squeezed(line) for line in text.splitlines()}
+    shown = lines_shown(shown_as_pid_1(case, "asm"))
+    logged = lines_logged(shown_as_pid_1(case, "log"))
+    assert all(shown.values()), "an instruction has no line"
+    source = {squeezed(line) for line in source_of(case).splitlines()}
     compared = 0
-    for where, line in theirs.items():
+    for where, line in logged.items():
+        ours, theirs = squeezed(shown[where]), squeezed(line)
         # BCC's kernel has what BCC made of the line.
-        if engine == "libbpf" or (squeezed(line) in source and squeezed(ours[where]) in source):
+        if case.engine == "libbpf" or {ours, theirs} <= source:
             compared += 1
-            assert squeezed(ours[where]) == squeezed(line), where
+            assert ours == theirs, where
     assert compared > 0
 
 
@@ -222,7 +200,6 @@ def ours(text: str, number: int) -> str:
 
 @kernel
 @leaves_nothing
-@pytest.mark.parametrize("engine", ENGINES)
 def test_maps_of_minimal(engine: str) -> None:
     programs, _, maps = show(BIN / "ebpf-minimal", engine, "maps").partition("\n\n")
     header, *rows = programs.splitlines()
@@ -244,7 +221,6 @@ def test_maps_of_minimal(engine: str) -> None:
 @pytest.mark.native
 @kernel
 @leaves_nothing
-@pytest.mark.parametrize("engine", ENGINES)
 def test_number_of_instructions(engine: str) -> None:
     """As the compiler made them, as the verifier rewrote them, and what the JIT made."""
     command = BIN / "ebpf-minimal"
@@ -259,7 +235,6 @@ def test_number_of_instructions(engine: str) -> None:
 
 @kernel
 @leaves_nothing
-@pytest.mark.parametrize("engine", ENGINES)
 def test_maps_as_json(engine: str) -> None:
     """The same as in the table, under the kernel's own names."""
     command = (BIN / "ebpf-bootstrap", "--engine", engine, "--transport", "perf", "--show", "maps")
@@ -300,11 +275,10 @@ def test_what_has_no_such_form(view: str, form: str) -> None:
     assert result.stdout == ""
 
 
-@kernel
 @leaves_nothing
-@each
-def test_log_begins_with_the_statistics(command: Path, name: str, engine: str) -> None:  # noqa: ARG001
-    table, _, logs = shown_as_pid_1(command, engine, "log").partition("\n\n")
+@fault
+def test_log_begins_with_the_statistics(case: Case) -> None:
+    table, _, logs = shown_as_pid_1(case, "log").partition("\n\n")
     header, *rows = table.splitlines()
     assert header.split() == ["PROCESSED", "STATES", "STACK(B)", "TIME(us)", "NAME"]
     parts = re.split(r"(?m)^(\w+):\n", logs)

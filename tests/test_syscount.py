@@ -6,10 +6,12 @@ import csv
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,31 +23,32 @@ from support import (
     UNSUPPORTED,
     Result,
     Running,
+    Workload,
     assert_error,
     in_mount_namespace,
     may_be_skipped,
     run,
+    run_all,
     scaled,
 )
-from workloads import AS_32_BIT, GETPPID, SEVERAL, Workload, compiled
 
 from ebpf_tour.loader import features
 from ebpf_tour.names import syscall_name, syscall_numbers
 from ebpf_tour.syscount import TOOL
+from ebpf_tour.text import from_kernel
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from support import Compiled
 
 SYSCOUNT = BIN / "ebpf-syscount"
 
 kernel = pytest.mark.kernel(TOOL)
-both_engines = pytest.mark.parametrize("engine", ENGINES)
 
 THREADS = 2 * (os.cpu_count() or 1)
 CALLS = scaled(20_000)
 
-# A user that has no other processes.
-STRANGER = "54321"
+# A user that has no other processes, not even those of a test beside this one.
+STRANGER = str(1_000_000 + os.getpid())
 
 
 def stranger(*command: str | Path) -> tuple[str | Path, ...]:
@@ -73,26 +76,21 @@ def counted(
     """Return what the tool says of workloads that run meanwhile."""
     with Running(*namespace, SYSCOUNT, "--json", "--top", "0", *options) as tool:
         tool.wait_attached()
-        for workload in workloads:
-            workload.begin()
-        for workload in workloads:
-            assert workload.finish() == 0
+        run_all(*workloads)
         return tool.finish(signal.SIGINT)
 
 
 @pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
-@both_engines
 @pytest.mark.parametrize("interval", [(), ("--interval", "0.01")], ids=["once", "often"])
-def test_exact(engine: str, tmp_path: Path, interval: tuple[str, ...]) -> None:
+def test_exact(engine: str, compiled: Compiled, interval: tuple[str, ...]) -> None:
     """Several threads on each CPU; no call falls between two reports.
 
     Where the kernel skips calls, what is missing is lost and counted.
     """
-    program = compiled(GETPPID, tmp_path / "getppid")
     calls = CALLS * 20 if interval else CALLS  # enough to last for several reports
-    workload = Workload(program, str(THREADS), str(calls))
+    workload = Workload(compiled("getppid"), str(THREADS), str(calls))
     result = counted([workload], "--engine", engine, "-p", str(workload.pid), *interval)
     skips = may_be_skipped(*TOOL.hooks)
     found = counts(result, "syscall", lossless=not skips)["getppid"]
@@ -115,10 +113,9 @@ def test_exact(engine: str, tmp_path: Path, interval: tuple[str, ...]) -> None:
 
 
 @kernel
-@both_engines
-def test_names(engine: str, tmp_path: Path) -> None:
+def test_names(engine: str, compiled: Compiled) -> None:
     """By the numbers that the C library's headers have for them."""
-    workload = Workload(compiled(SEVERAL, tmp_path / "several"))
+    workload = Workload(compiled("several"))
     result = counted([workload], "--engine", engine, "-p", str(workload.pid))
     found = counts(result, "syscall")
     expected = {
@@ -143,12 +140,11 @@ def test_names(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
-def test_32_bit_programs(engine: str, tmp_path: Path) -> None:
+def test_32_bit_programs(engine: str, compiled: Compiled) -> None:
     """They have numbers of their own: never are they counted under a wrong name."""
     if os.uname().machine != "x86_64":
         pytest.skip(f"{UNSUPPORTED}int 0x80 is of x86")
-    program = compiled(AS_32_BIT, tmp_path / "as-32-bit")
+    program = compiled("as_32_bit")
     probe = Workload(program)
     probe.begin()
     if probe.finish():
@@ -166,10 +162,8 @@ def test_32_bit_programs(engine: str, tmp_path: Path) -> None:
 
 
 @kernel
-@both_engines
-def test_by_pid(engine: str, tmp_path: Path) -> None:
-    program = compiled(GETPPID, tmp_path / "getppid")
-    workloads = [Workload(program, str(n), "1000") for n in (1, 2, 3)]
+def test_by_pid(engine: str, compiled: Compiled) -> None:
+    workloads = [Workload(compiled("getppid"), str(n), "1000") for n in (1, 2, 3)]
     result = counted(workloads, "--engine", engine, "--by", "pid", "--syscall", "getppid")
     found = counts(result, "pid")
     assert [found[w.pid] for w in workloads] == [1000, 2000, 3000]
@@ -182,12 +176,10 @@ def test_by_pid(engine: str, tmp_path: Path) -> None:
 
 @pytest.mark.native
 @kernel
-@both_engines
-def test_one_row_for_a_process_with_several_names(engine: str, tmp_path: Path) -> None:
+def test_one_row_for_a_process_with_several_names(engine: str, compiled: Compiled) -> None:
     """The shell executes the program: same PID, and the name that made most calls."""
-    program = compiled(GETPPID, tmp_path / "getppid")
     script = 'echo r; read -r line; exec "$@" >/dev/null'
-    workload = Workload("sh", "-c", script, "sh", program, "4", "1000")
+    workload = Workload("sh", "-c", script, "sh", compiled("getppid"), "4", "1000")
     with Running(SYSCOUNT, "--json", "--engine", engine, "-P", "-p", str(workload.pid)) as tool:
         tool.wait_attached()
         workload.begin(b"\nx")
@@ -201,27 +193,26 @@ def test_one_row_for_a_process_with_several_names(engine: str, tmp_path: Path) -
 
 @pytest.mark.native
 @kernel
-@both_engines
-def test_by_comm(engine: str, tmp_path: Path) -> None:
+def test_by_comm(engine: str, compiled: Compiled, tmp_path: Path) -> None:
     """A name is bytes; threads count under their own."""
-    names = ["one", "other", "a\x1b[1A\nb"]
+    names = [f"{name}{os.getpid()}" for name in ("one", "other", "\x1b[1A\n")]
     workloads = []
     for number, name in enumerate(names, 1):
-        program = compiled(GETPPID, tmp_path / name)
+        program = tmp_path / name
+        program.symlink_to(compiled("getppid"))
         workloads.append(Workload(program, "2", str(number * 1000)))
     result = counted(workloads, "--engine", engine, "--by", "comm", "--syscall", "getppid")
     found = counts(result, "comm")
-    shown = ["one", "other", "a\\x1b[1A\\nb"]
+    shown = [from_kernel(name.encode()) for name in names]
     assert [found[name] for name in shown] == [2000, 4000, 6000]
     for row in result.records:
         assert list(row) == ["time", "comm", "count", "rate_per_s", "interval_s"]
 
 
 @kernel
-@both_engines
-def test_filters(engine: str, open_directory: Path) -> None:
+def test_filters(engine: str, compiled: Compiled, open_directory: Path) -> None:
     """Nothing else comes through: not by another user, process or thread, no other call."""
-    program = compiled(GETPPID, open_directory / "getppid")
+    program = Path(shutil.copy(compiled("getppid"), open_directory))
     number = str(syscall_numbers()["getppid"])
 
     def found(*options: str) -> list[dict[str, Any]]:
@@ -246,10 +237,11 @@ def test_filters(engine: str, open_directory: Path) -> None:
 
 
 @kernel
-@both_engines
-def test_a_full_map_is_counted(engine: str, open_directory: Path) -> None:
+def test_a_full_map_is_counted(engine: str, compiled: Compiled, open_directory: Path) -> None:
     """Room for one name: what the other one does is lost, and nothing else."""
-    programs = [compiled(GETPPID, open_directory / name) for name in ("one", "other")]
+    programs = [
+        shutil.copy(compiled("getppid"), open_directory / name) for name in ("one", "other")
+    ]
     workloads = [Workload(*stranger(program, "4", "500")) for program in programs]
     command = ("-u", STRANGER, "-s", "getppid", "--by", "comm", "--entries", "1")
     with Running(SYSCOUNT, "--json", "--engine", engine, *command) as tool:
@@ -266,7 +258,6 @@ def test_a_full_map_is_counted(engine: str, open_directory: Path) -> None:
 
 @pytest.mark.native
 @kernel
-@both_engines
 def test_its_own_calls_are_left_out(engine: str) -> None:
     """Each report takes many calls. Another tool of that name is counted."""
     command = (SYSCOUNT, "--json", "--engine", engine, "--by", "pid", "--top", "0")
@@ -283,9 +274,9 @@ def test_its_own_calls_are_left_out(engine: str) -> None:
 
 @pytest.mark.native
 @kernel
-def test_last_report_after_an_interrupt(tmp_path: Path) -> None:
+def test_last_report_after_an_interrupt(compiled: Compiled) -> None:
     """Over the time that really passed, long before the interval is over."""
-    workload = Workload(compiled(GETPPID, tmp_path / "getppid"), "1", "100")
+    workload = Workload(compiled("getppid"), "1", "100")
     result = counted([workload], "-i", "3600", "-p", str(workload.pid), "-s", "getppid")
     (row,) = result.records
     assert row["count"] == 100
@@ -294,11 +285,10 @@ def test_last_report_after_an_interrupt(tmp_path: Path) -> None:
 
 @pytest.mark.core
 @kernel
-def test_both_engines_agree(tmp_path: Path) -> None:
-    program = compiled(SEVERAL, tmp_path / "several")
+def test_both_engines_agree(compiled: Compiled) -> None:
     answers = []
     for engine in ENGINES:
-        workload = Workload(program)
+        workload = Workload(compiled("several"))
         result = counted([workload], "--engine", engine, "-p", str(workload.pid))
         answers.append(counts(result, "syscall"))
     assert answers[0] == answers[1]
@@ -307,8 +297,8 @@ def test_both_engines_agree(tmp_path: Path) -> None:
 
 @pytest.mark.native
 @kernel
-def test_top_and_table(tmp_path: Path) -> None:
-    workload = Workload(compiled(SEVERAL, tmp_path / "several"))
+def test_top_and_table(compiled: Compiled) -> None:
+    workload = Workload(compiled("several"))
     with Running(SYSCOUNT, "-p", str(workload.pid), "--top", "3") as tool:
         tool.wait_attached()
         workload.begin()
@@ -352,7 +342,6 @@ def test_without_tracefs() -> None:
 
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
-@both_engines
 @pytest.mark.parametrize("by", ["syscall", "pid", pytest.param("comm", marks=pytest.mark.core)])
 def test_demo(engine: str, by: str) -> None:
     result = run(SYSCOUNT, "--engine", engine, "--demo", "--by", by)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import Case, fault
 from support import BIN, NO_BTF, NO_TRACEFS, assert_error, in_mount_namespace, need, run
 
 from ebpf_tour.catalogue import tools
@@ -23,7 +24,6 @@ from ebpf_tour.tour import CHECK, TOOL, catalogue_lines, check_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ebpf_tour.record import Tool
 
 TOUR = BIN / "ebpf-tour"
 TOOLS = [tool for tool in tools() if tool.name != "tour"]
@@ -92,10 +92,10 @@ def test_nothing_to_do_with_the_engines() -> None:
 
 
 @leaves_nothing
-@kernel(*WITH_PROGRAM)
-@pytest.mark.parametrize("tool", WITH_PROGRAM, ids=lambda tool: tool.command)
-def test_what_runs(tool: Tool) -> None:
+@fault
+def test_what_runs(case: Case) -> None:
     """In the way and with the engine that the catalogue says, without being told."""
+    tool = case.tool
     record = catalogue()[tool.command]
     assert record["runs"] == "yes"
     way = next(name for name, hooks in tool.via.items() if not what_is_missing(hooks))

@@ -224,7 +224,6 @@ kernel = pytest.mark.kernel()
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
 PROGRAMS = ("lookup", "loop", "context")
 each = pytest.mark.parametrize("name", PROGRAMS)
-on_both = pytest.mark.parametrize("engine", ENGINES)
 
 
 @kernel
@@ -259,7 +258,6 @@ def test_refusal(broken: Path, name: str, engine: str) -> None:
 @kernel
 @leaves_nothing
 @each
-@on_both
 def test_whole_log(broken: Path, name: str, engine: str) -> None:
     """With -v on stderr before the error, with --show log on stdout."""
     verbose = load(broken, name, "--engine", engine, "-v")
@@ -291,7 +289,6 @@ MENDED = {
 @kernel
 @leaves_nothing
 @each
-@on_both
 def test_mended(broken: Path, tmp_path: Path, name: str, engine: str) -> None:
     """What is broken about each is what its comment says, and nothing else."""
     copy = shutil.copytree(broken, tmp_path / "broken", ignore=shutil.ignore_patterns("*.o"))
@@ -309,7 +306,6 @@ def test_mended(broken: Path, tmp_path: Path, name: str, engine: str) -> None:
 
 
 @each
-@on_both
 def test_source_can_be_read_without_an_object(tmp_path: Path, name: str, engine: str) -> None:
     copy = shutil.copytree(BROKEN, tmp_path / "broken", ignore=shutil.ignore_patterns("*.o"))
     result = load(copy, name, "--engine", engine, "--show", "source")

@@ -94,22 +94,23 @@ ALL = [(path, step) for path in DOCUMENTS for step in steps(path.read_text(encod
 
 @pytest.mark.native
 @pytest.mark.kernel(*TOOLS)
-@pytest.mark.parametrize("where", ALL, ids=named)
-def test_command(where: tuple[Path, Step]) -> None:
-    _, step = where
-    done = subprocess.run(
-        ["bash", "-c", step.command.replace(".venv/bin/", f"{BIN}/")],
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "80"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=PATIENCE_S,
-    )
-    printed = done.stdout.decode()
-    if not matches(step.expected, printed):
-        # Whole texts, for pytest to show the difference.
-        assert printed == "\n".join([*step.expected, ""])
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands(path: Path) -> None:
+    """One after the other, as a reader would: some need what one before has made."""
+    for step in steps(path.read_text(encoding="utf-8")):
+        done = subprocess.run(
+            ["bash", "-c", step.command.replace(".venv/bin/", f"{BIN}/")],
+            cwd=ROOT,
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "80"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE_S,
+        )
+        printed = done.stdout.decode()
+        if not matches(step.expected, printed):
+            # Whole texts, for pytest to show the difference.
+            assert printed == "\n".join([*step.expected, ""]), f"{path.name}:{step.line}"
 
 
 @pytest.mark.parametrize("where", ALL, ids=named)

@@ -5,18 +5,19 @@
 #	tools/setup.sh demo	what running the tools needs
 #	tools/setup.sh test	what the tests need besides
 #	tools/setup.sh kernels	what virtual machines with other kernels need besides
+#	tools/setup.sh check	what lint and types need besides the first
 set -eu
 cd "$(dirname "$0")/.."
 
 packages="python3 python3-venv python3-bpfcc libbpf1 libbpf-dev clang llvm"
+for_tests="man-db gcc libc6-dev musl-tools util-linux procps"
+for_kernels="qemu-system-x86 busybox-static kmod file"
 extra=""
-if [ "$1" != demo ]; then
-	packages="$packages man-db gcc libc6-dev musl-tools util-linux procps"
-	extra="[dev]"
-fi
-if [ "$1" = kernels ]; then
-	packages="$packages qemu-system-x86 busybox-static kmod file"
-fi
+case $1 in
+test) packages="$packages $for_tests" extra="[test]" ;;
+kernels) packages="$packages $for_tests $for_kernels" extra="[test]" ;;
+check) extra="[dev]" ;;
+esac
 
 missing=""
 if command -v dpkg-query >/dev/null; then

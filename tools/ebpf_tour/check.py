@@ -66,22 +66,10 @@ def found_by(check: Check) -> Found:
     return Found(True, found) if isinstance(found, str) else found
 
 
-def may_try() -> bool:
-    """Say whether this process may load programs."""
-    try:
-        features.require_privileges()
-    except Error:
-        return False
-    return True
-
-
-NOT_TRIED = "not tried, since only root may load programs"
-
-
 def tried(attempt: Callable[[], object]) -> Found | str:
     """Try something that needs a program or a map in the kernel. Raises Error."""
-    if not may_try():
-        return Found(None, NOT_TRIED)
+    if not trial.may_try():
+        return Found(None, trial.NOT_TRIED)
     attempt()
     return "tried: it works"
 
@@ -90,7 +78,7 @@ def hook(of: Hook | None, make: Callable[[], Trial]) -> Callable[[], Found | str
     """Return what finds out whether a hook works: by what the tools ask, and by a trial."""
 
     def find() -> Found | str:
-        if may_try():
+        if trial.may_try():
             missing = of.unsupported() if of else None
             if missing:
                 raise missing
@@ -100,7 +88,7 @@ def hook(of: Hook | None, make: Callable[[], Trial]) -> Callable[[], Found | str
         missing = None if of is None or isinstance(of, Fentry) else of.unsupported()
         if isinstance(missing, Unsupported):
             raise missing
-        return Found(None, NOT_TRIED)
+        return Found(None, trial.NOT_TRIED)
 
     return find
 
@@ -128,10 +116,10 @@ def user_namespace() -> str:
 
 def lockdown() -> Found | str:
     mode = features.lockdown()
-    if not may_try():
+    if not trial.may_try():
         if mode == "confidentiality":
             return Found(False, f"the kernel is locked down ({mode})")
-        return Found(None, NOT_TRIED)
+        return Found(None, trial.NOT_TRIED)
     trial.reading_memory()
     return f"allowed; lockdown is {mode}" if mode else "allowed"
 
@@ -160,8 +148,8 @@ def btf() -> str:
 
 
 def jit() -> Found | str:
-    if not may_try():
-        return Found(None, NOT_TRIED)
+    if not trial.may_try():
+        return Found(None, trial.NOT_TRIED)
     if trial.is_compiled():
         return "programs are compiled to machine code"
     raise Unsupported(
@@ -205,15 +193,15 @@ def lsm() -> Found | str:
             f"{features.without('BPF_LSM')}",
             f"boot with lsm={modules},bpf",
         )
-    if not may_try():
-        return Found(None, NOT_TRIED)
+    if not trial.may_try():
+        return Found(None, trial.NOT_TRIED)
     trial.lsm().run()
     return "attached, run, and detached"
 
 
 def cycles() -> Found | str:
-    if not may_try():
-        return Found(None, NOT_TRIED)
+    if not trial.may_try():
+        return Found(None, trial.NOT_TRIED)
     try:
         trial.perf_event(hardware=True).run()
     except Unsupported:
@@ -248,8 +236,8 @@ def _loaded(engine: type[Program], version: str) -> Found | str:
 
     (via, hooks), *_ = TOOL.via.items()
     with engine(Options(TOOL.name, sources(), via, hooks)) as program:
-        if not may_try():
-            return Found(None, f"{version}; {NOT_TRIED}")
+        if not trial.may_try():
+            return Found(None, f"{version}; {trial.NOT_TRIED}")
         program.load()
     return f"{version}; it loads {TOOL.command}"
 

@@ -34,12 +34,13 @@ TOOL = Tool(
         "them, as with bpftrace -l."
     ),
     how_it_works=(
-        "It loads nothing. Tracepoints, with the fields of their records, are files in tracefs. "
-        "The functions that kprobes can be put on are those that the kernel's function tracer "
-        "knows, less the ones that kprobes must leave alone; for fentry, the kernel has to "
-        "describe a function in its type information (BTF), too. BTF also has the raw "
-        "tracepoints, the iterators, and the arguments of functions. The functions of a program "
-        "are in the symbol tables of its ELF file, its USDT probes in the notes there."
+        "It loads nothing, unless -v asks about iterators. Tracepoints, with the fields of their "
+        "records, are files in tracefs. The functions that kprobes can be put on are those that "
+        "the kernel's function tracer knows, less the ones that kprobes must leave alone; for "
+        "fentry, the kernel has to describe a function in its type information (BTF), too. BTF "
+        "also has the raw tracepoints, the iterators, and the arguments of functions. The "
+        "functions of a program are in the symbol tables of its ELF file, its USDT probes in the "
+        "notes there."
     ),
     output=(
         "One probe a line, in the form that bpftrace takes: the kind, where it is, its name. The "
@@ -54,7 +55,9 @@ TOOL = Tool(
         "nothing matches, the exit status is 1. Where several functions of the kernel have the "
         "same name it is listed once; newer kernels refuse a kprobe on a name that is not unique. "
         "Functions with more than six arguments are not listed for fentry, since older kernels "
-        "cannot hook them."
+        "cannot hook them. BTF has every iterator that the kernel was built with, and some kernels "
+        "refuse programs for a few of them. With -v it is tried, by loading a program for each "
+        "one and removing it again, and below those that are refused it says why."
     ),
     columns=(
         Column(
@@ -79,6 +82,12 @@ TOOL = Tool(
             "of a function, each as C text",
             kernel_bytes=True,
         ),
+        Column(
+            "refused",
+            "",
+            "with -v, of an iterator: the error with which this kernel refuses programs for it, "
+            "such as EPERM; nothing if it takes them, or if only root could try",
+        ),
     ),
     examples=(
         Example("ebpf-probes '*mkdir*'", "everything with mkdir in its name"),
@@ -91,11 +100,14 @@ TOOL = Tool(
     requirements=(
         "Root for tracepoints and for the exact list of functions for kprobes; without it, "
         "functions come from /proc/kallsyms. Kernel BTF for fentry, iterators and the arguments of "
-        "functions, CONFIG_KPROBES for kprobes."
+        "functions, CONFIG_KPROBES for kprobes. Root to try iterators."
     ),
-    overhead="None: it reads files and ends.",
+    overhead="None: it reads files and ends. What -v loads is attached to nothing.",
     see_also=("bpftrace(8)", "nm(1)", "perf-list(1)"),
-    verbose="show the fields and arguments that a program gets at each probe, too",
+    verbose=(
+        "show the fields and arguments that a program gets at each probe, too, and which iterators "
+        "this kernel refuses"
+    ),
 )
 
 KERNEL_KINDS = (
@@ -154,15 +166,17 @@ def run(session: Session) -> None:
         for query in wanted:
             places = places_called(query.kind, binaries)
             try:
-                found += [(places, place) for place in matching(places, query)]
+                here = matching(places, query)
             except Error as error:
                 errors.append(error)
                 # Most virtual machines have no hardware events.
                 if len(wanted) > 1 and query.kind != "hardware":
                     session.warn(f"{query.kind} not listed: {error}")
                 continue
-            if places.note:
-                notes[places.note] = None
+            found += [(places, place) for place in here]
+            for note in (places.note, places.untried() if args.verbose and here else ""):
+                if note:
+                    notes[note] = None
         for note in notes:
             session.warn(note)
         if len(errors) == len(wanted):
@@ -278,15 +292,18 @@ def row_of(places: Places, place: Place, args: argparse.Namespace) -> Row:
         "provider": place.provider or None,
         "name": place.name,
         "fields": places.fields(place) if args.verbose else None,
+        "refused": (places.refused(place) or None) if args.verbose else None,
     }
 
 
 def lines(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield the text for a terminal: a line for each probe, its fields below it."""
+    """Yield the text for a terminal: a line for each probe, below it what -v adds."""
     for row in rows:
         yield str(row["probe"])
         for field in row["fields"] if isinstance(row["fields"], list) else ():
             yield f"    {field}"
+        if row["refused"]:
+            yield f"    (this kernel refuses it: {row['refused']})"
 
 
 def main() -> int:

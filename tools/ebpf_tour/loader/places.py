@@ -60,6 +60,14 @@ class Places(abc.ABC):
         """Return what a program gets there, as C text: ["int dfd", "umode_t mode"]."""
         return []
 
+    def refused(self, place: Place) -> str:  # noqa: ARG002 - most kinds are not tried
+        """Return why the kernel takes no program there, "" if it does or was not asked."""
+        return ""
+
+    def untried(self) -> str:
+        """Return what `refused()` cannot find out here, and why; "" if there is nothing."""
+        return ""
+
     def spelled(self, place: Place) -> str:
         """Return how a place is written: "tracepoint:sched:sched_process_exec"."""
         return f"{self.kind}:{place.target}:{place.name}"
@@ -216,6 +224,20 @@ class Iterators(Places):
         btf = raw_btf.of_kernel()
         parameters = btf.parameters(btf.functions[f"bpf_iter_{place.name}"])
         return parameters[1:]  # without the bpf_iter_meta, which all have
+
+    def refused(self, place: Place) -> str:
+        # BTF has every iterator that was compiled in. A hardened kernel may refuse
+        # programs for some of them, which shows only when one is loaded.
+        from ebpf_tour.loader import trial
+
+        return trial.iterator(place.name) if trial.may_try() else ""
+
+    def untried(self) -> str:
+        from ebpf_tour.loader import trial
+
+        if trial.may_try():
+            return ""
+        return f"whether this kernel takes programs for iterators was {trial.NOT_TRIED}"
 
     def spelled(self, place: Place) -> str:
         return f"{self.kind}:{place.name}"

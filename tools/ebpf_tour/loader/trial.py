@@ -19,6 +19,7 @@ from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, raw_btf, syscall
 from ebpf_tour.loader.hooks import Ksyscall
 from ebpf_tour.loader.syscall import PerfEvent
+from ebpf_tour.names import error_name
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 # BPF_PROG_TYPE_* and BPF_* attach types, from include/uapi/linux/bpf.h.
 _KPROBE, _TRACEPOINT, _PERF_EVENT, _RAW_TRACEPOINT, _TRACING, _LSM = 2, 5, 7, 17, 26, 29
-_TRACE_FENTRY, _TRACE_FEXIT, _LSM_MAC = 24, 25, 27
+_TRACE_FENTRY, _TRACE_FEXIT, _LSM_MAC, _TRACE_ITER = 24, 25, 27, 28
 _ARRAY, _PERF_EVENT_ARRAY = 2, 4  # BPF_MAP_TYPE_*
 
 # PERF_TYPE_*, PERF_COUNT_* and PERF_EVENT_IOC_*, from include/uapi/linux/perf_event.h.
@@ -41,6 +42,18 @@ KERNEL_FUNCTION = Ksyscall("getpgid").target
 
 # How long to wait for a program to have run.
 _PATIENCE_SECONDS = 0.25
+
+
+NOT_TRIED = "not tried, since only root may load programs"
+
+
+def may_try() -> bool:
+    """Say whether this process may load programs."""
+    try:
+        features.require_privileges()
+    except Error:
+        return False
+    return True
 
 
 def _instruction(opcode: int, dst: int = 0, src: int = 0, imm: int = 0) -> bytes:
@@ -124,11 +137,15 @@ def explained(action: str, error: OSError) -> Error:
     """Return the error for something that the kernel refused: "attach a program to kprobe"."""
     if error.errno in (errno.EPERM, errno.EACCES):
         return features.explain_eperm(action)
+    return Unsupported(f"the kernel refuses to {action}: {_said(error)}")
+
+
+def _said(error: OSError) -> str:
+    """Return the kernel's own words: those of the error, and the first line of its log."""
     # The kernel's own ENOTSUPP, which no C library knows.
     said = "not supported" if error.errno == 524 else os.strerror(error.errno or 0)
     log = error.log.strip() if isinstance(error, syscall.ProgramRefused) else ""
-    because = f" ({log.splitlines()[0]})" if log else ""
-    return Unsupported(f"the kernel refuses to {action}: {said}{because}")
+    return f"{said} ({log.splitlines()[0]})" if log else said
 
 
 def _own_group() -> None:
@@ -208,6 +225,20 @@ def fentry(*, returns: bool) -> Trial:
 def lsm() -> Trial:
     """Return the trial of a hook of the security modules, at looking for a process's group."""
     return Trial("LSM", _LSM, _attach_by_btf, _own_group, _LSM_MAC, "bpf_lsm_task_getpgid")
+
+
+def iterator(name: str) -> str:
+    """Load a program for an iterator, and remove it at once: nothing is walked through.
+
+    Return why the kernel refuses it, in the kernel's words ("EPERM: Operation
+    not permitted"), or "" if it takes it. Raises Error without BTF.
+    """
+    number = raw_btf.of_kernel().functions[f"bpf_iter_{name}"]
+    try:
+        os.close(syscall.load_program(_TRACING, _RETURN_0, _TRACE_ITER, number))
+    except OSError as error:
+        return f"{error_name(error.errno or 0)}: {_said(error)}"
+    return ""
 
 
 def perf_event(*, hardware: bool) -> Trial:
