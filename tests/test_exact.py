@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cases import TOOLS, Case, on_each_engine, option, parameters
-from support import ROOT, Running, bytes_of
-from workloads import compiled
+from support import Running, bytes_of
 
 from ebpf_tour.output.exact import escaped, with_hex
 from ebpf_tour.text import as_utf8, from_kernel, is_utf8, to_bytes
@@ -27,6 +26,8 @@ from ebpf_tour.text import as_utf8, from_kernel, is_utf8, to_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support import Compiled
 
     from ebpf_tour.record import Row
 
@@ -176,9 +177,9 @@ def in_both_formats(case: Case, *words: str) -> Iterator[list[Running]]:
 @pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 @parameters(on_each_engine(tool for tool in TOOLS if SEEN.get(tool.name)))
-def test_round_trip(case: Case, helpers: Path, tmp_path: Path) -> None:
+def test_round_trip(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     with in_both_formats(case, *options_for(case)) as tools:
-        run_named(NAMES, helpers / "nothing", tmp_path)
+        run_named(NAMES, compiled("nothing"), tmp_path)
         by_json, by_csv = (tool.finish(signal.SIGINT) for tool in tools)
     assert (by_json.status, by_csv.status) == (0, 0), (by_json.stderr, by_csv.stderr)
     assert by_json.stdout.isascii()
@@ -231,16 +232,10 @@ def test_a_latin_1_locale(case: Case, latin_1: dict[str, str], tmp_path: Path) -
             assert name in [row["path"] for row in csv.DictReader(io.StringIO(result.stdout))]
 
 
-@pytest.fixture(scope="session")
-def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source = (ROOT / "tests/programs/named.c").read_text(encoding="utf-8")
-    return compiled(source, tmp_path_factory.mktemp("named") / "named")
-
-
 @pytest.mark.kernel
 @pytest.mark.native
 @parameters(on_each_engine(t for t in TOOLS if t.name in ("opensnoop", "mkdir", "execsnoop")))
-def test_name_of_thread_or_process(case: Case, named: Path, tmp_path: Path) -> None:
+def test_name_of_thread_or_process(case: Case, compiled: Compiled, tmp_path: Path) -> None:
     """-n finds either, and nothing else comes through."""
     names = ["outer-process", "^inner", "^(inner|outer)-[pt]", "^inner-process", "nner-threa.$"]
     options = ["-x"] if option(case.tool, "--fails") else []
@@ -251,7 +246,7 @@ def test_name_of_thread_or_process(case: Case, named: Path, tmp_path: Path) -> N
         ]
         for tool in tools:
             tool.wait_attached()
-        subprocess.run([named], cwd=tmp_path, check=True)
+        subprocess.run([compiled("named")], cwd=tmp_path, check=True)
         subprocess.run(["touch", tmp_path / "another"], check=True)
         results = [tool.finish(signal.SIGINT) for tool in tools]
     for name, result in zip(names, results, strict=True):
