@@ -10,7 +10,7 @@ import pytest
 from support import BIN, ENGINES, need
 
 from ebpf_tour.catalogue import parser_of, tools
-from ebpf_tour.loader.hooks import Uprobe
+from ebpf_tour.loader.hooks.uprobe import Uprobe
 
 if TYPE_CHECKING:
     import argparse

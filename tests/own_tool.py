@@ -21,7 +21,7 @@ def own_tool(directory: Path, name: str, event: str) -> None:
 import os, sys
 from ebpf_tour import cli
 from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Tool
 
 TOOL = Tool(

@@ -61,7 +61,7 @@ TOOL = f"""\
 import os, sys
 from ebpf_tour import cli
 from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Column, Tool
 
 TOOL = Tool(

@@ -37,7 +37,8 @@ from workloads import compiled
 from ebpf_tour.errors import Error, UsageError
 from ebpf_tour.loader import features, places, raw_btf, syscall, trial
 from ebpf_tour.loader.btf import kernel_function
-from ebpf_tour.loader.hooks import Fentry, Kprobe
+from ebpf_tour.loader.hooks.fentry import Fentry
+from ebpf_tour.loader.hooks.kprobe import Kprobe
 from ebpf_tour.probes import TOOL, Query, queries
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def test_raw_tracepoints() -> None:
 @kernel
 def test_that_raw_tracepoints_can_be_attached_to() -> None:
     names = [line.partition(":")[2] for line in listed("rawtracepoint")]
-    program = syscall.load_program(trial._RAW_TRACEPOINT, trial._RETURN_0)
+    program = syscall.load_program(trial._RAW_TRACEPOINT, trial.RETURN_0)
     try:
         for name in names[:: len(names) // 30]:
             os.close(syscall.open_raw_tracepoint(name.encode(), program))
@@ -167,7 +168,7 @@ def test_that_functions_can_be_attached_to() -> None:
     unique = [name for name in names[:: len(names) // 25] if symbols.count(name) == 1]
     assert unique
     for name in unique:
-        place = syscall.PerfEvent(*trial._probe("kprobe", returns=False), name.encode())
+        place = syscall.PerfEvent(*trial.probe("kprobe", returns=False), name.encode())
         os.close(syscall.open_perf_event(place))
 
 
@@ -219,7 +220,7 @@ def test_fentry() -> None:
     btf = raw_btf.of_kernel()
     for name in names[:: len(names) // 10]:
         program = syscall.load_program(
-            *(trial._TRACING, trial._RETURN_0, trial._TRACE_FENTRY, btf.functions[name])
+            *(FENTRY.program_type, trial.RETURN_0, FENTRY.attach_type, btf.functions[name])
         )
         try:
             os.close(syscall.open_raw_tracepoint(None, program))
@@ -325,7 +326,7 @@ def test_iterators() -> None:
     iterator = 28  # BPF_TRACE_ITER
     for name in found:
         number = btf.functions[f"bpf_iter_{name}"]
-        os.close(syscall.load_program(trial._TRACING, trial._RETURN_0, iterator, number))
+        os.close(syscall.load_program(FENTRY.program_type, trial.RETURN_0, iterator, number))
 
 
 def test_perf_events() -> None:

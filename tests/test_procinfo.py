@@ -27,7 +27,7 @@ from support import (
 )
 from workloads import SPAWN, compiled
 
-from ebpf_tour.loader.hooks import RawTracepoint
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.procinfo import NAMESPACES, TOOL
 
 if TYPE_CHECKING:

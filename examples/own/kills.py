@@ -3,7 +3,7 @@ import os
 import sys
 from ebpf_tour import cli
 from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Column, Tool
 from ebpf_tour.session import Demo
 from ebpf_tour.text import from_kernel

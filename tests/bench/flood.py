@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour import cli
 from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Tool
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.names import signal_name
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session

@@ -12,7 +12,8 @@ import sys
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
 from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Ksyscall, Tracepoint
+from ebpf_tour.loader.hooks.ksyscall import Ksyscall
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.names import error_name
 from ebpf_tour.pattern import is_named, pattern
 from ebpf_tour.record import Column, Example, Map, Row, Tool

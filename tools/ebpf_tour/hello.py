@@ -11,7 +11,7 @@ import sys
 
 from ebpf_tour import cli
 from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.loader.trace_instance import TraceInstance
 from ebpf_tour.record import Column, Example, Map, Tool
 from ebpf_tour.session import Demo, Session

@@ -14,7 +14,7 @@ import sys
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
 from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.names import error_name, is_open_flag, open_flags
 from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool

@@ -15,7 +15,7 @@ from ebpf_tour import cli
 from ebpf_tour.clock import local_time
 from ebpf_tour.errors import UsageError
 from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import RawTracepoint
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.loader.process import Process
 from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool

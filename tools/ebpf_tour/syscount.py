@@ -13,7 +13,7 @@ import time
 
 from ebpf_tour import cli
 from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import RawTracepoint
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.names import syscall_name, syscall_numbers
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session

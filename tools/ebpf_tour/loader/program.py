@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ebpf_tour.loader.hooks import Hook, Uprobe
+    from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.reader import Reader
@@ -138,7 +138,7 @@ class Program(Closing, abc.ABC):
         return error
 
     def attach(self) -> None:
-        """Attach each program to its hook: from now on it runs.
+        """Attach each program to its hook: from now on it runs. Those with a target wait for it.
 
         The last hook of the record comes first, and is detached last: where
         one marks a beginning and the next one its end, every beginning that is
@@ -156,10 +156,10 @@ class Program(Closing, abc.ABC):
         """Do what `attach()` is for."""
 
     @abc.abstractmethod
-    def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
-        """Attach a uprobe to `offset` in the file at `path`, for one process or all.
+    def attach_to(self, hook: Hook, target: Any) -> None:
+        """Attach the program of a hook that has a target, such as a uprobe's Instruction.
 
-        Raises Error, NotPermitted, Unsupported.
+        May be called again with other targets. Raises Error, NotPermitted, Unsupported.
         """
 
     @abc.abstractmethod
@@ -306,14 +306,16 @@ class Options(NamedTuple):
     """How to open a program.
 
     `name` is the stem of the C files in `directory`. `via` names the way that
-    was chosen, `hooks` are the ones to attach, `show` is what --show asks for,
-    as JSON if `json`, `verbose` shows the libraries' debug messages.
+    was chosen, `hooks` are the ones to attach, `known` all that the C file may
+    have programs for. `show` is what --show asks for, as JSON if `json`,
+    `verbose` shows the libraries' debug messages.
     """
 
     name: str
     directory: str
     via: str
     hooks: tuple[Hook, ...]
+    known: tuple[Hook, ...]
     show: str | None = None
     json: bool = False
     verbose: bool = False
