@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from xdp import Xdp
 
 from ebpf_tour import cli
-from ebpf_tour.loader import open_program
 from ebpf_tour.record import Column, Tool
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def send(count: int) -> None:
 
 
 def run(session: Session) -> None:
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         program.load()
         program.attach()  # attaches nothing: the target is missing
         send(3)

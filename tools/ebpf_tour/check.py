@@ -13,6 +13,7 @@ import subprocess
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.hooks import kinds
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.loader.program import Options, Program, sources
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
@@ -213,14 +214,13 @@ def bcc() -> Found | str:
 
 def _loaded(engine: type[Program], version: str) -> Found | str:
     """Load the simplest of the programs with an engine. Raises Error."""
-    from ebpf_tour.hello import TOOL
-
-    (via, hooks), *_ = TOOL.via.items()
-    with engine(Options(TOOL.name, sources(), via, hooks, hooks)) as program:
+    with engine(
+        Options("hello", sources(), "", (Tracepoint("syscalls", "sys_enter_execve"),))
+    ) as p:
         if not may_try():
             return Found(None, f"{version}; {NOT_TRIED}")
-        program.load()
-    return f"{version}; it loads {TOOL.command}"
+        p.load()
+    return f"{version}; it loads ebpf-hello"
 
 
 def headers() -> str:

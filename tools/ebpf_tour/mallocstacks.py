@@ -14,7 +14,7 @@ import time
 
 from ebpf_tour import cli
 from ebpf_tour.errors import Error, Unsupported, UsageError
-from ebpf_tour.loader import features, open_program
+from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import say
@@ -216,7 +216,7 @@ def run(session: Session) -> None:
     args = session.args
     check(args)
     with contextlib.ExitStack() as stack:
-        program = stack.enter_context(open_program(TOOL, session))
+        program = stack.enter_context(session.open(TOOL))
         if args.show:
             configure(program, args, None)
             program.load()  # shows it and does not return

@@ -25,7 +25,6 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
-from ebpf_tour.session import say
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -185,9 +184,9 @@ class BccProgram(Program):
             from ebpf_tour.loader.lines import numbered
 
             _, counted = self._compile(numbered(self._text, name))
-            raise Error(
-                f"BCC cannot compile {self.source}", "-v shows all it says", counted or said
-            )
+            error = Error(f"BCC cannot compile {self.source}", detail=counted or said)
+            error.more = "" if self._options.verbose else "all that it says"
+            raise error
         for hook in self._options.hooks:
             self._loaded.append((hook, self._load_function(hook)))
 
@@ -205,7 +204,7 @@ class BccProgram(Program):
         from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH
 
         name = hook.function.encode()
-        whole = self._options.show == "log"
+        whole = self._options.whole_log
         fd, log, said = self._load_logged(hook, LOG_ALL if whole else 0)
         number = ct.get_errno()
         if fd < 0 and not log:
@@ -279,7 +278,9 @@ class BccProgram(Program):
         if number in {errno.EPERM, errno.EACCES} or _EPERM in said or _EACCES in said:
             return features.explain_eperm(f"attach to {where}")
         because = f": {os.strerror(number)}" if number else ""
-        return Error(f"cannot attach to {where}{because}", "-v shows what BCC says", said)
+        error = Error(f"cannot attach to {where}{because}", detail=said)
+        error.more = "" if self._options.verbose else "what BCC says"
+        return error
 
     def detach(self) -> None:
         if self._detach:
@@ -402,7 +403,7 @@ class BccProgram(Program):
                 file.seek(0)
                 said[0] = file.read().decode("utf-8", "backslashreplace")
         if self._options.verbose and not quiet:
-            say(said[0])
+            self._say(said[0])
 
 
 def _same_code(one: bytes, other: bytes) -> bool:

@@ -25,11 +25,10 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
-from ebpf_tour.session import say
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ebpf_tour.loader.btf import Variable
@@ -80,7 +79,8 @@ _PrintFn = ct.CFUNCTYPE(ct.c_int, ct.c_int, ct.c_char_p, ct.c_void_p)
 class _Messages:
     """libbpf's own messages: kept, so that a failure can quote them."""
 
-    def __init__(self, verbose: bool) -> None:
+    def __init__(self, say: Callable[[str], None], verbose: bool) -> None:
+        self._say = say
         self._verbose = verbose
         self._vsnprintf = ct.CDLL(None).vsnprintf
         self._vsnprintf.argtypes = [ct.c_char_p, ct.c_size_t, ct.c_char_p, ct.c_void_p]
@@ -96,7 +96,7 @@ class _Messages:
         if level == _WARN:
             self.warnings.append(text)
         if self._verbose:
-            say(text)
+            self._say(text)
         return 0
 
     def take(self) -> str:
@@ -111,7 +111,7 @@ class _Messages:
         # fail, and it tries to raise a limit that nothing needed after all.
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
-            say(text)
+            self._say(text)
 
 
 def log_buffer() -> ct.Array[ct.c_char]:
@@ -275,7 +275,7 @@ class LibbpfProgram(Program):
                 "a distribution's own kernel has it",
             )
         self._lib = declared_libbpf()
-        self._messages = _Messages(options.verbose)
+        self._messages = _Messages(self._say, options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
         self._path = object_path(options.directory, options.name)
         self._loaded = False
@@ -325,7 +325,7 @@ class LibbpfProgram(Program):
                     f'no program in {file} is for {hook}: there is no SEC("{hook.section}")',
                     f"the file has {there or 'no program at all'}",
                 )
-        for section, function in found:
+        for section, function in found if self._options.known else ():
             if not any(hook.is_for(section, function) for hook in self._options.known):
                 raise Error(
                     f'{function}() in {file} has SEC("{section}"), and no hook of the record is '
@@ -356,7 +356,7 @@ class LibbpfProgram(Program):
         # program: libbpf then tries once more. One buffer is enough for that.
         buffer = log_buffer()
         for program in self._programs:
-            if self._options.show == "log":
+            if self._options.whole_log:
                 buffer = log_buffer()
                 self._log_buffers[self._name(program)] = buffer
                 self._lib.bpf_program__set_log_level(program, LOG_ALL)
@@ -489,7 +489,9 @@ class LibbpfProgram(Program):
         said = said or self._messages.take()
         if number in (errno.EPERM, errno.EACCES):
             return features.explain_eperm(action)
-        return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
+        error = Error(f"{what}: {os.strerror(number)}", detail=said)
+        error.more = "" if self._options.verbose else "libbpf's messages"
+        return error
 
 
 def open_object(lib: ct.CDLL, path: str, name: str, btf_path: str = "") -> int:
