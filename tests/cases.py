@@ -19,7 +19,8 @@ import pytest
 from support import BIN, ENGINES, need
 
 from ebpf_tour.catalogue import parser_of, tools
-from ebpf_tour.loader.hooks import Uprobe, what_is_missing
+from ebpf_tour.loader.hooks import what_is_missing
+from ebpf_tour.loader.hooks.uprobe import Uprobe
 
 if TYPE_CHECKING:
     import argparse

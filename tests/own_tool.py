@@ -20,8 +20,7 @@ def own_tool(directory: Path, name: str, event: str) -> None:
 #!{sys.executable}
 import os, sys
 from ebpf_tour import cli
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Tool
 
 TOOL = Tool(
@@ -31,7 +30,7 @@ TOOL = Tool(
 )
 
 def run(session):
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         program.load()
 
 sys.exit(cli.main(TOOL, run))

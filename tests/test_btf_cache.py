@@ -10,7 +10,7 @@ import pytest
 from cases import TOOLS, Case, in_all_ways, need_hooks, parameters
 from support import BIN, Result, run
 
-from ebpf_tour.loader.hooks import Fentry
+from ebpf_tour.loader.hooks.fentry import Fentry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ from support import (
 
 from ebpf_tour.bootstrap import TOOL as BOOTSTRAP
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Kprobe
+from ebpf_tour.loader.hooks.kprobe import Kprobe
 from ebpf_tour.mkdir import TOOL as MKDIR
 
 if TYPE_CHECKING:

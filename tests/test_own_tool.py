@@ -60,8 +60,7 @@ TOOL = f"""\
 #!{sys.executable}
 import os, sys
 from ebpf_tour import cli
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Column, Tool
 
 TOOL = Tool(
@@ -73,7 +72,7 @@ TOOL = Tool(
 )
 
 def run(session):
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         program.load()
         program.attach()
         session.attached("Counting getppid()")

@@ -37,7 +37,8 @@ from support import (
 from ebpf_tour.errors import Error, UsageError
 from ebpf_tour.loader import features, places, raw_btf, syscall, trial
 from ebpf_tour.loader.btf import kernel_function
-from ebpf_tour.loader.hooks import Fentry, Kprobe
+from ebpf_tour.loader.hooks.fentry import Fentry
+from ebpf_tour.loader.hooks.kprobe import Kprobe
 from ebpf_tour.probes import TOOL, Query, queries
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def test_raw_tracepoints() -> None:
 @kernel
 def test_that_raw_tracepoints_can_be_attached_to() -> None:
     names = [line.partition(":")[2] for line in listed("rawtracepoint")]
-    program = syscall.load_program(trial._RAW_TRACEPOINT, trial._RETURN_0)
+    program = syscall.load_program(trial._RAW_TRACEPOINT, trial.RETURN_0)
     try:
         for name in names[:: len(names) // 30]:
             os.close(syscall.open_raw_tracepoint(name.encode(), program))
@@ -169,7 +170,7 @@ def test_that_functions_can_be_attached_to() -> None:
     unique = [name for name in names[:: len(names) // 25] if symbols.count(name) == 1]
     assert unique
     for name in unique:
-        place = syscall.PerfEvent(*trial._probe("kprobe", returns=False), name.encode())
+        place = syscall.PerfEvent(*trial.probe("kprobe", returns=False), name.encode())
         os.close(syscall.open_perf_event(place))
 
 
@@ -221,7 +222,7 @@ def test_fentry() -> None:
     btf = raw_btf.of_kernel()
     for name in names[:: len(names) // 10]:
         program = syscall.load_program(
-            *(trial._TRACING, trial._RETURN_0, trial._TRACE_FENTRY, btf.functions[name])
+            *(FENTRY.program_type, trial.RETURN_0, FENTRY.attach_type, btf.functions[name])
         )
         try:
             os.close(syscall.open_raw_tracepoint(None, program))
@@ -324,7 +325,7 @@ def refusal(iterator: str) -> str | None:
     trace_iter = 28  # BPF_TRACE_ITER
     number = raw_btf.of_kernel().functions[f"bpf_iter_{iterator}"]
     try:
-        program = syscall.load_program(trial._TRACING, trial._RETURN_0, trace_iter, number)
+        program = syscall.load_program(FENTRY.program_type, trial.RETURN_0, trace_iter, number)
     except syscall.ProgramRefused as error:
         if error.errno not in (errno.EPERM, errno.EACCES):
             raise  # the program is at fault

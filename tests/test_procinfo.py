@@ -27,7 +27,7 @@ from support import (
     wait_until,
 )
 
-from ebpf_tour.loader.hooks import RawTracepoint
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.procinfo import NAMESPACES, TOOL
 
 if TYPE_CHECKING:

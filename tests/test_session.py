@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOOL = """
 import os, signal, sys
 from ebpf_tour import cli
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.minimal import TOOL
 from ebpf_tour.record import Column
 from ebpf_tour.session import Demo

@@ -18,12 +18,18 @@ from ebpf_tour.check import CHECKS
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.bcc import llvm_version
-from ebpf_tour.loader.hooks import Fentry, Kprobe, what_is_missing
+from ebpf_tour.loader.hooks import what_is_missing
+from ebpf_tour.loader.hooks.fentry import Fentry
+from ebpf_tour.loader.hooks.kprobe import Kprobe
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
+from ebpf_tour.loader.hooks.uprobe import Uprobe
 from ebpf_tour.tour import CHECK, TOOL, catalogue_lines, check_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.record import Tool
 
 TOUR = BIN / "ebpf-tour"
 TOOLS = [tool for tool in tools() if tool.name != "tour"]
@@ -411,11 +417,16 @@ def test_no_such_command() -> None:
 # The trials
 
 
+def made_for(kind: type[Hook]) -> trial.Trial:
+    """Return the first trial of a kind of hook."""
+    return kind.checks()[0].make()
+
+
 @leaves_nothing
 @kernel
 def test_a_program_that_is_never_run() -> None:
     """To be attached is not enough."""
-    made = trial.uprobe(returns=False)._replace(cause=lambda: None)
+    made = made_for(Uprobe)._replace(cause=lambda: None)
     with pytest.raises(Error, match="a program can be attached to uprobe, but it is never run"):
         made.run()
 
@@ -425,9 +436,9 @@ def test_a_program_that_is_never_run() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: trial.raw_tracepoint()._replace(attach=_attach_to_nothing), "No such file"),
-        (lambda: trial.fentry(returns=False)._replace(function="no_such_function"), "no function"),
-        (lambda: trial.raw_tracepoint()._replace(program_type=9999), "Invalid argument"),
+        (lambda: made_for(RawTracepoint)._replace(attach=_attach_to_nothing), "No such file"),
+        (lambda: made_for(Fentry)._replace(function="no_such_function"), "no function"),
+        (lambda: made_for(RawTracepoint)._replace(program_type=9999), "Invalid argument"),
     ],
     ids=["attach", "function", "load"],
 )

@@ -6,8 +6,7 @@ import sys
 from argparse import ArgumentParser
 
 from ebpf_tour import cli
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Tool
 from ebpf_tour.session import Session
 
@@ -30,9 +29,7 @@ def options(parser: ArgumentParser) -> None:
 
 def run(session: Session) -> None:
     name = session.args.program
-    with open_program(
-        TOOL._replace(name=name, via={"tracepoint": (HOOKS[name],)}), session
-    ) as program:
+    with session.open(TOOL._replace(name=name, via={"tracepoint": (HOOKS[name],)})) as program:
         program.load()
         print(f"the kernel takes {program.source}")
 

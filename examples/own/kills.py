@@ -2,8 +2,7 @@
 import os
 import sys
 from ebpf_tour import cli
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Column, Tool
 from ebpf_tour.session import Demo
 from ebpf_tour.text import from_kernel
@@ -17,7 +16,7 @@ TOOL = Tool(
 def run(session):
     demo = Demo("a child process sends us signal 0.", lambda: os.kill(os.getppid(), 0),
                 rows=1, caused=lambda row: row["target"] == os.getpid())
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         program.load()
         program.attach()
         session.attached("Tracing kill", demo)

@@ -7,8 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour import cli
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Tool
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ TOOL = Tool(
 
 
 def run(session: Session) -> None:
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         program.load()
         program.attach()
         session.attached("Tracing")

@@ -10,8 +10,7 @@ import sys
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.names import signal_name
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
@@ -108,7 +107,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> None:
     args = session.args
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         use_perf = (args.transport or best_transport()) == "perf"
 
         # Configure: before the program is loaded.

@@ -12,14 +12,15 @@ import subprocess
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, trial
-from ebpf_tour.loader.hooks import Fentry, Hook, Kprobe, RawTracepoint, Tracepoint, Uprobe
+from ebpf_tour.loader.hooks import kinds
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.loader.program import Options, Program, sources
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ebpf_tour.loader.trial import Trial
+    from ebpf_tour.loader.trial import HookCheck
     from ebpf_tour.record import Row
 
 
@@ -74,18 +75,14 @@ def tried(attempt: Callable[[], object]) -> Found | str:
     return "tried: it works"
 
 
-def hook(of: Hook | None, make: Callable[[], Trial]) -> Callable[[], Found | str]:
+def hook(of: HookCheck) -> Callable[[], Found | str]:
     """Return what finds out whether a hook works: by what the tools ask, and by a trial."""
 
     def find() -> Found | str:
         if trial.may_try():
-            missing = of.unsupported() if of else None
-            if missing:
-                raise missing
-            make().run()
+            of.run()
             return "attached, run, and detached"
-        # To ask for fentry is to load a program already.
-        missing = None if of is None or isinstance(of, Fentry) else of.unsupported()
+        missing = None if of.loads else of.missing()
         if isinstance(missing, Unsupported):
             raise missing
         return Found(None, trial.NOT_TRIED)
@@ -185,33 +182,6 @@ def configuration() -> str:
     )
 
 
-def lsm() -> Found | str:
-    modules = _text("/sys/kernel/security/lsm")
-    if modules and "bpf" not in modules.split(","):
-        raise Unsupported(
-            f"bpf is not among the kernel's security modules: {modules}"
-            f"{features.without('BPF_LSM')}",
-            f"boot with lsm={modules},bpf",
-        )
-    if not trial.may_try():
-        return Found(None, trial.NOT_TRIED)
-    trial.lsm().run()
-    return "attached, run, and detached"
-
-
-def cycles() -> Found | str:
-    if not trial.may_try():
-        return Found(None, trial.NOT_TRIED)
-    try:
-        trial.perf_event(hardware=True).run()
-    except Unsupported:
-        raise Unsupported(
-            "this machine has no hardware counters that the kernel could use",
-            "most virtual machines have none; the clock takes their place",
-        ) from None
-    return "attached, run, and detached"
-
-
 def libbpf() -> Found | str:
     import ebpf_tour.loader.libbpf as engine
 
@@ -232,14 +202,13 @@ def bcc() -> Found | str:
 
 def _loaded(engine: type[Program], version: str) -> Found | str:
     """Load the simplest of the programs with an engine. Raises Error."""
-    from ebpf_tour.hello import TOOL
-
-    (via, hooks), *_ = TOOL.via.items()
-    with engine(Options(TOOL.name, sources(), via, hooks)) as program:
+    with engine(
+        Options("hello", sources(), "", (Tracepoint("syscalls", "sys_enter_execve"),))
+    ) as p:
         if not trial.may_try():
             return Found(None, f"{version}; {trial.NOT_TRIED}")
-        program.load()
-    return f"{version}; it loads {TOOL.command}"
+        p.load()
+    return f"{version}; it loads ebpf-hello"
 
 
 def headers() -> str:
@@ -300,48 +269,11 @@ CHECKS = (
     Check("rights", "user namespace", "the same: a container's root is not enough", user_namespace),
     Check("rights", "reading memory", "programs that follow the kernel's pointers", lockdown),
     Check("rights", "unprivileged BPF", "nothing here; it is safer off", unprivileged),
-    Check(
-        *("hooks", "tracepoint", "ebpf-bootstrap: events that the kernel's developers marked"),
-        hook(Tracepoint("sched", "sched_process_wait"), trial.any_tracepoint),
+    *(
+        Check("hooks", check.name, check.used_for, hook(check))
+        for kind in kinds()
+        for check in kind.checks()
     ),
-    Check(
-        *("hooks", "syscall tracepoint", "ebpf-minimal: the beginning and end of system calls"),
-        hook(Tracepoint("syscalls", "sys_enter_getpgid"), trial.syscall_tracepoint),
-    ),
-    Check(
-        *("hooks", "raw tracepoint", "tracepoints at less cost, with bare arguments"),
-        hook(RawTracepoint("sched_process_wait"), trial.raw_tracepoint),
-    ),
-    Check(
-        *("hooks", "kprobe", "ebpf-mkdir: any function of the kernel, when it is called"),
-        hook(Kprobe(trial.KERNEL_FUNCTION), lambda: trial.kprobe(returns=False)),
-    ),
-    Check(
-        *("hooks", "kretprobe", "ebpf-mkdir: any function of the kernel, when it returns"),
-        hook(Kprobe(trial.KERNEL_FUNCTION, returns=True), lambda: trial.kprobe(returns=True)),
-    ),
-    Check(
-        *("hooks", "fentry", "ebpf-mkdir --via fentry: the same at less cost, with types"),
-        hook(Fentry(trial.KERNEL_FUNCTION), lambda: trial.fentry(returns=False)),
-    ),
-    Check(
-        *("hooks", "fexit", "ebpf-mkdir --via fentry: returns, with the arguments"),
-        hook(Fentry(trial.KERNEL_FUNCTION, returns=True), lambda: trial.fentry(returns=True)),
-    ),
-    Check(
-        *("hooks", "uprobe", "ebpf-mallocstacks: any function of a program or library"),
-        hook(Uprobe(""), lambda: trial.uprobe(returns=False)),
-    ),
-    Check(
-        *("hooks", "uretprobe", "the same, when the function returns"),
-        hook(Uprobe("", returns=True), lambda: trial.uprobe(returns=True)),
-    ),
-    Check("hooks", "LSM", "programs that allow or forbid, as a security module does", lsm),
-    Check(
-        *("hooks", "perf clock", "profilers: a program many times a second"),
-        hook(None, lambda: trial.perf_event(hardware=False)),
-    ),
-    Check("hooks", "perf cycles", "profilers that count what the processor does", cycles),
     Check(
         *("maps", "ring buffer", "ebpf-bootstrap: records in order, through one buffer"),
         lambda: tried(trial.ring_buffer),

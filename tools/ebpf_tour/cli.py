@@ -405,5 +405,7 @@ def _report(command: str, error: Error) -> None:
         say("".join(f"  {printable(line)}\n" for line in lines[-20:]))
     # An argument that is quoted may hold anything.
     say(f"{command}: error: {printable(str(error))}\n")
-    if error.hint:
-        say(f"hint: {printable(error.hint)}\n")
+    more = f"-v shows {error.more}" if error.more else ""
+    hint = "; ".join(filter(None, (error.hint, more)))
+    if hint:
+        say(f"hint: {printable(hint)}\n")

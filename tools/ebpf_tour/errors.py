@@ -13,7 +13,8 @@ class Error(Exception):
 
     `str(error)` is the cause, `error.hint` the next step (may be empty),
     `error.detail` lines that help only with a cause in the C program, such as
-    the compiler's or the verifier's, and `status` the exit status.
+    the compiler's or the verifier's, and `status` the exit status. `more` names
+    what a command would show besides with -v.
     """
 
     status = FAILED
@@ -22,6 +23,7 @@ class Error(Exception):
         super().__init__(cause)
         self.hint = hint
         self.detail = detail
+        self.more = ""
 
 
 class UsageError(Error):

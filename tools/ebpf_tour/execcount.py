@@ -11,8 +11,7 @@ import time
 
 from ebpf_tour import cli
 from ebpf_tour.errors import UsageError
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
 from ebpf_tour.text import from_kernel
@@ -107,7 +106,7 @@ def run(session: Session) -> None:
     args = session.args
     interval = one_of("interval", args.interval, args.interval_option) or 5.0
     count = one_of("count", args.count, args.count_option)
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         program.globals["by_comm"] = args.by_comm
 
         program.load()

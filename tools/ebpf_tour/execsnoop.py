@@ -11,8 +11,8 @@ import sys
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Ksyscall, Tracepoint
+from ebpf_tour.loader.hooks.ksyscall import Ksyscall
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.names import error_name
 from ebpf_tour.pattern import is_named, pattern
 from ebpf_tour.record import Column, Example, Map, Row, Tool
@@ -213,7 +213,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> None:
     args = session.args
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         # Configure: before the program is loaded.
         program.globals["only_uid"] = -1 if args.user is None else args.user
         program.globals["only_ppid"] = args.ppid or 0

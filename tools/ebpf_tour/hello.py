@@ -10,8 +10,8 @@ import os
 import sys
 
 from ebpf_tour import cli
-from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.loader.trace_instance import TraceInstance
 from ebpf_tour.record import Column, Example, Map, Tool
 from ebpf_tour.session import Demo, Session
@@ -58,7 +58,7 @@ TOOL = Tool(
 
 
 def run(session: Session) -> None:
-    with open_program(TOOL, session) as program, TraceInstance() as trace:
+    with session.open(TOOL) as program, TraceInstance() as trace:
         program.load()
         # The lines of every program on the machine arrive at this tracepoint.
         trace.enable("bpf_trace", "bpf_trace_printk", 'bpf_string == "Hello, World!"')

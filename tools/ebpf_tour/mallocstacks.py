@@ -14,8 +14,8 @@ import time
 
 from ebpf_tour import cli
 from ebpf_tour.errors import Error, Unsupported, UsageError
-from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import Uprobe
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import say
 from ebpf_tour.text import from_kernel, printable
@@ -216,7 +216,7 @@ def run(session: Session) -> None:
     args = session.args
     check(args)
     with contextlib.ExitStack() as stack:
-        program = stack.enter_context(open_program(TOOL, session))
+        program = stack.enter_context(session.open(TOOL))
         if args.show:
             configure(program, args, None)
             program.load()  # shows it and does not return
@@ -298,7 +298,7 @@ def choose_provider(session: Session, target: Target) -> Provider:
 
 def attach_uprobe(program: Program, provider: Provider, target: Target) -> None:
     try:
-        program.attach_uprobe(ALLOC, provider.path, provider.offset, target.pid)
+        program.attach_to(ALLOC, Instruction(provider.path, provider.offset, target.pid))
     except Error:
         if target.alive:
             raise

@@ -10,8 +10,8 @@ import os
 import sys
 
 from ebpf_tour import cli
-from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.loader.trace_instance import TraceInstance
 from ebpf_tour.record import Column, Example, Map, Tool
 from ebpf_tour.session import Demo, Session
@@ -62,7 +62,7 @@ TOOL = Tool(
 
 
 def run(session: Session) -> None:
-    with open_program(TOOL, session) as program, TraceInstance() as trace:
+    with session.open(TOOL) as program, TraceInstance() as trace:
         write_fd = os.open("/dev/null", os.O_WRONLY)
         pidns_dev, pidns_ino = features.pid_namespace()
 

@@ -13,8 +13,9 @@ import sys
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Fentry, Kprobe, Tracepoint
+from ebpf_tour.loader.hooks.fentry import Fentry
+from ebpf_tour.loader.hooks.kprobe import Kprobe
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.names import error_name
 from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool
@@ -116,7 +117,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> None:
     args = session.args
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         # Configure: before the program is loaded.
         program.globals["only_pid"] = args.pid or 0
         program.globals["only_uid"] = -1 if args.user is None else args.user

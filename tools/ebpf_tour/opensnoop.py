@@ -13,8 +13,8 @@ import sys
 
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
-from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.names import error_name, is_open_flag, open_flags
 from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool
@@ -191,7 +191,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> None:
     args = session.args
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         # Configure: before the program is loaded.
         program.globals["only_pid"] = args.pid or 0
         program.globals["only_tid"] = args.tid or 0

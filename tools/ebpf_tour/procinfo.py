@@ -14,8 +14,7 @@ import sys
 from ebpf_tour import cli
 from ebpf_tour.clock import local_time
 from ebpf_tour.errors import UsageError
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import RawTracepoint
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.loader.process import Process
 from ebpf_tour.pattern import is_named
 from ebpf_tour.record import Column, Example, Map, Row, Tool
@@ -155,7 +154,7 @@ def run(session: Session) -> None:
     if args.pid is not None and args.demo:
         raise UsageError("--demo has processes of its own", "leave PID out")
     with contextlib.ExitStack() as stack:
-        program = stack.enter_context(open_program(TOOL, session))
+        program = stack.enter_context(session.open(TOOL))
         process = stack.enter_context(Process(args.pid)) if args.pid is not None else None
         configure(program, args)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
 
+    from ebpf_tour.loader import Program
     from ebpf_tour.record import Column, Row, Tool
 
 # The longest that a demo waits for the events that it caused.
@@ -72,6 +73,36 @@ class Session:
         self._foreign_rows = 0
         self._child = 0
         self._directory = ""
+
+    def open(self, tool: Tool) -> Program:
+        """Open the tool's program, with the engine and through the hooks that it can use.
+
+        With --show, it shows that, now or when the program is loaded, and raises
+        Finished. Raises what `open_program()` raises.
+        """
+        from ebpf_tour.loader import open_program
+
+        args = self.args
+        program = open_program(
+            *(tool.name, tool.via),
+            directory=tool.directory,
+            engine=args.engine,
+            via=getattr(args, "via", "auto"),  # a tool with one way has no --via
+            say=say,
+            verbose=args.verbose,
+            whole_log=args.show == "log",
+            to_read=args.show == "source",
+        )
+        if program.fallback:
+            self.warn(f"using BCC, since {program.fallback}")
+        if args.show:
+            from ebpf_tour import show
+
+            if args.show == "source":  # needs no privileges, so it is not loaded
+                with program:
+                    show.show(program, "source")
+            program.after_load = show.after_load(args.show, json=args.format == "json")
+        return program
 
     @property
     def running(self) -> bool:

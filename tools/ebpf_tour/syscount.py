@@ -12,8 +12,8 @@ import sys
 import time
 
 from ebpf_tour import cli
-from ebpf_tour.loader import features, open_program
-from ebpf_tour.loader.hooks import RawTracepoint
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.names import syscall_name, syscall_numbers
 from ebpf_tour.record import Column, Example, Map, Row, Tool
 from ebpf_tour.session import Demo, Session
@@ -185,7 +185,7 @@ def syscall_number(text: str) -> int:
 
 def run(session: Session) -> None:
     args = session.args
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         # Configure: before the program is loaded.
         program.globals["count_by"] = BY.index(args.by)
         program.globals["own_pid"] = features.pid_in_first_namespace()

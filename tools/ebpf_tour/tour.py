@@ -133,12 +133,13 @@ def catalogue_row(tool: Tool) -> Row:
 
 def how_it_runs(tool: Tool) -> tuple[str | None, str | None, Error | None]:
     """Return the engine and the way that a tool takes here, and why not (in the first way)."""
-    from ebpf_tour.loader import what_would_open
+    from ebpf_tour.loader import open_program
 
     if not tool.via:
         return None, None, None
     try:
-        engine, via = what_would_open(tool)
+        with open_program(tool.name, tool.via, directory=tool.directory) as program:
+            engine, via = program.engine, program.via
     except Error as error:
         cli.add_hint(error, TOOL.command)
         return None, None, error

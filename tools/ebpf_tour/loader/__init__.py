@@ -1,72 +1,104 @@
-"""The loader: one API over two engines.
+"""The loader: a library that opens, configures, loads, attaches and reads a BPF program.
 
-    with open_program(TOOL, session) as program:
-        program.globals["my_pid"] = os.getpid()
+    with open_program("bootstrap", [Tracepoint("sched", "sched_process_exec")]) as program:
         program.load()
         program.attach()
-        ...
+        for event in program.events("rb", seconds=10):
+            print(event.pid, event.comm)
 
-Importing this imports neither BCC nor libbpf; opening a program does.
+It has two engines, libbpf and BCC, and one API. Importing it imports neither of
+them and changes nothing in the process; opening a program does. Errors are those
+of ebpf_tour.errors: their text is the cause, `hint` the next step.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program, sources
-from ebpf_tour.session import say
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Callable, Sequence
 
-    from ebpf_tour.cli import Session
     from ebpf_tour.loader.hooks import Hook
-    from ebpf_tour.record import Tool
 
 __all__ = ["Program", "open_program"]
 
 
-def open_program(tool: Tool, session: Session) -> Program:
-    """Open the tool's program with the engine and through the hooks it can use.
+def open_program(
+    name: str,
+    hooks: Sequence[Hook] | Mapping[str, Sequence[Hook]],
+    *,
+    directory: str = "",
+    engine: str = "auto",
+    via: str = "auto",
+    say: Callable[[str], None] | None = None,
+    verbose: bool = False,
+    whole_log: bool = False,
+    to_read: bool = False,
+) -> Program:
+    """Open the program of NAME.bpf.c or NAME.bcc.c. Nothing is loaded yet.
 
-    Nothing is loaded yet. Raises NotPermitted, Unsupported (among them a hook
-    that this kernel lacks), EngineUnavailable.
+    `hooks` are those to attach to; the C file may have programs for others. Or
+    they are all ways to see the same event, by name and the best one first: then
+    `via` names one, or the first that works here is taken (`Program.via`), and the
+    C file may have no other programs. `directory` is where the C file is, if not in this package.
+    `engine` is "libbpf", "bcc", or "auto": libbpf where it can be used, otherwise
+    BCC (`Program.fallback` says why).
+
+    `say` gets warnings of the libraries, with `verbose` all that they say. With
+    `whole_log`, the verifier's log has each of its steps. `to_read` opens a
+    program only for its C, also without privileges or hooks.
+
+    Raises NotPermitted, Unsupported (a hook that this kernel lacks), EngineUnavailable.
     """
-    args = session.args
-    if args.show != "source":
+    if not to_read:
         features.require_privileges()
-    program, fallback = _open(args.engine, tool, args)
-    if fallback:
-        say(f"{tool.command}: using BCC, since {fallback}\n")
-    if args.show == "source":  # needs no privileges, so it is not loaded
-        from ebpf_tour.loader.show import show
+    ways = hooks if isinstance(hooks, Mapping) else {"": hooks}
+    known = tuple(hook for way in ways.values() for hook in way) if ways is hooks else ()
+    if via != "auto":
+        ways = {via: ways[via]}
+    place = os.path.abspath(directory) if directory else sources()
 
-        with program:
-            show(program, args.show)
-    return program
+    def open_with(engine: str) -> Program:
+        via, chosen = _choose_way(engine, ways, to_read=to_read)
+        options = Options(name, place, via, chosen, known, say, verbose, whole_log)
+        if engine == "libbpf":
+            from ebpf_tour.loader.libbpf import LibbpfProgram
 
+            return LibbpfProgram(options)
+        from ebpf_tour.loader.bcc import BccProgram
 
-def what_would_open(tool: Tool) -> tuple[str, str]:
-    """Return the engine and the way that the tool takes here if it is not told.
+        return BccProgram(options)
 
-    Raises what `open_program()` raises.
-    """
-    import argparse
-
-    features.require_privileges()
-    program, _ = _open("auto", tool, argparse.Namespace(show=None, format="table", verbose=False))
-    with program:
-        return program.engine, program.via
+    return _first(open_with) if engine == "auto" else open_with(engine)
 
 
-def _choose_way(engine: str, tool: Tool, args: argparse.Namespace) -> tuple[str, tuple[Hook, ...]]:
-    """Return the first way to see the tool's event that works here, and its hooks."""
-    wanted = getattr(args, "via", "auto")  # a tool with one way has no --via
-    ways = tool.via if wanted == "auto" else {wanted: tool.via[wanted]}
+def _first(open_with: Callable[[str], Program]) -> Program:
+    """Return the program, opened with BCC where libbpf cannot be used."""
+    try:
+        return open_with("libbpf")
+    except EngineUnavailable as first:
+        try:
+            program = open_with("bcc")
+        except EngineUnavailable as second:
+            # Both may lack the same.
+            causes = dict.fromkeys((str(first), str(second)))
+            hints = dict.fromkeys(hint for hint in (first.hint, second.hint) if hint)
+            raise EngineUnavailable("; ".join(causes), "; ".join(hints)) from None
+        program.fallback = first
+        return program
+
+
+def _choose_way(
+    engine: str, ways: Mapping[str, Sequence[Hook]], *, to_read: bool
+) -> tuple[str, tuple[Hook, ...]]:
+    """Return the first way to see the event that works here, and its hooks."""
     reasons: list[Error] = []
     for name, hooks in ways.items():
         others = [hook for hook in hooks if engine not in hook.engines]
@@ -79,41 +111,9 @@ def _choose_way(engine: str, tool: Tool, args: argparse.Namespace) -> tuple[str,
                 )
             )
             continue
-        missing = what_is_missing(hooks)
+        missing = what_is_missing(tuple(hooks))
         # The source can be read where it cannot run.
-        if not missing or args.show == "source":
+        if not missing or to_read:
             return name, tuple(h for h in hooks if not (h.optional and h.unsupported()))
         reasons.append(missing)
     raise reasons[-1]
-
-
-def _open(
-    engine: str, tool: Tool, args: argparse.Namespace
-) -> tuple[Program, EngineUnavailable | None]:
-    """Return the program, and why not with libbpf if BCC takes its place."""
-    if engine != "auto":
-        return _open_with(engine, tool, args), None
-    try:
-        return _open_with("libbpf", tool, args), None
-    except EngineUnavailable as first:
-        try:
-            return _open_with("bcc", tool, args), first
-        except EngineUnavailable as second:
-            # Both may lack the same.
-            causes = dict.fromkeys((str(first), str(second)))
-            hints = dict.fromkeys(hint for hint in (first.hint, second.hint) if hint)
-            raise EngineUnavailable("; ".join(causes), "; ".join(hints)) from None
-
-
-def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
-    via, hooks = _choose_way(engine, tool, args)
-    directory = os.path.abspath(tool.directory) if tool.directory else sources()
-    json = args.format == "json"
-    options = Options(tool.name, directory, via, hooks, args.show, json, args.verbose)
-    if engine == "libbpf":
-        from ebpf_tour.loader.libbpf import LibbpfProgram
-
-        return LibbpfProgram(options)
-    from ebpf_tour.loader.bcc import BccProgram
-
-    return BccProgram(options)

@@ -17,7 +17,6 @@ import sys
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features, syscall
-from ebpf_tour.loader.hooks import Kprobe, Ksyscall, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
@@ -26,14 +25,13 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
-from ebpf_tour.session import say
-from ebpf_tour.typed import TYPE_CHECKING
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
-    from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.hooks import Detach, Hook
     from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.reader import Reader
 
@@ -77,6 +75,19 @@ class _MaxEntries(_Defines):
         super().__setitem__(f"{name}_max_entries", value)
 
 
+class Function(NamedTuple):
+    """A loaded program, as a hook attaches it: see `Hook.attach_bcc()`.
+
+    `bpf` is BCC's object that it belongs to, `lib` is libbcc, `name` its C
+    function, `fd` its file descriptor, for the kernel's own calls.
+    """
+
+    bpf: Any
+    lib: Any
+    name: bytes
+    fd: int
+
+
 class BccProgram(Program):
     """A C file in the BCC dialect, open; see `Program`.
 
@@ -102,7 +113,7 @@ class BccProgram(Program):
         self._bpf_class, self._lib = _import_bcc()
         self.globals = self._defines = _Defines(self._text)
         self.max_entries = self._sizes = _MaxEntries(self._text)
-        self._detach: list[Callable[[], object]] = []
+        self._detach: list[Detach] = []
         self._types: tuple[Any, int] | None = None
 
     def _choose_headers(self) -> None:
@@ -173,9 +184,9 @@ class BccProgram(Program):
             from ebpf_tour.loader.lines import numbered
 
             _, counted = self._compile(numbered(self._text, name))
-            raise Error(
-                f"BCC cannot compile {self.source}", "-v shows all it says", counted or said
-            )
+            error = Error(f"BCC cannot compile {self.source}", detail=counted or said)
+            error.more = "" if self._options.verbose else "all that it says"
+            raise error
         for hook in self._options.hooks:
             self._loaded.append((hook, self._load_function(hook)))
 
@@ -190,22 +201,15 @@ class BccProgram(Program):
         return program, said[0]
 
     def _load_function(self, hook: Hook) -> Any:
-        kind = {
-            Tracepoint: self._bpf_class.TRACEPOINT,
-            RawTracepoint: self._bpf_class.RAW_TRACEPOINT,
-            Kprobe: self._bpf_class.KPROBE,
-            Ksyscall: self._bpf_class.KPROBE,
-            Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
-        }[type(hook)]
         from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH
 
         name = hook.function.encode()
-        whole = self._options.show == "log"
-        fd, log, said = self._load_logged(name, kind, LOG_ALL if whole else 0)
+        whole = self._options.whole_log
+        fd, log, said = self._load_logged(hook, LOG_ALL if whole else 0)
         number = ct.get_errno()
         if fd < 0 and not log:
             # For one that is too complex (E2BIG), BCC does not ask for the log.
-            _, log, _ = self._load_logged(name, kind, LOG_PATH)
+            _, log, _ = self._load_logged(hook, LOG_PATH)
         if whole:
             self._logs.append((hook.function, log))
         if fd < 0:
@@ -214,7 +218,7 @@ class BccProgram(Program):
         self._bpf.funcs[name] = function  # BCC closes those
         return function
 
-    def _load_logged(self, name: bytes, kind: int, level: int) -> tuple[int, str, str]:
+    def _load_logged(self, hook: Hook, level: int) -> tuple[int, str, str]:
         """Load a program; return its file descriptor or -1, the log, and what BCC says.
 
         Like BCC's load_func(), which would print the log among its own words,
@@ -223,14 +227,14 @@ class BccProgram(Program):
         """
         from ebpf_tour.loader.libbpf import log_buffer
 
-        lib, module = self._lib, self._bpf.module
+        lib, module, name = self._lib, self._bpf.module, hook.function.encode()
         buffer = log_buffer()
         with self._capture(quiet=True) as said:
             fd: int = lib.bcc_func_load(
-                *(module, kind, name),
+                *(module, hook.program_type, name),
                 *(lib.bpf_function_start(module, name), lib.bpf_function_size(module, name)),
                 *(lib.bpf_module_license(module), lib.bpf_module_kern_version(module)),
-                *(level, buffer, len(buffer), None, -1),
+                *(level, buffer, len(buffer), None, hook.attach_type),
             )
         return fd, buffer.value.decode("utf-8", "backslashreplace"), said[0]
 
@@ -243,90 +247,46 @@ class BccProgram(Program):
         return Error(f"the kernel refuses to load {name}: {os.strerror(number)}", detail=said)
 
     def _attach(self) -> None:
-        for hook, _ in reversed(self._loaded):
-            if isinstance(hook, Uprobe):
-                continue
-            with self._capture() as said:
-                try:
-                    self._detach.append(self._attach_to(hook))
-                    failed = False
-                except Error:
-                    raise
-                except Exception:  # noqa: BLE001 - bcc raises nothing narrower
-                    failed = True
-            if failed:
-                raise self._attach_error(hook, str(hook), said[0])
+        for hook, function in reversed(self._loaded):
+            if not hook.needs_target:
+                self._attach_function(hook, function)
 
-    def _attach_error(self, hook: Hook, where: str, said: str) -> Error:
+    def attach_to(self, hook: Hook, target: Any) -> None:
+        function = next(function for of, function in self._loaded if of == hook)
+        self._attach_function(hook, function, target)
+
+    def _attach_function(self, hook: Hook, loaded: Any, target: Any = None) -> None:
+        function = Function(self._bpf, self._lib, hook.function.encode(), loaded.fd)
+        number = 0
+        with self._capture() as said:
+            try:
+                self._detach.append(hook.attach_bcc(function, target))
+                failed = False
+            except Error:
+                raise
+            except OSError as error:
+                failed, number = True, error.errno or 0
+            except Exception:  # noqa: BLE001 - bcc raises nothing narrower
+                failed = True
+        if failed:
+            where = f"{hook}" if target is None else f"{hook} {target}"
+            raise self._attach_error(hook, where, number, said[0])
+
+    def _attach_error(self, hook: Hook, where: str, number: int, said: str) -> Error:
         if missing := hook.unsupported():
             return missing
-        if _EPERM in said or _EACCES in said:
+        if number in {errno.EPERM, errno.EACCES} or _EPERM in said or _EACCES in said:
             return features.explain_eperm(f"attach to {where}")
-        return Error(f"cannot attach to {where}", "-v shows what BCC says", said)
-
-    def _attach_to(self, hook: Hook) -> Callable[[], object]:
-        """Attach to a hook and return what detaches from it."""
-        bpf, function = self._bpf, hook.function.encode()
-        if isinstance(hook, Tracepoint):
-            name = f"{hook.category}:{hook.event}".encode()
-            bpf.attach_tracepoint(tp=name, fn_name=function)
-            return lambda: bpf.detach_tracepoint(name)
-        if isinstance(hook, RawTracepoint):
-            name = hook.event.encode()
-            bpf.attach_raw_tracepoint(tp=name, fn_name=function)
-            return lambda: bpf.detach_raw_tracepoint(name)
-        if isinstance(hook, Ksyscall) and hook.returns:
-            return self._attach_kretprobe(hook)
-        if isinstance(hook, Kprobe):
-            kind, name = "kretprobe" if hook.returns else "kprobe", hook.target.encode()
-            getattr(bpf, f"attach_{kind}")(event=name, fn_name=function)
-            return lambda: getattr(bpf, f"detach_{kind}")(name)
-        raise AssertionError(f"{hook} is not for BCC")
-
-    def _attach_kretprobe(self, hook: Ksyscall) -> Callable[[], object]:
-        from ebpf_tour.loader.kretprobe import KretprobeEvent
-
-        event = KretprobeEvent(hook.target)
-        name = f"{event.category}:{event.name}".encode()
-        try:
-            with event.created():
-                self._bpf.attach_tracepoint(tp=name, fn_name=hook.function.encode())
-        except BaseException:
-            event.close()
-            raise
-
-        def detach() -> None:
-            self._bpf.detach_tracepoint(name)
-            event.close()
-
-        return detach
-
-    def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
-        program = next(function for of, function in self._loaded if of == hook)
-        attach = self._lib.bpf_attach_uprobe
-        # prog_fd, type, name, path, offset, pid, ref_ctr_offset. Python's side
-        # of BCC 0.26 leaves the last one to chance.
-        attach.argtypes = [
-            *(ct.c_int, ct.c_int, ct.c_char_p, ct.c_char_p, ct.c_uint64, ct.c_int, ct.c_uint32)
-        ]
-        name = f"{'r' if hook.returns else 'p'}_ebpf_tour_{os.getpid()}_{offset:x}".encode()
-        with self._capture() as said:
-            fd = attach(program.fd, hook.returns, name, os.fsencode(path), offset, pid, 0)
-        if fd < 0:
-            raise self._attach_error(hook, f"{hook} {path}+{offset:#x}", said[0])
-        self._detach.append(lambda: self._detach_uprobe(fd, name))
-
-    def _detach_uprobe(self, fd: int, name: bytes) -> None:
-        self._lib.bpf_close_perf_event_fd(fd)
-        # Where perf_event_open(2) refuses uprobes, BCC has made a probe event in
-        # tracefs, which does not go with its descriptor. Otherwise there is
-        # nothing to remove, and no tracefs to say so is no error.
-        with self._capture():
-            self._lib.bpf_detach_uprobe(name)
+        because = f": {os.strerror(number)}" if number else ""
+        error = Error(f"cannot attach to {where}{because}", detail=said)
+        error.more = "" if self._options.verbose else "what BCC says"
+        return error
 
     def detach(self) -> None:
-        while self._detach:
-            self._detach.pop()()
+        if self._detach:
+            with self._capture():
+                while self._detach:
+                    self._detach.pop()()
 
     def _layouts(self) -> tuple[Any, int]:
         """Return libbpf and the compiled object, opened for its BTF.
@@ -443,7 +403,7 @@ class BccProgram(Program):
                 file.seek(0)
                 said[0] = file.read().decode("utf-8", "backslashreplace")
         if self._options.verbose and not quiet:
-            say(said[0])
+            self._say(said[0])
 
 
 def _same_code(one: bytes, other: bytes) -> bool:

@@ -37,8 +37,12 @@ def load_libbpf() -> ct.CDLL:
         ) from None
 
 
-def probe_tracing() -> bool:
-    """Say whether the kernel takes fentry and fexit programs; it loads a trivial one."""
+def takes_fentry() -> bool:
+    """Say whether the kernel takes fentry and fexit programs, by loading a trivial one.
+
+    That is what libbpf does for the type TRACING, which is that of iterators and
+    tp_btf, too: those may work where this says no.
+    """
     lib = load_libbpf()
     lib.libbpf_probe_bpf_prog_type.argtypes = [ct.c_int, ct.c_void_p]
     tracing = 26  # BPF_PROG_TYPE_TRACING

@@ -17,7 +17,7 @@ import sys
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
 from ebpf_tour.loader import btf_cache, features
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.hooks import Fentry, Ksyscall, Uprobe
+from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
     Options,
@@ -25,15 +25,14 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
-from ebpf_tour.session import say
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
     from ebpf_tour.loader.btf import Variable
-    from ebpf_tour.loader.hooks import Hook
-    from ebpf_tour.loader.kretprobe import KretprobeEvent
+    from ebpf_tour.loader.hooks import Detach, Hook
     from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
 # enum libbpf_print_level
 _WARN = 0
+
+_UNSPEC = 0  # BPF_PROG_TYPE_UNSPEC
 
 # BPF_LOG_LEVEL2 | BPF_LOG_STATS: every instruction that the verifier looked
 # at with the state of the registers, and statistics. BPF_LOG_LEVEL1 is the path
@@ -78,7 +79,8 @@ _PrintFn = ct.CFUNCTYPE(ct.c_int, ct.c_int, ct.c_char_p, ct.c_void_p)
 class _Messages:
     """libbpf's own messages: kept, so that a failure can quote them."""
 
-    def __init__(self, verbose: bool) -> None:
+    def __init__(self, say: Callable[[str], None], verbose: bool) -> None:
+        self._say = say
         self._verbose = verbose
         self._vsnprintf = ct.CDLL(None).vsnprintf
         self._vsnprintf.argtypes = [ct.c_char_p, ct.c_size_t, ct.c_char_p, ct.c_void_p]
@@ -94,7 +96,7 @@ class _Messages:
         if level == _WARN:
             self.warnings.append(text)
         if self._verbose:
-            say(text)
+            self._say(text)
         return 0
 
     def take(self) -> str:
@@ -109,7 +111,7 @@ class _Messages:
         # fail, and it tries to raise a limit that nothing needed after all.
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
-            say(text)
+            self._say(text)
 
 
 def log_buffer() -> ct.Array[ct.c_char]:
@@ -142,8 +144,9 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_program__insn_cnt", size, [pointer]),
         ("bpf_program__attach", pointer, [pointer]),
         ("bpf_link__destroy", integer, [pointer]),
-        ("bpf_program__attach_tracepoint", pointer, [pointer, string, string]),
-        ("bpf_program__attach_uprobe", pointer, [pointer, ct.c_bool, integer, string, size]),
+        ("bpf_program__type", integer, [pointer]),
+        ("bpf_program__set_type", integer, [pointer, integer]),
+        ("bpf_program__set_expected_attach_type", integer, [pointer, integer]),
         ("bpf_map__fd", integer, [pointer]),
         ("bpf_map__type", integer, [pointer]),
         ("bpf_map__name", string, [pointer]),
@@ -215,6 +218,42 @@ class _MaxEntries(Settings):
         self._lib.bpf_map__set_max_entries(found, value)
 
 
+class Function:
+    """A loaded program, as a hook attaches it: see `Hook.attach_libbpf()`."""
+
+    def __init__(self, lib: ct.CDLL, program: int) -> None:
+        self._lib = lib
+        self._program = program
+
+    @property
+    def fd(self) -> int:
+        """Its file descriptor, for the kernel's own calls."""
+        fd: int = self._lib.bpf_program__fd(self._program)
+        return fd
+
+    def attach(self) -> Detach:
+        """Attach it to what its SEC() names; return what detaches it. Raises OSError."""
+        return self.call("attach")
+
+    def call(self, name: str, *arguments: int | str) -> Detach:
+        """Attach it by a function of libbpf, bpf_program__NAME(), which takes the rest.
+
+        Raises OSError.
+        """
+        function = self._lib[f"bpf_program__{name}"]
+        function.restype = ct.c_void_p
+        # Integers of all sizes are passed in whole registers.
+        given = (
+            ct.c_char_p(os.fsencode(value)) if isinstance(value, str) else ct.c_long(value)
+            for value in arguments
+        )
+        link = function(ct.c_void_p(self._program), *given)
+        if not link:
+            number = ct.get_errno()
+            raise OSError(number, os.strerror(number))
+        return lambda: self._lib.bpf_link__destroy(link)
+
+
 class LibbpfProgram(Program):
     """A compiled object, open; see `Program`.
 
@@ -226,8 +265,7 @@ class LibbpfProgram(Program):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._object = 0
-        self._links: list[int] = []
-        self._kretprobes: list[KretprobeEvent] = []
+        self._detach: list[Detach] = []
         self._log_buffers: dict[str, ct.Array[ct.c_char]] = {}
         self.source = f"{options.directory}/{options.name}.bpf.c"
         if not features.has_kernel_btf():
@@ -237,7 +275,7 @@ class LibbpfProgram(Program):
                 "a distribution's own kernel has it",
             )
         self._lib = declared_libbpf()
-        self._messages = _Messages(options.verbose)
+        self._messages = _Messages(self._say, options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
         self._path = object_path(options.directory, options.name)
         self._loaded = False
@@ -258,24 +296,52 @@ class LibbpfProgram(Program):
             raise self._error(f"libbpf cannot open {path}", ct.get_errno())
 
     def _select_programs(self) -> None:
-        """Load only the programs of the chosen hooks."""
+        """Load only the programs of the chosen hooks. Raises Error if a hook has none."""
         self._programs: dict[int, Hook] = {}
+        found: list[tuple[str, str]] = []
         program = self._lib.bpf_object__next_program(self._object, None)
         while program:
             section = self._lib.bpf_program__section_name(program).decode()
-            hook = self._hook_of(section, self._name(program))
+            found.append((section, self._name(program)))
+            hook = self._hook_of(*found[-1])
             self._lib.bpf_program__set_autoload(program, hook is not None)
             if hook:
                 self._programs[program] = hook
+                self._set_type(program, hook)
             program = self._lib.bpf_object__next_program(self._object, program)
+        self._require_programs(found)
+
+    def _require_programs(self, found: list[tuple[str, str]]) -> None:
+        """Raise Error where the object's programs (SEC() and name) are not those of the hooks.
+
+        libbpf would attach what a SEC() says, and the tool would wait for rows that
+        cannot come.
+        """
+        file = os.path.basename(self.source)
+        for hook in self._options.hooks:
+            if hook not in self._programs.values():
+                there = ", ".join(f'SEC("{section}")' for section, _ in found)
+                raise Error(
+                    f'no program in {file} is for {hook}: there is no SEC("{hook.section}")',
+                    f"the file has {there or 'no program at all'}",
+                )
+        for section, function in found if self._options.known else ():
+            if not any(hook.is_for(section, function) for hook in self._options.known):
+                raise Error(
+                    f'{function}() in {file} has SEC("{section}"), and no hook of the record is '
+                    "for it",
+                    "name the hook in the record, or mend the SEC()",
+                )
 
     def _hook_of(self, section: str, function: str) -> Hook | None:
-        for hook in self._options.hooks:
-            if hook.section == section and (
-                not isinstance(hook, Uprobe) or hook.function == function
-            ):
-                return hook
-        return None
+        return next((h for h in self._options.hooks if h.is_for(section, function)), None)
+
+    def _set_type(self, program: int, hook: Hook) -> None:
+        """Tell libbpf what a program is that it does not know by its SEC()."""
+        if self._lib.bpf_program__type(program) == _UNSPEC:
+            self._lib.bpf_program__set_type(program, hook.program_type)
+            if hook.attach_type >= 0:
+                self._lib.bpf_program__set_expected_attach_type(program, hook.attach_type)
 
     def omit_map(self, name: str) -> None:
         self._lib.bpf_map__set_autocreate(self._find_map(name), False)
@@ -290,7 +356,7 @@ class LibbpfProgram(Program):
         # program: libbpf then tries once more. One buffer is enough for that.
         buffer = log_buffer()
         for program in self._programs:
-            if self._options.show == "log":
+            if self._options.whole_log:
                 buffer = log_buffer()
                 self._log_buffers[self._name(program)] = buffer
                 self._lib.bpf_program__set_log_level(program, LOG_ALL)
@@ -314,43 +380,26 @@ class LibbpfProgram(Program):
     def _attach(self) -> None:
         place = self._options.hooks.index
         for program, hook in sorted(self._programs.items(), key=lambda item: -place(item[1])):
-            if isinstance(hook, Ksyscall) and hook.returns:
-                self._attach_kretprobe(program, hook)
-            elif not isinstance(hook, Uprobe):
-                self._keep(self._lib.bpf_program__attach(program), hook, str(hook))
+            if not hook.needs_target:
+                self._attach_program(program, hook)
 
-    def _attach_kretprobe(self, program: int, hook: Ksyscall) -> None:
-        from ebpf_tour.loader.kretprobe import KretprobeEvent
-
-        event = KretprobeEvent(hook.target)
-        self._kretprobes.append(event)
-        with event.created():
-            link = self._lib.bpf_program__attach_tracepoint(
-                program, event.category.encode(), event.name.encode()
-            )
-            self._keep(link, hook, str(hook))
-
-    def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
+    def attach_to(self, hook: Hook, target: Any) -> None:
         program = next(program for program, of in self._programs.items() if of == hook)
-        link = self._lib.bpf_program__attach_uprobe(
-            program, hook.returns, pid, os.fsencode(path), offset
-        )
-        self._keep(link, hook, f"{hook} {path}+{offset:#x}")
+        self._attach_program(program, hook, target)
 
-    def _keep(self, link: int | None, hook: Hook, where: str) -> None:
-        if not link:
-            number = ct.get_errno()
+    def _attach_program(self, program: int, hook: Hook, target: Any = None) -> None:
+        where = f"{hook}" if target is None else f"{hook} {target}"
+        try:
+            self._detach.append(hook.attach_libbpf(Function(self._lib, program), target))
+        except OSError as error:
             raise hook.unsupported() or self._error(
-                f"cannot attach to {where}", number, action=f"attach to {where}"
-            )
-        self._links.append(link)
+                f"cannot attach to {where}", error.errno or 0, action=f"attach to {where}"
+            ) from None
         self._messages.show()
 
     def detach(self) -> None:
-        while self._links:
-            self._lib.bpf_link__destroy(self._links.pop())
-        while self._kretprobes:
-            self._kretprobes.pop().close()
+        while self._detach:
+            self._detach.pop()()
 
     def map(self, name: str) -> Map:
         from ebpf_tour.loader.maps import Map
@@ -440,7 +489,9 @@ class LibbpfProgram(Program):
         said = said or self._messages.take()
         if number in (errno.EPERM, errno.EACCES):
             return features.explain_eperm(action)
-        return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
+        error = Error(f"{what}: {os.strerror(number)}", detail=said)
+        error.more = "" if self._options.verbose else "libbpf's messages"
+        return error
 
 
 def open_object(lib: ct.CDLL, path: str, name: str, btf_path: str = "") -> int:

@@ -12,7 +12,9 @@ import re
 
 from ebpf_tour.errors import Error, Unsupported
 from ebpf_tour.loader import features, raw_btf
-from ebpf_tour.loader.hooks import Fentry, Kprobe, Uprobe
+from ebpf_tour.loader.hooks.fentry import Fentry
+from ebpf_tour.loader.hooks.kprobe import Kprobe
+from ebpf_tour.loader.hooks.uprobe import Uprobe
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

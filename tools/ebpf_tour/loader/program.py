@@ -13,14 +13,15 @@ from ebpf_tour.loader.closing import Closing
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
-    from ebpf_tour.loader.hooks import Hook, Uprobe
+    from ebpf_tour.errors import EngineUnavailable
+    from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
+    from ebpf_tour.loader.pace import Pace
     from ebpf_tour.loader.reader import Reader
-    from ebpf_tour.session import Session
 
 
 def sources() -> str:
@@ -57,7 +58,13 @@ class Program(Closing, abc.ABC):
     """Path of the C file."""
 
     via: str
-    """Which of the tool's ways to see its event was chosen: a key of `Tool.via`."""
+    """The name of the way to see the event that was chosen, where there was a choice."""
+
+    fallback: EngineUnavailable | None = None
+    """Why another engine, which comes first, could not be used."""
+
+    after_load: Callable[[Program, Error | None], None] | None = None
+    """Called once the kernel has taken the programs, or refused them with this error."""
 
     globals: Settings
 
@@ -76,21 +83,16 @@ class Program(Closing, abc.ABC):
     def load(self) -> None:
         """Hand programs and maps to the kernel, whose verifier checks them.
 
-        Raises Error if it refuses, NotPermitted, Unsupported. With --show, it
-        shows what was loaded and raises Finished.
+        Raises Error if it refuses, NotPermitted, Unsupported.
         """
-        if not self._options.show:
-            self._load()
-            return
-        from ebpf_tour.loader import show
-
         try:
             self._load()
         except Error as error:
-            if self._options.show == "log":
-                show.show_log_of_refused(self, error)
+            if self.after_load:
+                self.after_load(self, error)
             raise
-        show.show(self, self._options.show, json=self._options.json)
+        if self.after_load:
+            self.after_load(self, None)
 
     @abc.abstractmethod
     def omit_map(self, name: str) -> None:
@@ -120,25 +122,28 @@ class Program(Closing, abc.ABC):
     def _refused(self, function: str, log: str, number: int) -> Error:
         """Return the error for a program that the verifier refuses, by its log and errno."""
         from ebpf_tour.loader.verifier import TOO_LONG, reason, refusal
-        from ebpf_tour.session import say
 
         if features.NO_HELPER in log and (why := features.explain_lockdown("load BPF programs")):
             return why
-        if self._options.show == "log" and reason(log, number) == TOO_LONG:
+        if self._options.whole_log and reason(log, number) == TOO_LONG:
             return Error(
                 f"the verifier has more to say about {function} than the 16 MiB of its log",
                 "above is what there is of it; without --show log, the kernel may take the program",
             )
         error = refusal(function, log, number, self.source_lines(function))
         if self._options.verbose:
-            say(log)
-        elif self._options.show != "log":
-            error.hint = f"{error.hint}; " if error.hint else ""
-            error.hint += "-v shows the verifier's whole log"
+            self._say(log)
+        elif not self._options.whole_log:
+            error.more = "the verifier's whole log"
         return error
 
+    def _say(self, text: str) -> None:
+        """Hand on what the libraries and the kernel say, to whoever wants to show it."""
+        if self._options.say:
+            self._options.say(text)
+
     def attach(self) -> None:
-        """Attach each program to its hook: from now on it runs.
+        """Attach each program to its hook: from now on it runs. Those with a target wait for it.
 
         The last hook of the record comes first, and is detached last: where
         one marks a beginning and the next one its end, every beginning that is
@@ -156,10 +161,10 @@ class Program(Closing, abc.ABC):
         """Do what `attach()` is for."""
 
     @abc.abstractmethod
-    def attach_uprobe(self, hook: Uprobe, path: str, offset: int, pid: int = -1) -> None:
-        """Attach a uprobe to `offset` in the file at `path`, for one process or all.
+    def attach_to(self, hook: Hook, target: Any) -> None:
+        """Attach the program of a hook that has a target, such as a uprobe's Instruction.
 
-        Raises Error, NotPermitted, Unsupported.
+        May be called again with other targets. Raises Error, NotPermitted, Unsupported.
         """
 
     @abc.abstractmethod
@@ -190,49 +195,63 @@ class Program(Closing, abc.ABC):
     def _open_reader(self, fd: int) -> Reader:
         """Open the reader of a ring buffer or perf event array."""
 
-    def events(self, name: str, session: Session) -> Iterator[Any]:
-        """Yield the records of a ring buffer or perf event array while the session runs.
+    def events(
+        self,
+        name: str,
+        pace: Pace | None = None,
+        *,
+        seconds: float = float("inf"),
+        until: Callable[[], object] | None = None,
+        wake: int | None = None,
+    ) -> Iterator[Any]:
+        """Yield the records of a ring buffer or perf event array.
 
-        They are namedtuples with the members of the C `struct event`.
+        They are namedtuples with the members of the C `struct event`. It ends after
+        so many seconds, when `until()` is true, when the file descriptor `wake` is
+        readable, or as a `pace` says; then everything is detached.
         """
+        if pace is None:
+            from ebpf_tour.loader.pace import Until
+
+            pace = Until(seconds, until, wake)
         fd = self.map_fd(name)
         reader = self._readers.get(fd) or self._open_reader(fd)
         try:
-            yield from self.read(reader, session)
+            yield from self.read(reader, pace)
         finally:
             self._readers.pop(fd, None)
             reader.close()
 
-    def read(self, reader: Reader, session: Session) -> Iterator[Any]:
-        """Yield the records of a reader while the session runs.
+    def read(self, reader: Reader, pace: Pace) -> Iterator[Any]:
+        """Yield the records of a reader, as long as the pace says.
 
         At the end everything is detached, and what was recorded until then
         comes, so that nothing is between "shown" and "lost".
         """
-        while session.running:
+        while pace.running:
             due = time.monotonic() + _BATCH_SECONDS
             records = reader.drain()
             yield from records
             if records:
-                session.sleep(due - time.monotonic())
+                pace.sleep(due - time.monotonic())
             else:
-                session.wait_readable(reader.fd)
+                pace.wait_readable(reader.fd)
         self.detach()
         while records := reader.drain():
             yield from records
 
-    def intervals(self, session: Session, seconds: float) -> Iterator[float]:
+    def intervals(self, pace: Pace, seconds: float) -> Iterator[float]:
         """Yield whenever a report is due, with the seconds since the one before.
 
-        The last one is due when the session ends. By then everything is
+        The last one is due at the end. By then everything is
         detached, so that it misses nothing.
         """
         last = time.monotonic()
         due = last + seconds
         ended = False
         while not ended:
-            session.sleep(due - time.monotonic())
-            ended = not session.running
+            pace.sleep(due - time.monotonic())
+            ended = not pace.running
             if ended:
                 self.detach()
             now = time.monotonic()
@@ -287,7 +306,7 @@ class Program(Closing, abc.ABC):
 
     @abc.abstractmethod
     def verifier_logs(self) -> list[tuple[str, str]]:
-        """Return name of each program and what the verifier wrote, if --show needs that."""
+        """Return name of each program and what the verifier wrote, if the whole log was wanted."""
 
     def program_fds(self) -> list[int]:
         """Return the file descriptors of the loaded programs."""
@@ -306,14 +325,17 @@ class Options(NamedTuple):
     """How to open a program.
 
     `name` is the stem of the C files in `directory`. `via` names the way that
-    was chosen, `hooks` are the ones to attach, `show` is what --show asks for,
-    as JSON if `json`, `verbose` shows the libraries' debug messages.
+    was chosen, `hooks` are the ones to attach. `known` are all that the C file may
+    have programs for; empty where the caller does not know. `say` gets what the
+    libraries say: with `verbose` all of it, otherwise their warnings. With
+    `whole_log`, the verifier writes down each step.
     """
 
     name: str
     directory: str
     via: str
     hooks: tuple[Hook, ...]
-    show: str | None = None
-    json: bool = False
+    known: tuple[Hook, ...] = ()
+    say: Callable[[str], None] | None = None
     verbose: bool = False
+    whole_log: bool = False

@@ -28,6 +28,7 @@ _PROG_LOAD = 5
 _OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
+_LINK_CREATE = 28
 
 _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
@@ -173,6 +174,19 @@ def open_raw_tracepoint(name: bytes | None, program: int) -> int:
     buffer = ct.create_string_buffer(name) if name else None
     address = ct.addressof(buffer) if buffer else 0
     fd, _ = bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", address, program))
+    return fd
+
+
+def create_link(program: int, target: int, attach_type: int, extra: bytes = b"") -> int:
+    """Attach a program to a target; closing what this returns detaches it.
+
+    `target` is a file descriptor (of a cgroup, a network namespace), the index of
+    a network interface, or 0; `attach_type` is BPF_*. `extra` is what the union
+    link_create of bpf_attr has behind its flags. Raises OSError.
+    """
+    # prog_fd, target_fd or target_ifindex, attach_type, flags
+    attr = struct.pack("=IIII", program, target, attach_type, 0) + extra
+    fd, _ = bpf(_LINK_CREATE, attr.ljust(64, b"\0"))
     return fd
 
 

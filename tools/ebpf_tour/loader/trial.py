@@ -17,7 +17,7 @@ import time
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, raw_btf, syscall
-from ebpf_tour.loader.hooks import Ksyscall
+from ebpf_tour.loader.hooks.ksyscall import function_of
 from ebpf_tour.loader.syscall import PerfEvent
 from ebpf_tour.names import error_name
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
@@ -25,20 +25,19 @@ from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# BPF_PROG_TYPE_* and BPF_* attach types, from include/uapi/linux/bpf.h.
-_KPROBE, _TRACEPOINT, _PERF_EVENT, _RAW_TRACEPOINT, _TRACING, _LSM = 2, 5, 7, 17, 26, 29
-_TRACE_FENTRY, _TRACE_FEXIT, _LSM_MAC, _TRACE_ITER = 24, 25, 27, 28
-_ARRAY, _PERF_EVENT_ARRAY = 2, 4  # BPF_MAP_TYPE_*
+# BPF_PROG_TYPE_RAW_TRACEPOINT, from include/uapi/linux/bpf.h: what needs the least.
+_RAW_TRACEPOINT = 17
+_PERF_EVENT_ARRAY, _ARRAY = 4, 2  # BPF_MAP_TYPE_*
 
-# PERF_TYPE_*, PERF_COUNT_* and PERF_EVENT_IOC_*, from include/uapi/linux/perf_event.h.
-_HARDWARE, _SOFTWARE, _PERF_TRACEPOINT = 0, 1, 2
-_CPU_CYCLES, _CPU_CLOCK, _BPF_OUTPUT = 0, 0, 10
+# PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT and PERF_EVENT_IOC_*, from
+# include/uapi/linux/perf_event.h.
+_SOFTWARE, _BPF_OUTPUT = 1, 10
 _IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
 _PMUS = "/sys/bus/event_source/devices"
 
-# getpgid(2) is called seldom. All trials but those of events are about it.
-KERNEL_FUNCTION = Ksyscall("getpgid").target
+# getpgid(2) is called seldom. Trials of functions are about it.
+KERNEL_FUNCTION = function_of("getpgid")
 
 # How long to wait for a program to have run.
 _PATIENCE_SECONDS = 0.25
@@ -60,7 +59,7 @@ def _instruction(opcode: int, dst: int = 0, src: int = 0, imm: int = 0) -> bytes
     return struct.pack("=BBhi", opcode, dst | src << 4, 0, imm)
 
 
-_RETURN_0 = _instruction(0xB7, 0) + _instruction(0x95)  # r0 = 0; exit
+RETURN_0 = _instruction(0xB7, 0) + _instruction(0x95)  # r0 = 0; exit
 
 
 def _count_in(fd: int) -> bytes:
@@ -70,8 +69,35 @@ def _count_in(fd: int) -> bytes:
         + _instruction(0x00)  # second half of that constant
         + _instruction(0xB7, 2, imm=1)  # r2 = 1
         + _instruction(0xDB, 1, 2)  # lock *(u64 *)(r1 + 0) += r2
-        + _RETURN_0
+        + RETURN_0
     )
+
+
+class HookCheck(NamedTuple):
+    """A kind of hook in `ebpf-tour check`: what it is for, and how to find out if it works.
+
+    `missing` returns what the tools would say, `make` the trial. `loads` says
+    that already `missing` loads a program. `otherwise` is what to say where the
+    kernel refuses the trial, if that is plainer.
+    """
+
+    name: str
+    used_for: str
+    missing: Callable[[], Error | None]
+    make: Callable[[], Trial]
+    loads: bool = False
+    otherwise: Unsupported | None = None
+
+    def run(self) -> None:
+        """Try it. Raises Error, NotPermitted, Unsupported."""
+        if missing := self.missing():
+            raise missing
+        try:
+            self.make().run()
+        except Unsupported:
+            if self.otherwise:
+                raise self.otherwise from None
+            raise
 
 
 class Trial(NamedTuple):
@@ -148,83 +174,20 @@ def _said(error: OSError) -> str:
     return f"{said} ({log.splitlines()[0]})" if log else said
 
 
-def _own_group() -> None:
+def own_group() -> None:
+    """Call getpgid(2)."""
     os.getpgid(os.getpid())
 
 
-def _wait() -> None:
+def wait() -> None:
+    """Look for a child that has ended, which passes sched:sched_process_wait."""
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
-def _work() -> None:
+def work() -> None:
     """Use the processor for a while."""
     sum(range(10_000))
-
-
-def tracepoint(category: str, event: str, cause: Callable[[], object]) -> Trial:
-    """Return the trial of a tracepoint. Raises Error without tracefs."""
-    path = f"{features.tracefs()}/events/{category}/{event}/id"
-
-    def attach(program: int) -> int:
-        with open(path, encoding="ascii") as file:
-            return _attach(program, PerfEvent(_PERF_TRACEPOINT, int(file.read())))
-
-    return Trial("tracepoint", _TRACEPOINT, attach, cause)
-
-
-def any_tracepoint() -> Trial:
-    """Return the trial of a tracepoint that every kernel with tracepoints has."""
-    return tracepoint("sched", "sched_process_wait", _wait)
-
-
-def syscall_tracepoint() -> Trial:
-    """Return the trial of a tracepoint at a system call."""
-    return tracepoint("syscalls", "sys_enter_getpgid", _own_group)
-
-
-def raw_tracepoint() -> Trial:
-    """Return the trial of a raw tracepoint."""
-
-    def attach(program: int) -> int:
-        return syscall.open_raw_tracepoint(b"sched_process_wait", program)
-
-    return Trial("raw tracepoint", _RAW_TRACEPOINT, attach, _wait)
-
-
-def kprobe(*, returns: bool) -> Trial:
-    """Return the trial of a kprobe or kretprobe."""
-
-    def attach(program: int) -> int:
-        event = PerfEvent(*_probe("kprobe", returns=returns), KERNEL_FUNCTION.encode())
-        return _attach(program, event)
-
-    return Trial("kretprobe" if returns else "kprobe", _KPROBE, attach, _own_group)
-
-
-def uprobe(*, returns: bool) -> Trial:
-    """Return the trial of a uprobe or uretprobe, in this process only."""
-
-    def attach(program: int) -> int:
-        place = _getpgid_in_libc()
-        event = PerfEvent(*_probe("uprobe", returns=returns), *place, pid=os.getpid())
-        return _attach(program, event)
-
-    return Trial("uretprobe" if returns else "uprobe", _KPROBE, attach, _own_group)
-
-
-def fentry(*, returns: bool) -> Trial:
-    """Return the trial of fentry or fexit."""
-    return Trial(
-        *("fexit" if returns else "fentry", _TRACING, _attach_by_btf, _own_group),
-        _TRACE_FEXIT if returns else _TRACE_FENTRY,
-        KERNEL_FUNCTION,
-    )
-
-
-def lsm() -> Trial:
-    """Return the trial of a hook of the security modules, at looking for a process's group."""
-    return Trial("LSM", _LSM, _attach_by_btf, _own_group, _LSM_MAC, "bpf_lsm_task_getpgid")
 
 
 def iterator(name: str) -> str:
@@ -233,44 +196,21 @@ def iterator(name: str) -> str:
     Return why the kernel refuses it, in the kernel's words ("EPERM: Operation
     not permitted"), or "" if it takes it. Raises Error without BTF.
     """
+    tracing, trace_iter = 26, 28  # BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER
     number = raw_btf.of_kernel().functions[f"bpf_iter_{name}"]
     try:
-        os.close(syscall.load_program(_TRACING, _RETURN_0, _TRACE_ITER, number))
+        os.close(syscall.load_program(tracing, RETURN_0, trace_iter, number))
     except OSError as error:
         return f"{error_name(error.errno or 0)}: {_said(error)}"
     return ""
 
 
-def perf_event(*, hardware: bool) -> Trial:
-    """Return the trial of a perf event that samples this process: a clock, or CPU cycles."""
-    kind, config, period = (
-        (_HARDWARE, _CPU_CYCLES, 100_000) if hardware else (_SOFTWARE, _CPU_CLOCK, 1_000_000)
-    )
-
-    def attach(program: int) -> int:
-        return _attach(program, PerfEvent(kind, config, pid=os.getpid(), period=period))
-
-    return Trial("perf event", _PERF_EVENT, attach, _work)
-
-
-def _attach_by_btf(program: int) -> int:
+def attach_by_btf(program: int) -> int:
+    """Attach a program to the function that it was loaded for. Raises OSError."""
     return syscall.open_raw_tracepoint(None, program)
 
 
-def _getpgid_in_libc() -> tuple[bytes, int]:
-    """Return the file of the C library, and where in it the function is."""
-    address = syscall.address_in_libc("getpgid")
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            # start-end perms offset dev inode path
-            extent, _, offset, _, _, *path = line.split(None, 5)
-            start, end = (int(text, 16) for text in extent.split("-"))
-            if start <= address < end and path:
-                return os.fsencode(path[0].rstrip("\n")), address - start + int(offset, 16)
-    raise Unsupported("the C library of this Python is no file")
-
-
-def _probe(pmu: str, *, returns: bool) -> tuple[int, int]:
+def probe(pmu: str, *, returns: bool) -> tuple[int, int]:
     """Return the type and config of a "kprobe" or "uprobe" event. Raises OSError."""
     with open(f"{_PMUS}/{pmu}/type", encoding="ascii") as file:
         kind = int(file.read())
@@ -281,8 +221,8 @@ def _probe(pmu: str, *, returns: bool) -> tuple[int, int]:
         return kind, 1 << int(file.read().partition(":")[2])
 
 
-def _attach(program: int, event: PerfEvent) -> int:
-    """Attach a program to a perf event. Raises OSError."""
+def attach_to_perf_event(program: int, event: PerfEvent) -> int:
+    """Attach a program to a perf event; closing what this returns ends it. Raises OSError."""
     fd = syscall.open_perf_event(event)
     try:
         fcntl.ioctl(fd, _IOC_SET_BPF, program)
@@ -325,7 +265,7 @@ def reading_memory() -> None:
         + _instruction(0xB7, 2, imm=8)  # r2 = 8: how many bytes
         + _instruction(0xBF, 3, 10)  # r3 = r10: from where
         + _instruction(0x85, imm=113)  # call bpf_probe_read_kernel
-        + _RETURN_0
+        + RETURN_0
     )
     try:
         os.close(syscall.load_program(_RAW_TRACEPOINT, code))
@@ -342,7 +282,7 @@ def reading_memory() -> None:
 def is_compiled() -> bool:
     """Say whether the kernel compiles programs to machine code (JIT). Raises Error."""
     try:
-        fd = syscall.load_program(_RAW_TRACEPOINT, _RETURN_0)
+        fd = syscall.load_program(_RAW_TRACEPOINT, RETURN_0)
     except OSError as error:
         raise explained("load a program", error) from None
     try:

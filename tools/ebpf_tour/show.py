@@ -11,7 +11,7 @@ from ebpf_tour.session import Finished, writing
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import NoReturn
 
     from ebpf_tour.errors import Error
@@ -21,17 +21,29 @@ if TYPE_CHECKING:
 _INSN_BYTES = 8
 
 
+def after_load(view: str, *, json: bool = False) -> Callable[[Program, Error | None], None]:
+    """Return what shows one view once a program is loaded, for `Program.after_load`."""
+
+    def shown(program: Program, refused: Error | None) -> None:
+        if not refused:
+            show(program, view, json=json)
+        elif view == "log":
+            _show_log_of_refused(program, refused)
+
+    return shown
+
+
 def show(program: Program, view: str, *, json: bool = False) -> NoReturn:
     """Print one view of an open program (of a loaded one, but for "source").
 
-    Raises Finished: who asks to see a program does not want it to run.
+    Raises Finished: someone who asks to see a program does not want it to run.
     """
     views = {"source": _source, "asm": _asm, "log": _log, "maps": _maps_json if json else _maps}
     _write(views[view](program))
     raise Finished
 
 
-def show_log_of_refused(program: Program, error: Error) -> None:
+def _show_log_of_refused(program: Program, error: Error) -> None:
     """Print the log of a program that the verifier refused: that is what it is for."""
     text = _log(program)
     if text:

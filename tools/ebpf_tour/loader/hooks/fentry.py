@@ -1,0 +1,79 @@
+"""fentry and fexit: functions of the kernel, by a direct call of the program."""
+
+from __future__ import annotations
+
+from ebpf_tour.errors import Error, NotPermitted
+from ebpf_tour.loader.hooks import without_btf
+from ebpf_tour.loader.hooks.kprobe import KernelFunction
+from ebpf_tour.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader.trial import HookCheck, Trial
+
+
+class Fentry(KernelFunction):
+    """Entry to a kernel function through BPF's own trampoline; with `returns`, its return.
+
+    Cheaper than a kprobe, and typed: the program gets the arguments by BTF.
+    """
+
+    kinds = ("fentry", "fexit")
+    about = (
+        "Entry to a function of the kernel, or (fexit) its return with the arguments, by a direct "
+        "call: cheaper than a kprobe, and the arguments have types, from BTF."
+    )
+    rank = 50
+    program_type = 26  # BPF_PROG_TYPE_TRACING
+    # Not tried yet on BCC, which has KFUNC_PROBE().
+    engines = ("libbpf",)
+
+    def __init__(self, target: str, *, returns: bool = False) -> None:
+        super().__init__(target, returns=returns)
+        self.attach_type = 25 if returns else 24  # BPF_TRACE_FEXIT, BPF_TRACE_FENTRY
+
+    @classmethod
+    def none_here(cls, returns: bool = False) -> Error | None:
+        """Return why no function at all can be hooked in this way here, or None."""
+        from ebpf_tour.loader.btf import takes_fentry
+
+        kind = cls.kinds[returns]
+        if missing := without_btf(kind):
+            return missing
+        if not takes_fentry():
+            return NotPermitted(
+                f"this kernel refuses {kind} programs",
+                "a hardened kernel does, and one without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+            )
+        return None
+
+    def unsupported(self) -> Error | None:
+        return self.none_here(self.returns) or self.without_function()
+
+    @classmethod
+    def checks(cls) -> list[HookCheck]:
+        from ebpf_tour.loader import trial
+
+        return [
+            trial.HookCheck(
+                *("fentry", "ebpf-mkdir --via fentry: the same at less cost, with types"),
+                cls(trial.KERNEL_FUNCTION).unsupported,
+                lambda: _trial(returns=False),
+                loads=True,
+            ),
+            trial.HookCheck(
+                *("fexit", "ebpf-mkdir --via fentry: returns, with the arguments"),
+                cls(trial.KERNEL_FUNCTION, returns=True).unsupported,
+                lambda: _trial(returns=True),
+                loads=True,
+            ),
+        ]
+
+
+def _trial(*, returns: bool) -> Trial:
+    from ebpf_tour.loader import trial
+
+    hook = Fentry(trial.KERNEL_FUNCTION, returns=returns)
+    return trial.Trial(
+        *(hook.kind, hook.program_type, trial.attach_by_btf, trial.own_group),
+        *(hook.attach_type, trial.KERNEL_FUNCTION),
+    )

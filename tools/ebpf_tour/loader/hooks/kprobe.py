@@ -1,0 +1,107 @@
+"""Kprobes and kretprobes: breakpoints on functions of the kernel."""
+
+from __future__ import annotations
+
+import os
+
+from ebpf_tour.errors import Error, Unsupported
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks import Hook
+from ebpf_tour.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ebpf_tour.loader.bcc import Function as BccFunction
+    from ebpf_tour.loader.hooks import Detach
+    from ebpf_tour.loader.trial import HookCheck, Trial
+
+
+class KernelFunction(Hook):
+    """A hook on a function of the kernel: `target`."""
+
+    kinds: tuple[str, str]
+    """The hook's kind at the function's entry, and at its return."""
+
+    def __init__(self, target: str, *, returns: bool = False) -> None:
+        self.name = self.target = target
+        self.returns = returns
+        self.kind = self.kinds[returns]
+        self.section = f"{self.kind}/{target}"
+        self.function = f"{self.kind}__{target}"
+
+    def without_function(self) -> Error | None:
+        """Return the error for a function that the kernel does not have."""
+        if features.in_kallsyms(self.target):
+            return None
+        return Unsupported(
+            f"this kernel has no function {self.target} to probe",
+            "it may have been renamed or inlined: grep it in /proc/kallsyms",
+        )
+
+
+class Kprobe(KernelFunction):
+    """Entry to a kernel function; with `returns`, its return (a kretprobe)."""
+
+    kinds = ("kprobe", "kretprobe")
+    about = (
+        "Entry to almost any function of the kernel, or (kretprobe) its return. Nobody prepared "
+        "the function for it, and the next kernel may have renamed it."
+    )
+    rank = 30
+    program_type = 2
+
+    def __init__(self, target: str, *, returns: bool = False, needs_btf: bool = False) -> None:
+        super().__init__(target, returns=returns)
+        self.needs_btf = needs_btf
+
+    @staticmethod
+    def none_here() -> Error | None:
+        """Return why no function at all can be probed here, or None."""
+        if not os.path.exists("/sys/bus/event_source/devices/kprobe"):
+            return Unsupported(
+                f"this kernel has no kprobes{features.without('KPROBES')}",
+                "a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS has them",
+            )
+        if features.lockdown() == "confidentiality":
+            return features.explain_eperm("attach to functions of the kernel")
+        return None
+
+    def unsupported(self) -> Error | None:
+        return self.none_here() or self.without_function()
+
+    def attach_bcc(self, function: BccFunction, target: Any) -> Detach:  # noqa: ARG002
+        bpf, name = function.bpf, self.target.encode()
+        if self.returns:
+            bpf.attach_kretprobe(event=name, fn_name=function.name)
+            return lambda: bpf.detach_kretprobe(name)
+        bpf.attach_kprobe(event=name, fn_name=function.name)
+        return lambda: bpf.detach_kprobe(name)
+
+    @classmethod
+    def checks(cls) -> list[HookCheck]:
+        from ebpf_tour.loader import trial
+
+        return [
+            trial.HookCheck(
+                *("kprobe", "ebpf-mkdir: any function of the kernel, when it is called"),
+                cls(trial.KERNEL_FUNCTION).unsupported,
+                lambda: _trial(returns=False),
+            ),
+            trial.HookCheck(
+                *("kretprobe", "ebpf-mkdir: any function of the kernel, when it returns"),
+                cls(trial.KERNEL_FUNCTION, returns=True).unsupported,
+                lambda: _trial(returns=True),
+            ),
+        ]
+
+
+def _trial(*, returns: bool) -> Trial:
+    from ebpf_tour.loader import syscall, trial
+
+    def attach(program: int) -> int:
+        kind, config = trial.probe("kprobe", returns=returns)
+        event = syscall.PerfEvent(kind, config, trial.KERNEL_FUNCTION.encode())
+        return trial.attach_to_perf_event(program, event)
+
+    return trial.Trial(Kprobe.kinds[returns], Kprobe.program_type, attach, trial.own_group)

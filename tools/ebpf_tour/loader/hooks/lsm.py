@@ -1,0 +1,71 @@
+"""Hooks of the security modules: a program decides what is allowed."""
+
+from __future__ import annotations
+
+from ebpf_tour.errors import Error, Unsupported
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks import Hook, without_btf
+from ebpf_tour.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader.trial import HookCheck
+
+_LIST = "/sys/kernel/security/lsm"
+
+
+class Lsm(Hook):
+    """A hook of the security modules, such as `path_mkdir`: the program allows (0) or refuses."""
+
+    kind = "lsm"
+    about = "A question that the kernel asks its security modules: may this process do that?"
+    rank = 70
+    program_type = 29
+    attach_type = 27  # BPF_LSM_MAC
+    engines = ("libbpf",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.section = f"lsm/{name}"
+        self.function = f"lsm__{name}"
+
+    @staticmethod
+    def none_here() -> Error | None:
+        """Return why no such program would be asked here, or None."""
+        if missing := without_btf("lsm"):
+            return missing
+        try:
+            with open(_LIST, encoding="ascii", errors="replace") as file:
+                modules = file.read().strip()
+        except OSError:
+            return None  # securityfs is not mounted: nobody knows
+        if "bpf" in modules.split(","):
+            return None
+        return Unsupported(
+            f"bpf is not among the kernel's security modules: {modules}"
+            f"{features.without('BPF_LSM')}",
+            f"boot with lsm={modules},bpf",
+        )
+
+    def unsupported(self) -> Error | None:
+        if missing := self.none_here():
+            return missing
+        if features.in_kallsyms(f"bpf_lsm_{self.name}"):
+            return None
+        return Unsupported(
+            f"this kernel has no {self}", "see which it has: grep bpf_lsm_ /proc/kallsyms"
+        )
+
+    @classmethod
+    def checks(cls) -> list[HookCheck]:
+        from ebpf_tour.loader import trial
+
+        return [
+            trial.HookCheck(
+                *("LSM", "programs that allow or forbid, as a security module does"),
+                cls.none_here,
+                lambda: trial.Trial(
+                    *("LSM", cls.program_type, trial.attach_by_btf, trial.own_group),
+                    *(cls.attach_type, "bpf_lsm_task_getpgid"),
+                ),
+            )
+        ]
