@@ -15,9 +15,9 @@ import shlex
 import sys
 
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
-from ebpf_tour.loader import btf_cache, features
+from ebpf_tour.loader import features
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.hooks import Fentry, Ksyscall, Uprobe
+from ebpf_tour.loader.hooks import Ksyscall, Uprobe
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
     Options,
@@ -56,17 +56,9 @@ _OBJECTS = {"x86_64": "x86", "aarch64": "arm64"}
 
 
 class _OpenOpts(ct.Structure):
-    """struct bpf_object_open_opts, up to the fields that are used here."""
+    """struct bpf_object_open_opts, up to the field that is used here."""
 
-    _fields_ = [
-        ("sz", ct.c_size_t),
-        ("object_name", ct.c_char_p),
-        ("relaxed_maps", ct.c_bool),
-        ("pin_root_path", ct.c_char_p),
-        ("_unused", ct.c_uint32),
-        ("kconfig", ct.c_char_p),
-        ("btf_custom_path", ct.c_char_p),
-    ]
+    _fields_ = [("sz", ct.c_size_t), ("object_name", ct.c_char_p)]
 
 
 # typedef int (*libbpf_print_fn_t)(enum libbpf_print_level, const char *, va_list).
@@ -240,12 +232,6 @@ class LibbpfProgram(Program):
         self._messages = _Messages(options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
         self._path = object_path(options.directory, options.name)
-        self._loaded = False
-        self._cache = self._cached = ""
-        # fentry programs need all of the kernel's types anyway.
-        if not any(isinstance(hook, Fentry) for hook in options.hooks):
-            self._cache = btf_cache.place(self._path)
-            self._cached = self._cache if btf_cache.is_there(self._cache) else ""
         self._open(self._path)
         self._select_programs()
         self.globals = self._globals = _Globals(self._lib, self._object)
@@ -253,7 +239,7 @@ class LibbpfProgram(Program):
         self._map_types = map_types(self._lib, self._object)
 
     def _open(self, path: str) -> None:
-        self._object = open_object(self._lib, path, self._options.name, self._cached)
+        self._object = open_object(self._lib, path, self._options.name)
         if not self._object:
             raise self._error(f"libbpf cannot open {path}", ct.get_errno())
 
@@ -297,9 +283,7 @@ class LibbpfProgram(Program):
             self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
         error = self._lib.bpf_object__load(self._object)
         if error:
-            btf_cache.forget(self._cached)  # it may be to blame
             raise self._load_error(buffer, -error)
-        self._loaded = True
         self._messages.show()
 
     def _load_error(self, buffer: ct.Array[ct.c_char], number: int) -> Error:
@@ -380,8 +364,6 @@ class LibbpfProgram(Program):
         if self._object:
             self._lib.bpf_object__close(self._object)
             self._object = 0
-            if self._loaded and self._cache and not self._cached:
-                btf_cache.save(self._lib, self._path, self._cache)
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         found = []
@@ -443,13 +425,9 @@ class LibbpfProgram(Program):
         return Error(f"{what}: {os.strerror(number)}", "-v shows libbpf's messages", said)
 
 
-def open_object(lib: ct.CDLL, path: str, name: str, btf_path: str = "") -> int:
-    """Open a compiled object; 0 and errno if libbpf cannot.
-
-    `btf_path` is a file with the kernel's types, for libbpf not to ask the kernel.
-    """
+def open_object(lib: ct.CDLL, path: str, name: str) -> int:
+    """Open a compiled object; 0 and errno if libbpf cannot."""
     opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=name.encode())
-    opts.btf_custom_path = os.fsencode(btf_path) if btf_path else None
     return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
 
 
