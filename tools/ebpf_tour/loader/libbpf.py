@@ -15,7 +15,7 @@ import shlex
 import sys
 
 from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
-from ebpf_tour.loader import features
+from ebpf_tour.loader import features, origin
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.hooks import Ksyscall, Uprobe
 from ebpf_tour.loader.program import (
@@ -232,6 +232,7 @@ class LibbpfProgram(Program):
         self._messages = _Messages(options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
         self._path = object_path(options.directory, options.name)
+        _require_current(self._path, options.directory)
         self._open(self._path)
         self._select_programs()
         self.globals = self._globals = _Globals(self._lib, self._object)
@@ -461,6 +462,23 @@ def event_layout(lib: ct.CDLL, obj: int) -> Layout:
     return layout
 
 
+def _require_current(path: str, directory: str) -> None:
+    """Raise Error if what an object was compiled from is not what is there now."""
+    changed = origin.changed(path, (directory, sources()))
+    if changed:
+        have = "have" if len(changed) > 1 else "has"
+        raise Error(
+            f"{' and '.join(changed)} {have} changed since {path} was compiled",
+            _how_to_compile(directory),
+        )
+
+
+def _how_to_compile(directory: str) -> str:
+    if directory == sources() and os.path.islink(directory):
+        return "in a checkout, compile it: make bpf"
+    return f"compile it: python3 -m ebpf_tour.build {shlex.quote(directory)}"
+
+
 def object_path(directory: str, name: str) -> str:
     """Return the path of a compiled object. Raises Unsupported, EngineUnavailable."""
     machine = os.uname().machine
@@ -471,8 +489,5 @@ def object_path(directory: str, name: str) -> str:
         )
     path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
     if not os.path.exists(path):
-        compile_it = "in a checkout, compile it: make bpf"
-        if directory != sources():
-            compile_it = f"compile it: python3 -m ebpf_tour.build {shlex.quote(directory)}"
-        raise EngineUnavailable(f"{path} is not there", compile_it)
+        raise EngineUnavailable(f"{path} is not there", _how_to_compile(directory))
     return path
