@@ -219,11 +219,11 @@ def test_command_says_what_it_compiles(sources: Path) -> None:
 
 
 def test_command_without_a_directory() -> None:
-    assert build() == (
-        2,
-        "",
+    result = build()
+    assert (result.status, result.stdout) == (2, "")
+    assert result.stderr == (
         f"usage: {BUILD} [-h] DIRECTORY [TARGET]\n"
-        f"{BUILD}: error: the following arguments are required: DIRECTORY\n",
+        f"{BUILD}: error: the following arguments are required: DIRECTORY\n"
     )
 
 

@@ -72,9 +72,9 @@ def _compile(source: Path, target: Path, architecture: str) -> None:
 
 
 def _included(rule: str) -> Iterator[str]:
-    """Yield the files that an object was compiled from, by clang's rule for make.
+    r"""Yield the files that an object was compiled from, by clang's rule for make.
 
-    It is "x.o: x.bpf.c x.h \\", with a backslash before a blank or # of a name, and $$
+    It is "x.o: x.bpf.c x.h \", with a backslash before a blank or # of a name, and $$
     for $.
     """
     _, _, files = rule.replace("\\\n", " ").partition(": ")
@@ -110,7 +110,9 @@ def _compile_each(sources: Path, target: Path) -> Iterator[Path]:
 def _run(command: list[str], source: Path) -> None:
     """Run one step of compiling a file, in its directory. Raises Error, Unsupported."""
     try:
-        done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=source.parent, capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         raise Unsupported(f"{command[0]} is not installed", _INSTALL) from None
     if done.returncode == 0:

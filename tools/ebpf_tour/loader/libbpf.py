@@ -14,15 +14,17 @@ import re
 import shlex
 import sys
 
-from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
+from ebpf_tour.errors import EngineUnavailable, Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, origin
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.hooks import Ksyscall, Uprobe
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
+    RINGBUF,
     Options,
     Program,
     Settings,
+    not_there,
     sources,
 )
 from ebpf_tour.session import say
@@ -120,6 +122,7 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_object__open_file", pointer, [string, ct.POINTER(_OpenOpts)]),
         ("bpf_object__load", integer, [pointer]),
         ("bpf_object__close", None, [pointer]),
+        ("bpf_object__name", string, [pointer]),
         ("bpf_object__btf", pointer, [pointer]),
         ("bpf_object__next_program", pointer, [pointer, pointer]),
         ("bpf_object__next_map", pointer, [pointer, pointer]),
@@ -142,6 +145,9 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_map__autocreate", ct.c_bool, [pointer]),
         ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
         ("bpf_map__reuse_fd", integer, [pointer, integer]),
+        ("libbpf_probe_bpf_map_type", integer, [integer, pointer]),
+        ("libbpf_bpf_map_type_str", string, [integer]),
+        ("bpf_map__max_entries", ct.c_uint32, [pointer]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__btf_value_type_id", ct.c_uint32, [pointer]),
@@ -164,8 +170,9 @@ def version() -> str:
 class _Globals(Settings):
     """Writes into what libbpf will copy into .data, .bss and .rodata."""
 
-    def __init__(self, lib: ct.CDLL, obj: int) -> None:
+    def __init__(self, lib: ct.CDLL, obj: int, source: str) -> None:
         self._lib = lib
+        self._source = source
         self._variables: dict[str, tuple[int, Variable, int]] = {}
         btf = Btf(lib, lib.bpf_object__btf(obj))
         for section in _SECTIONS:
@@ -177,15 +184,28 @@ class _Globals(Settings):
                 self._variables[name] = start + variable.offset, variable, section_map
 
     def __setitem__(self, name: str, value: int) -> None:
-        address, variable, _ = self._variables[name]
-        raw = value.to_bytes(variable.size, sys.byteorder, signed=variable.signed)
+        address, variable, _ = self._found(name)
+        try:
+            raw = value.to_bytes(variable.size, sys.byteorder, signed=variable.signed)
+        except OverflowError:
+            sign = "signed" if variable.signed else "unsigned"
+            raise Error(
+                f"{name} of {os.path.basename(self._source)} has {variable.size} bytes, {sign}: "
+                f"{value} does not fit",
+                "give it a type there that holds it, such as __s64",
+            ) from None
         ct.memmove(address, raw, variable.size)
+
+    def _found(self, name: str) -> tuple[int, Variable, int]:
+        if name not in self._variables:
+            raise not_there("global variable", name, self._source, self._variables)
+        return self._variables[name]
 
     def read(self, name: str) -> int:
         """Return what the loaded program has made of a variable."""
         from ebpf_tour.loader import syscall
 
-        _, variable, section_map = self._variables[name]
+        _, variable, section_map = self._found(name)
         # What we wrote to above was copied at load; the live one is in the map.
         fd = self._lib.bpf_map__fd(section_map)
         raw = syscall.lookup(fd, bytes(4), syscall.map_info(fd).value_bytes) or b""
@@ -196,14 +216,13 @@ class _Globals(Settings):
 class _MaxEntries(Settings):
     """Sizes of maps, which libbpf lets us change until the object is loaded."""
 
-    def __init__(self, lib: ct.CDLL, obj: int) -> None:
+    def __init__(self, lib: ct.CDLL, obj: int, source: str) -> None:
         self._lib = lib
         self._object = obj
+        self._source = source
 
     def __setitem__(self, name: str, value: int) -> None:
-        found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
-        if not found:
-            raise KeyError(name)
+        found = find_map(self._lib, self._object, name, self._source)
         self._lib.bpf_map__set_max_entries(found, value)
 
 
@@ -235,8 +254,8 @@ class LibbpfProgram(Program):
         _require_current(self._path, options.directory)
         self._open(self._path)
         self._select_programs()
-        self.globals = self._globals = _Globals(self._lib, self._object)
-        self.max_entries = _MaxEntries(self._lib, self._object)
+        self.globals = self._globals = _Globals(self._lib, self._object, self.source)
+        self.max_entries = _MaxEntries(self._lib, self._object, self.source)
         self._map_types = map_types(self._lib, self._object)
 
     def _open(self, path: str) -> None:
@@ -272,7 +291,15 @@ class LibbpfProgram(Program):
         if error:
             raise self._error(f"libbpf cannot use the map {path}", -error)
 
+    def _require_event(self) -> None:
+        """Raise Error if nothing says what the records look like that a buffer takes."""
+        kinds = (PERF_EVENT_ARRAY, RINGBUF)
+        buffers = [item for item in self._maps() if self._lib.bpf_map__type(item) in kinds]
+        if buffers:
+            event_layout(self._lib, self._object)
+
     def _load(self) -> None:
+        self._require_event()
         # Left at level 0, the log is written only if the kernel refuses a
         # program: libbpf then tries once more. One buffer is enough for that.
         buffer = log_buffer()
@@ -292,9 +319,46 @@ class LibbpfProgram(Program):
         said = self._messages.take()
         failed = re.search(r"prog '(\w+)': BPF program load failed", said)
         log = self._log_buffers.get(failed[1], buffer).value if failed else b""
-        if not failed or not log:
-            return self._error(what, number, said)
-        return self._refused(failed[1], log.decode("utf-8", "backslashreplace"), number)
+        if failed and log:
+            error = self._refused(failed[1], log.decode("utf-8", "backslashreplace"), number)
+            return self._unlicensed(error) if "GPL" in str(error) else error
+        error = self._error(what, number, said)
+        not_created = re.search(r"map '([^']+)': failed to create", said)
+        if not_created and not isinstance(error, NotPermitted):
+            return self._not_created(not_created[1], number, said)
+        return error
+
+    def _unlicensed(self, error: Error) -> Error:
+        """Return the error for a program that calls what its licence does not let it call."""
+        licence = origin.section(self._path, "license")
+        name = (licence or b"").partition(b"\0")[0].decode("utf-8", "backslashreplace")
+        says = f"is under {name!r}" if name else "has no licence"
+        return Error(
+            f"{self._options.name}.bpf.c {says}: {error}",
+            "the kernel takes GPL or Dual BSD/GPL, for instance: "
+            'char LICENSE[] SEC("license") = "GPL";',
+            error.detail,
+        )
+
+    def _not_created(self, name: str, number: int, said: str) -> Error:
+        """Return the error for a map that the kernel did not create."""
+        item, where = self._find_map(name), f"{self._options.name}.bpf.c"
+        kind = self._lib.bpf_map__type(item)
+        if self._lib.libbpf_probe_bpf_map_type(kind, None) != 1:
+            known = self._lib.libbpf_bpf_map_type_str(kind)
+            called = f"BPF_MAP_TYPE_{known.decode().upper()}" if known else str(kind)
+            return Unsupported(
+                f"this kernel has no maps of the type {called}, which {name} of {where} has",
+                "see which types it has: bpftool feature probe | grep map_type",
+                said,
+            )
+        hint = f"each type of map has its own rules for key, value and max_entries: see {where}"
+        if number in (errno.ENOMEM, errno.E2BIG):
+            hint = f"give it fewer max_entries in {where}"
+        elif not self._lib.bpf_map__max_entries(item):
+            hint = f"say in {where} how many entries it may have: __uint(max_entries, 1024);"
+        cause = f"the kernel does not create the map {name}: {os.strerror(number)}"
+        return Error(cause, hint, said)
 
     def _attach(self) -> None:
         place = self._options.hooks.index
@@ -340,14 +404,11 @@ class LibbpfProgram(Program):
     def map(self, name: str) -> Map:
         from ebpf_tour.loader.maps import Map
 
-        fd = self.map_fd(name)
+        fd = self.map_fd(name)  # raises Error if there is no map of that name
         return Map(fd, *map_layouts(self._lib, self._object, self._map_types[name]))
 
     def _find_map(self, name: str) -> int:
-        found: int | None = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
-        if not found:
-            raise KeyError(name)
-        return found
+        return find_map(self._lib, self._object, name, self.source)
 
     def counter(self, name: str) -> int:
         return self._globals.read(name)
@@ -404,12 +465,17 @@ class LibbpfProgram(Program):
         return [fd for fd, kind in self._created_maps() if kind == PERF_EVENT_ARRAY]
 
     def _created_maps(self) -> Iterator[tuple[int, int]]:
-        """Yield file descriptor and type of each map that was not left out."""
+        """Yield file descriptor and type of each map."""
+        for item in self._maps():
+            yield self._lib.bpf_map__fd(item), self._lib.bpf_map__type(item)
+
+    def _maps(self) -> Iterator[int]:
+        """Yield each map that was not left out."""
         item = self._lib.bpf_object__next_map(self._object, None)
         while item:
             # From libbpf 1.4 on, one that was left out has a descriptor all the same.
             if self._lib.bpf_map__autocreate(item):
-                yield self._lib.bpf_map__fd(item), self._lib.bpf_map__type(item)
+                yield item
             item = self._lib.bpf_object__next_map(self._object, item)
 
     def _name(self, program: int) -> str:
@@ -430,6 +496,16 @@ def open_object(lib: ct.CDLL, path: str, name: str) -> int:
     """Open a compiled object; 0 and errno if libbpf cannot."""
     opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=name.encode())
     return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
+
+
+def find_map(lib: ct.CDLL, obj: int, name: str, source: str) -> int:
+    """Return a map of an object. Raises Error if the C file declares none of that name."""
+    found: int | None = lib.bpf_object__find_map_by_name(obj, name.encode())
+    if not found:
+        # Those of global variables have names with a point, such as "kills.bss".
+        declared = [there for there in map_types(lib, obj) if "." not in there]
+        raise not_there("map", name, source, declared)
+    return found
 
 
 def map_types(lib: ct.CDLL, obj: int) -> dict[str, tuple[int, int]]:
@@ -458,7 +534,12 @@ def event_layout(lib: ct.CDLL, obj: int) -> Layout:
     """Return the layout of the record that an object's programs send, `struct event`."""
     layout = Btf(lib, lib.bpf_object__btf(obj)).struct_layout("event")
     if layout is None:
-        raise Error("the object's BTF has no struct event")
+        name = lib.bpf_object__name(obj).decode()
+        raise Error(
+            f"there is no struct event in {name}.bpf.c, which says what a record looks like",
+            "name it in a variable, or the compiler leaves it out: "
+            "struct event *layout __attribute__((unused));",
+        )
     return layout
 
 
