@@ -51,7 +51,7 @@ man: setup-test ## write the manual pages and the README's catalogue anew
 	$(PYTHON) man/generate.py
 
 bpf: ## compile bpf/*.bpf.c
-	@PYTHONPATH=tools /usr/bin/python3 -m ebpf_tour.build bpf >/dev/null
+	@PYTHONPATH=tools /usr/bin/python3 -m ebpf_tour.build bpf
 
 clean: ## remove what was built, and .venv
 	rm -rf .venv build dist tools/*.egg-info bpf/x86 bpf/arm64

@@ -11,7 +11,8 @@ from distutils.command.install_data import install_data  # isort: skip
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "tools"))
 
-from ebpf_tour.build import compile_all  # noqa: E402 - needs the path above
+from ebpf_tour.build import compile_all, explained  # noqa: E402 - needs the path above
+from ebpf_tour.errors import Error  # noqa: E402
 
 # Where each shell looks for the completion of a command.
 COMPLETIONS = {
@@ -26,7 +27,10 @@ class BuildWithObjects(build_py):
 
     def run(self) -> None:
         sources = HERE / "tools" / "ebpf_tour" / "bpf"
-        compile_all(sources, sources)
+        try:
+            compile_all(sources, sources)
+        except Error as error:
+            raise SystemExit(explained(error)) from None
         super().run()
 
 

@@ -79,11 +79,6 @@ def term(head: str, text: str) -> str:
 
 ENVIRONMENT = {
     "EBPF_TOUR_ENGINE": "The engine where --engine is not given: auto, libbpf or bcc.",
-    "EBPF_TOUR_CACHE": (
-        "The directory where the libbpf engine keeps what it needs of the kernel's types until "
-        "the next boot, which makes the next start quicker: /run/ebpf-tour if it is not set, "
-        "none if it is empty."
-    ),
 }
 
 

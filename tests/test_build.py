@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import together
-from support import ROOT, run
+from support import ENGINES, ROOT, Result, assert_error, run
 
 from ebpf_tour.build import ARCHITECTURES, compile_all
 from ebpf_tour.catalogue import parser_of, tools
@@ -143,33 +143,154 @@ def test_compiling_twice_gives_the_same_bytes(sources: Path, tmp_path: Path) -> 
     assert len(built[0]) == 2 * len(ARCHITECTURES)
 
 
+def objects(directory: Path, *names: str) -> list[Path]:
+    return [directory / kind / f"{name}.bpf.o" for name in names for kind in ARCHITECTURES]
+
+
 def test_compile_again_only_what_has_changed(sources: Path) -> None:
-    first = compile_all(sources, sources)
-    future = 2**61  # nanoseconds: the year 2043
-    for path in first:
-        os.utime(path, ns=(future, future))
-    assert compile_all(sources, sources) == first
-    assert all(path.stat().st_mtime_ns == future for path in first)
-    os.utime(sources / "vmlinux.h", ns=(2 * future, 2 * future))
+    """By the text, whatever the times of the files say."""
+    assert len(compile_all(sources, sources)) == len(SOURCES) * len(ARCHITECTURES)
+    assert compile_all(sources, sources) == []
+    for path in sources.rglob("*.[ch]"):
+        os.utime(path, ns=(2**61, 2**61))  # the year 2043
+    assert compile_all(sources, sources) == []
+    path = sources / "minimal.bpf.c"
+    path.write_text(f"{path.read_text()}\n")
+    os.utime(path, (0, 0))
+    assert compile_all(sources, sources) == objects(sources, "minimal")
+
+
+def test_compile_again_what_includes_a_header(sources: Path, tmp_path: Path) -> None:
+    """Wherever that is: beside the C file, in a directory there, elsewhere, from a header."""
     compile_all(sources, sources)
-    assert all(path.stat().st_mtime_ns < future for path in first)
+    path = sources / "mkdir.h"
+    path.write_text(f"{path.read_text()}/* another line */\n")
+    assert compile_all(sources, sources) == objects(sources, "mkdir")
+    path = sources / "include/uapi/linux/ptrace.h"  # vmlinux.h includes it
+    path.write_text(f"{path.read_text()}/* another line */\n")
+    assert len(compile_all(sources, sources)) == len(SOURCES) * len(ARCHITECTURES)
+    (tmp_path / "a #1 $").mkdir()
+    elsewhere = tmp_path / "a #1 $/else where.h"
+    elsewhere.write_text("")
+    source = sources / "hello.bpf.c"
+    source.write_text(f'#include "../a #1 $/else where.h"\n{source.read_text()}')
+    assert compile_all(sources, sources) == objects(sources, "hello")
+    assert compile_all(sources, sources) == []
+    elsewhere.write_text("/* now it says something */\n")
+    assert compile_all(sources, sources) == objects(sources, "hello")
+    # Now found first, where the package's own was before.
+    own = shutil.copytree(ROOT / "examples/own", tmp_path / "own")
+    compile_all(own, own)
+    (own / "vmlinux.h").write_text(f"{(sources / 'vmlinux.h').read_text()}\n")
+    shutil.copytree(sources / "include", own / "include")
+    assert compile_all(own, own) == objects(own, "kills")
 
 
-def test_compiler_missing(sources: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ebpf_tour.build", sources]
-    result = run(*command, env={"PATH": str(tmp_path)})
-    assert result.status == 69
+def test_compile_again_what_another_build_has_made(sources: Path) -> None:
+    """Nobody knows from what."""
+    compile_all(sources, sources)
+    path = sources / "x86/hello.bpf.o"
+    whole = path.read_bytes()
+    subprocess.run(["llvm-objcopy", "--remove-section=.ebpf_tour.sources", path], check=True)
+    assert path.read_bytes() != whole
+    assert compile_all(sources, sources) == [path]
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[:100])
+    assert compile_all(sources, sources) == [path]
+    assert path.read_bytes() == whole
+
+
+def build(*arguments: str | Path, path: str | Path = os.environ["PATH"]) -> Result:
+    command = (sys.executable, "-m", "ebpf_tour.build", *arguments)
+    return run(*command, env={"PATH": str(path), "COLUMNS": "80"})
+
+
+BUILD = "python3 -m ebpf_tour.build"
+
+
+def test_command_says_what_it_compiles(sources: Path) -> None:
+    for path in sources.glob("*.bpf.c"):
+        if path.name not in ("hello.bpf.c", "minimal.bpf.c"):
+            path.unlink()
+    first, again = build(sources), build(sources)
+    paths = objects(sources, "hello", "minimal")
+    assert first == (0, "".join(f"compiled {path}\n" for path in paths), "")
+    assert again == (0, f"{sources}: nothing to compile, all objects are up to date\n", "")
+    elsewhere = build(sources, sources / "out")
+    paths = objects(sources / "out", "hello", "minimal")
+    assert elsewhere == (0, "".join(f"compiled {path}\n" for path in paths), "")
+
+
+def test_command_without_a_directory() -> None:
+    result = build()
+    assert (result.status, result.stdout) == (2, "")
     assert result.stderr == (
-        "clang is not installed\nhint: apt install clang llvm libbpf-dev (Debian, Ubuntu)\n"
+        f"usage: {BUILD} [-h] DIRECTORY [TARGET]\n"
+        f"{BUILD}: error: the following arguments are required: DIRECTORY\n"
     )
 
 
+def test_command_help() -> None:
+    result = build("--help")
+    assert (result.status, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"usage: {BUILD} [-h] DIRECTORY [TARGET]\n\nCompile each")
+
+
+def test_command_with_another_directory(tmp_path: Path) -> None:
+    """One that is not there, one that has nothing to compile, and a file."""
+    nowhere = tmp_path / "nowhere"
+    cause, hint = assert_error(build(nowhere), 2, BUILD)
+    assert cause == f"there is no directory {nowhere}"
+    assert hint == f"name the one with your NAME.bpf.c: {BUILD} ."
+    (tmp_path / "tool.bcc.c").touch()
+    cause, _ = assert_error(build(tmp_path), 2, BUILD)
+    assert cause == f"{tmp_path} has no NAME.bpf.c"
+    path = tmp_path / "tool.bpf.c"
+    path.write_text("")
+    cause, hint = assert_error(build(path), 2, BUILD)
+    assert cause == f"{path} is a file, not a directory"
+    assert hint == f"compile all beside it: {BUILD} {tmp_path}"
+
+
+@pytest.mark.parametrize("missing", ["clang", "llvm-objcopy"])
+def test_compiler_missing(sources: Path, tmp_path: Path, missing: str) -> None:
+    """No half of an object is left."""
+    for name in {"clang", "llvm-objcopy"} - {missing}:
+        found = shutil.which(name)
+        assert found
+        (tmp_path / name).symlink_to(found)
+    cause, hint = assert_error(build(sources, path=tmp_path), 69, BUILD)
+    assert cause == f"{missing} is not installed"
+    assert hint == "apt install clang llvm libbpf-dev (Debian, Ubuntu)"
+    assert [path for path in (sources / "x86").rglob("*") if path.suffix != ".o"] == []
+    assert list(sources.rglob("*.o")) == []
+
+
 def test_compiler_refuses(sources: Path) -> None:
+    """Its own words, and below them the two lines. The older object stays."""
+    compile_all(sources, sources)
+    path = sources / "x86/minimal.bpf.o"
+    before = path.read_bytes()
     (sources / "minimal.bpf.c").write_text("frobnicate;\n")
-    result = run(sys.executable, "-m", "ebpf_tour.build", sources)
-    assert result.status == 1
-    assert "minimal.bpf.c:1:1: error: " in result.stderr
-    assert "Traceback" not in result.stderr
+    result = build(sources)
+    cause, hint = assert_error(result, 1, BUILD)
+    assert result.stderr.startswith("minimal.bpf.c:1:1: error: ")
+    assert cause == f"clang cannot compile {sources}/minimal.bpf.c"
+    assert "the first of these errors" in hint
+    assert path.read_bytes() == before
+
+
+def test_header_of_libbpf_missing(sources: Path) -> None:
+    (sources / "minimal.bpf.c").write_text("#include <bpf/bpf_nowhere.h>\n")
+    cause, hint = assert_error(build(sources), 69, BUILD)
+    assert cause == "clang cannot find bpf/bpf_nowhere.h"
+    assert "apt install libbpf-dev" in hint
+
+
+def test_no_place_for_the_objects(sources: Path) -> None:
+    cause, hint = assert_error(build(sources, "/proc/nowhere"), 1, BUILD)
+    assert cause.startswith("cannot write /proc/nowhere/x86/")
+    assert hint.startswith("name another directory for the objects: ")
 
 
 @pytest.mark.native

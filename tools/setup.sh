@@ -25,7 +25,7 @@ if command -v dpkg-query >/dev/null; then
 		status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 		[ "$status" = installed ] || missing="$missing $package"
 	done
-elif ! command -v clang >/dev/null || ! command -v llvm-strip >/dev/null; then
+elif ! command -v clang >/dev/null || ! command -v llvm-objcopy >/dev/null; then
 	missing=" $packages"
 fi
 

@@ -200,11 +200,9 @@ def exec_tracers() -> list[Peer]:
     where, why = headers()
     obj = ROOT / "bpf/x86/bootstrap.bpf.o"
     tour = BIN / "ebpf-bootstrap"
-    plain = {"EBPF_TOUR_CACHE": ""}
     have_bpftrace = shutil.which("bpftrace")
     return [
-        Peer("libbpf", [tour, "--engine", "libbpf"], plain),
-        Peer("libbpf, cached BTF", [tour, "--engine", "libbpf"]),
+        Peer("libbpf", [tour, "--engine", "libbpf"]),
         Peer("bcc engine", [tour, "--engine", "bcc"]),
         Peer("C", [BUILD / "peer", "bootstrap", obj]),
         Peer(
@@ -336,7 +334,7 @@ class Bench:
             "interrupt": lambda: self.take_turns(
                 [peer for peer in tracers if not peer.on_stdout], self.interrupt, INTERRUPTS
             ),
-            "stop": lambda: self.take_turns(tracers[:4], self.stop_and_go),
+            "stop": lambda: self.take_turns(tracers[:3], self.stop_and_go),
             "originals": lambda: self.take_turns(originals(), self.start),
             "help": lambda: self.take_turns(help_texts(), self.helps),
         }
@@ -538,20 +536,18 @@ class Goal(NamedTuple):
 
 
 MEMORY, START = "peak memory, MB", "start to attached, ms"
-CACHED = "libbpf, cached BTF"
 GOALS = [
-    Goal("exec tracer, start to attached: libbpf engine", START, "libbpf", "C", 2),
-    Goal("the same, with a cached minimal BTF", START, CACHED, "C", 1.3),
+    Goal("exec tracer, start to attached: libbpf engine", START, "libbpf", "C", 3),
     Goal("the same, bcc engine", START, "bcc engine", "plain bcc", 0.45),
-    Goal("start to first event: libbpf engine", "start to first event, ms", CACHED, "C", 2),
+    Goal("start to first event: libbpf engine", "start to first event, ms", "libbpf", "C", 3),
     Goal("peak memory: libbpf engine", MEMORY, "libbpf", "", 25),
     Goal("peak memory: bcc engine", MEMORY, "bcc engine", "", 125),
-    Goal("20,000 spawns: lost", "spawns: lost", CACHED, "", 0),
-    Goal("20,000 spawns: CPU an event", "spawns: CPU an event, µs", CACHED, "C", 0.5),
+    Goal("20,000 spawns: lost", "spawns: lost", "libbpf", "", 0),
+    Goal("20,000 spawns: CPU an event", "spawns: CPU an event, µs", "libbpf", "C", 0.5),
     Goal(
         "20,000 spawns: the load's time, to untraced",
         "spawns: load's time, traced / untraced",
-        CACHED,
+        "libbpf",
         "",
         1.1,
     ),

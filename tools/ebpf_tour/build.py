@@ -3,79 +3,190 @@
 `make bpf`, the build of the wheel and the tests all come here, and so do
 programs of your own in any directory:
 
-    python -m ebpf_tour.build bpf
+    python3 -m ebpf_tour.build bpf
 """
 
 from __future__ import annotations
 
+import argparse
+import re
+import shlex
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from ebpf_tour.errors import Error, Unsupported
+from ebpf_tour.errors import Error, Unsupported, UsageError
+from ebpf_tour.loader import origin
+from ebpf_tour.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What the objects are called for, and clang's __TARGET_ARCH_ for bpf_tracing.h.
 ARCHITECTURES = ("x86", "arm64")
 
 # Where vmlinux.h is, for programs in other directories.
-PACKAGE = Path(__file__).parent / "bpf"
+PACKAGE = (Path(__file__).parent / "bpf").resolve()
+
+_COMMAND = "python3 -m ebpf_tour.build"
+_INSTALL = "apt install clang llvm libbpf-dev (Debian, Ubuntu)"
 
 
 def compile_object(source: Path, target: Path, architecture: str) -> None:
-    """Compile one C file into an object with BTF. Raises Error, Unsupported."""
+    """Compile one C file into an object with BTF. Raises Error, Unsupported.
+
+    The object has a section that says what it was made from; see loader/origin.py.
+    """
+    try:
+        _compile(source, target, architecture)
+    except OSError as error:
+        raise Error(
+            f"cannot write {target}: {error.strerror}",
+            f"name another directory for the objects: {_COMMAND} {source.parent} TARGET",
+        ) from None
+
+
+def _compile(source: Path, target: Path, architecture: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Relative names go into the debug information, so that two checkouts build
-    # the same bytes.
-    clang = [
-        "clang", "-target", "bpf", "-g", "-O2", "-Wall", "-Werror",
-        "-fdebug-compilation-dir=.", f"-I{PACKAGE}",
-        f"-D__TARGET_ARCH_{architecture}", "-c", source.name, "-o", str(target.resolve()),
-    ]  # fmt: skip
-    _run(clang, source.parent)
-    # libbpf needs the BTF, nobody the DWARF that it was made from.
-    _run(["llvm-strip", "-g", str(target.resolve())], source.parent)
+    # A build that is interrupted or fails leaves no half of an object.
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent.resolve()) as scratch:
+        made = Path(scratch, target.name)
+        listed = Path(scratch, "included")
+        # Relative names go into the debug information, so that two checkouts build
+        # the same bytes.
+        clang = [
+            "clang", "-target", "bpf", "-g", "-O2", "-Wall", "-Werror",
+            "-fdebug-compilation-dir=.", f"-I{PACKAGE}", f"-D__TARGET_ARCH_{architecture}",
+            "-MD", "-MF", str(listed), "-c", source.name, "-o", str(made),
+        ]  # fmt: skip
+        _run(clang, source)
+        recorded = Path(scratch, "sources")
+        names = _included(listed.read_text(encoding="utf-8", errors="surrogateescape"))
+        recorded.write_bytes(origin.record(names, _directories(source.parent)))
+        # libbpf needs the BTF, nobody the DWARF that it was made from.
+        add = f"--add-section={origin.SECTION}={recorded}"
+        _run(["llvm-objcopy", "--strip-debug", add, str(made)], source)
+        made.replace(target)
+
+
+def _included(rule: str) -> Iterator[str]:
+    r"""Yield the files that an object was compiled from, by clang's rule for make.
+
+    It is "x.o: x.bpf.c x.h \", with a backslash before a blank or # of a name, and $$
+    for $.
+    """
+    _, _, files = rule.replace("\\\n", " ").partition(": ")
+    for word in re.findall(r"(?:\\.|\S)+", files):
+        name = re.sub(r"\\([ #])", r"\1", word).replace("$$", "$")
+        yield name.removeprefix(f"{PACKAGE}/")
+
+
+def _directories(sources: Path) -> tuple[str, str]:
+    """Return where the compiler looks for headers that are not the system's, in its order."""
+    return str(sources), str(PACKAGE)
 
 
 def compile_all(sources: Path, target: Path) -> list[Path]:
-    """Compile every NAME.bpf.c below `sources` that is newer than its objects.
+    """Compile every NAME.bpf.c of `sources` that has changed, or a header of it.
 
-    The objects go to TARGET/x86/NAME.bpf.o and TARGET/arm64/NAME.bpf.o; their
-    paths are returned.
+    The objects are TARGET/x86/NAME.bpf.o and TARGET/arm64/NAME.bpf.o. The paths of
+    those that were made are returned. Raises Error, Unsupported.
     """
-    headers = max(path.stat().st_mtime for path in [*PACKAGE.glob("*.h"), *sources.glob("*.h")])
-    objects = []
+    return list(_compile_each(sources, target))
+
+
+def _compile_each(sources: Path, target: Path) -> Iterator[Path]:
+    """Do what `compile_all()` is for; yield each object when it is made."""
     for source in sorted(sources.glob("*.bpf.c")):
         for architecture in ARCHITECTURES:
             path = target / architecture / source.name.replace(".bpf.c", ".bpf.o")
-            newest = max(headers, source.stat().st_mtime)
-            if not path.exists() or path.stat().st_mtime < newest:
+            if not origin.is_current(str(path), _directories(sources)):
                 compile_object(source, path, architecture)
-            objects.append(path)
-    return objects
+                yield path
 
 
-def _run(command: list[str], directory: Path) -> None:
+def _run(command: list[str], source: Path) -> None:
+    """Run one step of compiling a file, in its directory. Raises Error, Unsupported."""
     try:
-        subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=source.parent, capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
+        raise Unsupported(f"{command[0]} is not installed", _INSTALL) from None
+    if done.returncode == 0:
+        return
+    if missing := re.search(r"fatal error: '(bpf/\S+)' file not found", done.stderr):
         raise Unsupported(
-            f"{command[0]} is not installed",
-            "apt install clang llvm libbpf-dev (Debian, Ubuntu)",
-        ) from None
-    except subprocess.CalledProcessError as error:
-        raise Error(f"{command[0]} fails:\n{error.stderr}") from None
+            f"clang cannot find {missing[1]}",
+            "libbpf's headers are in a package of their own: apt install libbpf-dev "
+            "(Debian, Ubuntu)",
+            done.stderr,
+        )
+    raise Error(
+        f"{command[0]} cannot compile {source}",
+        "mend the first of these errors, then try again: the others may follow from it",
+        done.stderr,
+    )
+
+
+def explained(error: Error) -> str:
+    """Return what is said of an error: the compiler's own lines, the cause, the hint."""
+    detail = f"{error.detail.rstrip()}\n" if error.detail else ""
+    return f"{detail}{_COMMAND}: error: {error}\nhint: {error.hint}\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_COMMAND,
+        description="Compile each NAME.bpf.c of a directory that has changed, or a header that it "
+        "includes. NAME.bcc.c needs none of this: BCC compiles it at each start.",
+    )
+    parser.add_argument("sources", metavar="DIRECTORY", type=Path, help="where the C files are")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        type=Path,
+        nargs="?",
+        help="where the objects go, into x86/ and arm64/ (default: DIRECTORY)",
+    )
+    return parser
+
+
+def _check(sources: Path) -> None:
+    """Raise UsageError if there is nothing to compile in a directory."""
+    if sources.is_file():
+        again = f"{_COMMAND} {shlex.quote(str(sources.parent))}"
+        raise UsageError(f"{sources} is a file, not a directory", f"compile all beside it: {again}")
+    if not sources.is_dir():
+        raise UsageError(
+            f"there is no directory {sources}", f"name the one with your NAME.bpf.c: {_COMMAND} ."
+        )
+    if not any(sources.glob("*.bpf.c")):
+        raise UsageError(
+            f"{sources} has no NAME.bpf.c",
+            "call the C file of the tool NAME so, and give its directory",
+        )
 
 
 def main() -> int:
     """Compile the sources of a directory, in place unless a second one is named."""
-    sources = Path(sys.argv[1])
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else sources
+    args = _parser().parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # "| head" is no error
+    made = 0
     try:
-        for path in compile_all(sources, target):
-            print(path)
+        _check(args.sources)
+        for path in _compile_each(args.sources, args.target or args.sources):
+            print(f"compiled {path}", flush=True)
+            made += 1
     except Error as error:
-        print(f"{error}\nhint: {error.hint}", file=sys.stderr)
+        print(explained(error), end="", file=sys.stderr)
         return error.status
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    if not made:
+        print(f"{args.sources}: nothing to compile, all objects are up to date")
     return 0
 
 

@@ -1,7 +1,8 @@
 """ELF files: the functions and USDT probes they hold, and where those lie in the file.
 
 Just what uprobes and stacks need of the format: the loaded segments, the two
-symbol tables, and notes. Source: elf(5).
+symbol tables, and notes. And of a compiled BPF object, its sections by name.
+Source: elf(5).
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class _Segment(NamedTuple):
 
 
 class _Section(NamedTuple):
+    name_at: int
     offset: int
     size: int
     link: int
@@ -93,7 +95,8 @@ class Elf:
         if ident[4] != _CLASS_64:
             raise Not64Bit("it is a 32-bit program")
         header = _HEADER.unpack(self._read(0, _HEADER.size))
-        _, _, _, _, _, segments, self._sections, _, _, _, count, _, self._section_count, _ = header
+        _, _, _, _, _, segments, self._sections, _, _, _, count, *of_sections = header
+        _, self._section_count, self._names = of_sections
         table = _SEGMENT.iter_unpack(self._read(segments, count * _SEGMENT.size))
         self._segments = []
         self.static = True
@@ -188,6 +191,17 @@ class Elf:
         """Return the number in hexadecimal that tells builds apart, "" if it has none."""
         return next((note.hex() for note in self._notes(_BUILD_ID)), "")
 
+    def section(self, name: str) -> bytes | None:
+        """Return the content of the section with a name, None if there is none."""
+        if self._names >= len(self._table):
+            return None
+        _, texts = self._table[self._names]
+        names = self._read(texts.offset, texts.size)
+        for _, section in self._table:
+            if names.startswith(to_bytes(name) + b"\0", section.name_at):
+                return self._read(section.offset, section.size)
+        return None
+
     def _notes(self, kind: tuple[bytes, int]) -> Iterator[bytes]:
         """Yield the notes of an owner and type."""
         for section in self._sections_of(_SHT_NOTE):
@@ -211,8 +225,8 @@ class Elf:
         """The type of each section, and the section."""
         table = self._read(self._sections, self._section_count * _SECTION.size)
         return [
-            (kind, _Section(offset, size, link))
-            for _, kind, _, _, offset, size, link, _, _, _ in _SECTION.iter_unpack(table)
+            (kind, _Section(name_at, offset, size, link))
+            for name_at, kind, _, _, offset, size, link, _, _, _ in _SECTION.iter_unpack(table)
         ]
 
     def _symbols(self, kind: int, wanted: bytes = b"") -> Iterator[tuple[Function, int]]:

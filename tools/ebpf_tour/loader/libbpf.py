@@ -14,15 +14,16 @@ import re
 import shlex
 import sys
 
-from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
-from ebpf_tour.loader import btf_cache, features
+from ebpf_tour.errors import EngineUnavailable, Error, NotPermitted, Unsupported
+from ebpf_tour.loader import features, origin
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
+    RINGBUF,
     Options,
     Program,
     Settings,
+    not_there,
     sources,
 )
 from ebpf_tour.typed import TYPE_CHECKING
@@ -57,17 +58,9 @@ _OBJECTS = {"x86_64": "x86", "aarch64": "arm64"}
 
 
 class _OpenOpts(ct.Structure):
-    """struct bpf_object_open_opts, up to the fields that are used here."""
+    """struct bpf_object_open_opts, up to the field that is used here."""
 
-    _fields_ = [
-        ("sz", ct.c_size_t),
-        ("object_name", ct.c_char_p),
-        ("relaxed_maps", ct.c_bool),
-        ("pin_root_path", ct.c_char_p),
-        ("_unused", ct.c_uint32),
-        ("kconfig", ct.c_char_p),
-        ("btf_custom_path", ct.c_char_p),
-    ]
+    _fields_ = [("sz", ct.c_size_t), ("object_name", ct.c_char_p)]
 
 
 # typedef int (*libbpf_print_fn_t)(enum libbpf_print_level, const char *, va_list).
@@ -130,6 +123,7 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_object__open_file", pointer, [string, ct.POINTER(_OpenOpts)]),
         ("bpf_object__load", integer, [pointer]),
         ("bpf_object__close", None, [pointer]),
+        ("bpf_object__name", string, [pointer]),
         ("bpf_object__btf", pointer, [pointer]),
         ("bpf_object__next_program", pointer, [pointer, pointer]),
         ("bpf_object__next_map", pointer, [pointer, pointer]),
@@ -153,6 +147,9 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_map__autocreate", ct.c_bool, [pointer]),
         ("bpf_map__set_autocreate", integer, [pointer, ct.c_bool]),
         ("bpf_map__reuse_fd", integer, [pointer, integer]),
+        ("libbpf_probe_bpf_map_type", integer, [integer, pointer]),
+        ("libbpf_bpf_map_type_str", string, [integer]),
+        ("bpf_map__max_entries", ct.c_uint32, [pointer]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__btf_value_type_id", ct.c_uint32, [pointer]),
@@ -175,8 +172,9 @@ def version() -> str:
 class _Globals(Settings):
     """Writes into what libbpf will copy into .data, .bss and .rodata."""
 
-    def __init__(self, lib: ct.CDLL, obj: int) -> None:
+    def __init__(self, lib: ct.CDLL, obj: int, source: str) -> None:
         self._lib = lib
+        self._source = source
         self._variables: dict[str, tuple[int, Variable, int]] = {}
         btf = Btf(lib, lib.bpf_object__btf(obj))
         for section in _SECTIONS:
@@ -188,15 +186,28 @@ class _Globals(Settings):
                 self._variables[name] = start + variable.offset, variable, section_map
 
     def __setitem__(self, name: str, value: int) -> None:
-        address, variable, _ = self._variables[name]
-        raw = value.to_bytes(variable.size, sys.byteorder, signed=variable.signed)
+        address, variable, _ = self._found(name)
+        try:
+            raw = value.to_bytes(variable.size, sys.byteorder, signed=variable.signed)
+        except OverflowError:
+            sign = "signed" if variable.signed else "unsigned"
+            raise Error(
+                f"{name} of {os.path.basename(self._source)} has {variable.size} bytes, {sign}: "
+                f"{value} does not fit",
+                "give it a type there that holds it, such as __s64",
+            ) from None
         ct.memmove(address, raw, variable.size)
+
+    def _found(self, name: str) -> tuple[int, Variable, int]:
+        if name not in self._variables:
+            raise not_there("global variable", name, self._source, self._variables)
+        return self._variables[name]
 
     def read(self, name: str) -> int:
         """Return what the loaded program has made of a variable."""
         from ebpf_tour.loader import syscall
 
-        _, variable, section_map = self._variables[name]
+        _, variable, section_map = self._found(name)
         # What we wrote to above was copied at load; the live one is in the map.
         fd = self._lib.bpf_map__fd(section_map)
         raw = syscall.lookup(fd, bytes(4), syscall.map_info(fd).value_bytes) or b""
@@ -207,14 +218,13 @@ class _Globals(Settings):
 class _MaxEntries(Settings):
     """Sizes of maps, which libbpf lets us change until the object is loaded."""
 
-    def __init__(self, lib: ct.CDLL, obj: int) -> None:
+    def __init__(self, lib: ct.CDLL, obj: int, source: str) -> None:
         self._lib = lib
         self._object = obj
+        self._source = source
 
     def __setitem__(self, name: str, value: int) -> None:
-        found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
-        if not found:
-            raise KeyError(name)
+        found = find_map(self._lib, self._object, name, self._source)
         self._lib.bpf_map__set_max_entries(found, value)
 
 
@@ -278,20 +288,15 @@ class LibbpfProgram(Program):
         self._messages = _Messages(self._say, options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
         self._path = object_path(options.directory, options.name)
-        self._loaded = False
-        self._cache = self._cached = ""
-        # fentry programs need all of the kernel's types anyway.
-        if not any(isinstance(hook, Fentry) for hook in options.hooks):
-            self._cache = btf_cache.place(self._path)
-            self._cached = self._cache if btf_cache.is_there(self._cache) else ""
+        _require_current(self._path, options.directory)
         self._open(self._path)
         self._select_programs()
-        self.globals = self._globals = _Globals(self._lib, self._object)
-        self.max_entries = _MaxEntries(self._lib, self._object)
+        self.globals = self._globals = _Globals(self._lib, self._object, self.source)
+        self.max_entries = _MaxEntries(self._lib, self._object, self.source)
         self._map_types = map_types(self._lib, self._object)
 
     def _open(self, path: str) -> None:
-        self._object = open_object(self._lib, path, self._options.name, self._cached)
+        self._object = open_object(self._lib, path, self._options.name)
         if not self._object:
             raise self._error(f"libbpf cannot open {path}", ct.get_errno())
 
@@ -351,7 +356,15 @@ class LibbpfProgram(Program):
         if error:
             raise self._error(f"libbpf cannot use the map {path}", -error)
 
+    def _require_event(self) -> None:
+        """Raise Error if nothing says what the records look like that a buffer takes."""
+        kinds = (PERF_EVENT_ARRAY, RINGBUF)
+        buffers = [item for item in self._maps() if self._lib.bpf_map__type(item) in kinds]
+        if buffers:
+            event_layout(self._lib, self._object)
+
     def _load(self) -> None:
+        self._require_event()
         # Left at level 0, the log is written only if the kernel refuses a
         # program: libbpf then tries once more. One buffer is enough for that.
         buffer = log_buffer()
@@ -363,9 +376,7 @@ class LibbpfProgram(Program):
             self._lib.bpf_program__set_log_buf(program, buffer, len(buffer))
         error = self._lib.bpf_object__load(self._object)
         if error:
-            btf_cache.forget(self._cached)  # it may be to blame
             raise self._load_error(buffer, -error)
-        self._loaded = True
         self._messages.show()
 
     def _load_error(self, buffer: ct.Array[ct.c_char], number: int) -> Error:
@@ -373,9 +384,46 @@ class LibbpfProgram(Program):
         said = self._messages.take()
         failed = re.search(r"prog '(\w+)': BPF program load failed", said)
         log = self._log_buffers.get(failed[1], buffer).value if failed else b""
-        if not failed or not log:
-            return self._error(what, number, said)
-        return self._refused(failed[1], log.decode("utf-8", "backslashreplace"), number)
+        if failed and log:
+            error = self._refused(failed[1], log.decode("utf-8", "backslashreplace"), number)
+            return self._unlicensed(error) if "GPL" in str(error) else error
+        error = self._error(what, number, said)
+        not_created = re.search(r"map '([^']+)': failed to create", said)
+        if not_created and not isinstance(error, NotPermitted):
+            return self._not_created(not_created[1], number, said)
+        return error
+
+    def _unlicensed(self, error: Error) -> Error:
+        """Return the error for a program that calls what its licence does not let it call."""
+        licence = origin.section(self._path, "license")
+        name = (licence or b"").partition(b"\0")[0].decode("utf-8", "backslashreplace")
+        says = f"is under {name!r}" if name else "has no licence"
+        return Error(
+            f"{self._options.name}.bpf.c {says}: {error}",
+            "the kernel takes GPL or Dual BSD/GPL, for instance: "
+            'char LICENSE[] SEC("license") = "GPL";',
+            error.detail,
+        )
+
+    def _not_created(self, name: str, number: int, said: str) -> Error:
+        """Return the error for a map that the kernel did not create."""
+        item, where = self._find_map(name), f"{self._options.name}.bpf.c"
+        kind = self._lib.bpf_map__type(item)
+        if self._lib.libbpf_probe_bpf_map_type(kind, None) != 1:
+            known = self._lib.libbpf_bpf_map_type_str(kind)
+            called = f"BPF_MAP_TYPE_{known.decode().upper()}" if known else str(kind)
+            return Unsupported(
+                f"this kernel has no maps of the type {called}, which {name} of {where} has",
+                "see which types it has: bpftool feature probe | grep map_type",
+                said,
+            )
+        hint = f"each type of map has its own rules for key, value and max_entries: see {where}"
+        if number in (errno.ENOMEM, errno.E2BIG):
+            hint = f"give it fewer max_entries in {where}"
+        elif not self._lib.bpf_map__max_entries(item):
+            hint = f"say in {where} how many entries it may have: __uint(max_entries, 1024);"
+        cause = f"the kernel does not create the map {name}: {os.strerror(number)}"
+        return Error(cause, hint, said)
 
     def _attach(self) -> None:
         place = self._options.hooks.index
@@ -404,14 +452,11 @@ class LibbpfProgram(Program):
     def map(self, name: str) -> Map:
         from ebpf_tour.loader.maps import Map
 
-        fd = self.map_fd(name)
+        fd = self.map_fd(name)  # raises Error if there is no map of that name
         return Map(fd, *map_layouts(self._lib, self._object, self._map_types[name]))
 
     def _find_map(self, name: str) -> int:
-        found: int | None = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
-        if not found:
-            raise KeyError(name)
-        return found
+        return find_map(self._lib, self._object, name, self.source)
 
     def counter(self, name: str) -> int:
         return self._globals.read(name)
@@ -429,8 +474,6 @@ class LibbpfProgram(Program):
         if self._object:
             self._lib.bpf_object__close(self._object)
             self._object = 0
-            if self._loaded and self._cache and not self._cached:
-                btf_cache.save(self._lib, self._path, self._cache)
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         found = []
@@ -470,12 +513,17 @@ class LibbpfProgram(Program):
         return [fd for fd, kind in self._created_maps() if kind == PERF_EVENT_ARRAY]
 
     def _created_maps(self) -> Iterator[tuple[int, int]]:
-        """Yield file descriptor and type of each map that was not left out."""
+        """Yield file descriptor and type of each map."""
+        for item in self._maps():
+            yield self._lib.bpf_map__fd(item), self._lib.bpf_map__type(item)
+
+    def _maps(self) -> Iterator[int]:
+        """Yield each map that was not left out."""
         item = self._lib.bpf_object__next_map(self._object, None)
         while item:
             # From libbpf 1.4 on, one that was left out has a descriptor all the same.
             if self._lib.bpf_map__autocreate(item):
-                yield self._lib.bpf_map__fd(item), self._lib.bpf_map__type(item)
+                yield item
             item = self._lib.bpf_object__next_map(self._object, item)
 
     def _name(self, program: int) -> str:
@@ -494,14 +542,20 @@ class LibbpfProgram(Program):
         return error
 
 
-def open_object(lib: ct.CDLL, path: str, name: str, btf_path: str = "") -> int:
-    """Open a compiled object; 0 and errno if libbpf cannot.
-
-    `btf_path` is a file with the kernel's types, for libbpf not to ask the kernel.
-    """
+def open_object(lib: ct.CDLL, path: str, name: str) -> int:
+    """Open a compiled object; 0 and errno if libbpf cannot."""
     opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=name.encode())
-    opts.btf_custom_path = os.fsencode(btf_path) if btf_path else None
     return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
+
+
+def find_map(lib: ct.CDLL, obj: int, name: str, source: str) -> int:
+    """Return a map of an object. Raises Error if the C file declares none of that name."""
+    found: int | None = lib.bpf_object__find_map_by_name(obj, name.encode())
+    if not found:
+        # Those of global variables have names with a point, such as "kills.bss".
+        declared = [there for there in map_types(lib, obj) if "." not in there]
+        raise not_there("map", name, source, declared)
+    return found
 
 
 def map_types(lib: ct.CDLL, obj: int) -> dict[str, tuple[int, int]]:
@@ -530,8 +584,30 @@ def event_layout(lib: ct.CDLL, obj: int) -> Layout:
     """Return the layout of the record that an object's programs send, `struct event`."""
     layout = Btf(lib, lib.bpf_object__btf(obj)).struct_layout("event")
     if layout is None:
-        raise Error("the object's BTF has no struct event")
+        name = lib.bpf_object__name(obj).decode()
+        raise Error(
+            f"there is no struct event in {name}.bpf.c, which says what a record looks like",
+            "name it in a variable, or the compiler leaves it out: "
+            "struct event *layout __attribute__((unused));",
+        )
     return layout
+
+
+def _require_current(path: str, directory: str) -> None:
+    """Raise Error if what an object was compiled from is not what is there now."""
+    changed = origin.changed(path, (directory, sources()))
+    if changed:
+        have = "have" if len(changed) > 1 else "has"
+        raise Error(
+            f"{' and '.join(changed)} {have} changed since {path} was compiled",
+            _how_to_compile(directory),
+        )
+
+
+def _how_to_compile(directory: str) -> str:
+    if directory == sources() and os.path.islink(directory):
+        return "in a checkout, compile it: make bpf"
+    return f"compile it: python3 -m ebpf_tour.build {shlex.quote(directory)}"
 
 
 def object_path(directory: str, name: str) -> str:
@@ -544,8 +620,5 @@ def object_path(directory: str, name: str) -> str:
         )
     path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
     if not os.path.exists(path):
-        compile_it = "in a checkout, compile it: make bpf"
-        if directory != sources():
-            compile_it = f"compile it: python3 -m ebpf_tour.build {shlex.quote(directory)}"
-        raise EngineUnavailable(f"{path} is not there", compile_it)
+        raise EngineUnavailable(f"{path} is not there", _how_to_compile(directory))
     return path

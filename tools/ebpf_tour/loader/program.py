@@ -13,7 +13,7 @@ from ebpf_tour.loader.closing import Closing
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from ebpf_tour.errors import EngineUnavailable
@@ -29,11 +29,26 @@ def sources() -> str:
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
 
-PERF_EVENT_ARRAY = 4  # BPF_MAP_TYPE_PERF_EVENT_ARRAY
+# BPF_MAP_TYPE_*, from include/uapi/linux/bpf.h.
+PERF_EVENT_ARRAY, RINGBUF = 4, 27
 
 # Once events come, how long they gather before they are read: a wake-up for each
 # event costs more than the event itself.
 _BATCH_SECONDS = 0.01
+
+
+def not_there(kind: str, name: str, path: str, names: Iterable[str]) -> Error:
+    """Return the error for a map or a variable that the C file at `path` does not have.
+
+    `names` are those that it has.
+    """
+    there = ", ".join(sorted(names))
+    return Error(
+        f"there is no {kind} {name} in {os.path.basename(path)}",
+        f"it has {there}: take one of them, or declare {name} there"
+        if there
+        else f"it has none: declare {name} there",
+    )
 
 
 class Settings(abc.ABC):
@@ -41,7 +56,7 @@ class Settings(abc.ABC):
 
     @abc.abstractmethod
     def __setitem__(self, name: str, value: int) -> None:
-        """Set one. Raises KeyError if the C source has nothing of that name."""
+        """Set one. Raises Error if the C source has nothing of that name."""
 
 
 class Program(Closing, abc.ABC):
@@ -173,19 +188,19 @@ class Program(Closing, abc.ABC):
 
     @abc.abstractmethod
     def map(self, name: str) -> Map:
-        """Return a map of the loaded object. Raises KeyError if there is none."""
+        """Return a map of the loaded object. Raises Error if there is none of that name."""
 
     @abc.abstractmethod
     def counter(self, name: str) -> int:
         """Return a u64 that the program counts in.
 
         A global variable in the libbpf dialect, a BPF_ARRAY() with one entry
-        in the BCC dialect.
+        in the BCC dialect. Raises Error if there is none of that name.
         """
 
     @abc.abstractmethod
     def map_fd(self, name: str) -> int:
-        """Return the file descriptor of a map. Raises KeyError if there is none."""
+        """Return the file descriptor of a map. Raises Error if there is none of that name."""
 
     @abc.abstractmethod
     def _perf_event_arrays(self) -> list[int]:
