@@ -26,6 +26,7 @@ from ebpf_tour.loader.program import (
     Settings,
     sources,
 )
+from ebpf_tour.loader.verifier_log import LOG_ALL, LOG_PATH, log_buffer
 from ebpf_tour.session import say
 from ebpf_tour.typed import TYPE_CHECKING
 
@@ -197,8 +198,6 @@ class BccProgram(Program):
             Ksyscall: self._bpf_class.KPROBE,
             Uprobe: self._bpf_class.KPROBE,  # the kernel has one type for both
         }[type(hook)]
-        from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH
-
         name = hook.function.encode()
         whole = self._options.show == "log"
         fd, log, said = self._load_logged(name, kind, LOG_ALL if whole else 0)
@@ -221,8 +220,6 @@ class BccProgram(Program):
         after it has tried with a larger buffer again and again. At level 0 there
         is a log only if the kernel refuses.
         """
-        from ebpf_tour.loader.libbpf import log_buffer
-
         lib, module = self._lib, self._bpf.module
         buffer = log_buffer()
         with self._capture(quiet=True) as said:
