@@ -46,10 +46,10 @@ _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 # can be an EACCES, too.
 _EPERM, _EACCES = "Operation not permitted", "Permission denied"
 
-_STRUCTS_ABOVE = """\
+_STRUCTS = """\
 /* Made from the running kernel's BTF, for there are no kernel headers: the
- * structures that this program names, each member at its place. The compiler
- * gets them in one line, in front of the file.
+ * structures that this program names, each member at its place. BCC includes
+ * them before the first line of the file.
  */
 """
 
@@ -96,10 +96,11 @@ class BccProgram(Program):
         self.source = f"{options.directory}/{options.name}.bcc.c"
         with open(self.source, encoding="utf-8") as file:
             self._text = file.read()
-        self._structs = ""
+        self._header = ""
         self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
+        self._include(self._header)
         self._bpf_class, self._lib = _import_bcc()
         self.globals = self._defines = _Defines(self._text)
         self.max_entries = self._sizes = _MaxEntries(self._text)
@@ -113,9 +114,7 @@ class BccProgram(Program):
         """
         if features.has_kernel_btf():
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
-            self._structs = self._kernel_structs()
-            # On one line, so that the program's own lines keep their numbers.
-            self._text = " ".join([*self._structs.split(), self._text])
+            self._header = self._kernel_structs()
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
         elif features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
@@ -147,9 +146,22 @@ class BccProgram(Program):
             return ""
         btf = Btf.of_kernel(load_libbpf())
         try:
-            return definitions(btf, structs, self._text)
+            return _STRUCTS + definitions(btf, structs, self._text)
         finally:
             btf.close()
+
+    def _include(self, text: str) -> None:
+        """Have the compiler read a text before the file, whose lines keep their numbers.
+
+        In front of the first line itself, two such programs made libbcc 0.26 crash.
+        """
+        if not text:
+            return
+        fd = os.memfd_create("header")
+        self._cleanup.callback(os.close, fd)
+        with open(fd, "w", encoding="utf-8", closefd=False) as file:
+            file.write(text)
+        self._flags += ["-include", f"/proc/self/fd/{fd}"]
 
     def omit_map(self, name: str) -> None:
         pass  # its C file leaves the map out by itself, with #if
@@ -373,9 +385,8 @@ class BccProgram(Program):
         self._cleanup.close()
 
     def source_text(self) -> str:
-        if not self._structs:
-            return super().source_text()
-        return f"{_STRUCTS_ABOVE}{self._structs}\n{super().source_text()}"
+        text = super().source_text()
+        return f"{self._header}\n{text}" if self._header else text
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         return [

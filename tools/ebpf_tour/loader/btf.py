@@ -68,6 +68,16 @@ class Variable(NamedTuple):
     signed: bool
 
 
+class Place(NamedTuple):
+    """Where a member of a structure lies: in bytes, and at a multiple of its alignment or not.
+
+    What is not `aligned` is in a packed structure.
+    """
+
+    offset: int
+    aligned: bool
+
+
 _READ_BTF = "see what it has: bpftool btf dump file /sys/kernel/btf/vmlinux format raw"
 
 
@@ -116,6 +126,8 @@ class Btf:
         lib.btf__resolve_type.restype = ct.c_int
         lib.btf__resolve_size.argtypes = [ct.c_void_p, ct.c_uint32]
         lib.btf__resolve_size.restype = ct.c_int64
+        lib.btf__align_of.argtypes = [ct.c_void_p, ct.c_uint32]
+        lib.btf__align_of.restype = ct.c_int
         lib.btf__type_cnt.argtypes = [ct.c_void_p]
         lib.btf__type_cnt.restype = ct.c_uint32
         lib.btf__free.argtypes = [ct.c_void_p]
@@ -276,26 +288,31 @@ class Btf:
         number = self._find(name, KIND_STRUCT)
         return self._size(number) if number else 0
 
-    def member_offset(self, struct_name: str, member: str) -> int | None:
-        """Return where a member of `struct NAME` lies, in bytes, or None.
+    def place(self, struct_name: str, member: str) -> Place | None:
+        """Return where a member of `struct NAME` lies, or None if there is none of that name.
 
         Members of anonymous structures and unions inside count as its own.
         """
         number = self._find(struct_name, KIND_STRUCT)
-        bits = self._member_bits(number, member) if number else None
-        return None if bits is None else bits // 8
+        found = self._find_member(number, member) if number else None
+        if found is None:
+            return None
+        bits, kind = found
+        alignment = max(1, self._lib.btf__align_of(self._pointer, kind))
+        return Place(bits // 8, bits // 8 % alignment == 0)
 
-    def _member_bits(self, number: int, member: str) -> int | None:
+    def _find_member(self, number: int, member: str) -> tuple[int, int] | None:
+        """Return the place of a member in bits, and the id of its type."""
         for name, kind, bits in self._fields(number):
             # With the kind flag set, the high byte is the width of a bit field.
             start = bits & 0xFFFFFF if self._type(number)[0].info >> 31 else bits
             if self._name(name) == member:
-                return start
+                return start, kind
             inner = self._resolve(kind)
             if not name and self._type(inner)[0].kind in {KIND_STRUCT, KIND_UNION}:
-                found = self._member_bits(inner, member)
+                found = self._find_member(inner, member)
                 if found is not None:
-                    return start + found
+                    return start + found[0], found[1]
         return None
 
     def prototype(self, function: str) -> Prototype | None:
