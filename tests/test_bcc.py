@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from support import assert_error, run
+from support import BIN, assert_error, everyones, run
+
+from ebpf_tour.catalogue import tools
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support import Result
+
+    from ebpf_tour.record import Tool
 
 pytestmark = [pytest.mark.kernel(), pytest.mark.usefixtures("leaves_nothing")]
 
@@ -63,11 +69,11 @@ class Own(NamedTuple):
 
     directory: Path
 
-    def run(self, *arguments: str, c: str = C, tool: str = TOOL) -> Result:
+    def run(self, *arguments: str, c: str = C, tool: str = TOOL, engine: str = "bcc") -> Result:
         (self.directory / "own.bcc.c").write_text(c)
         (self.directory / "own.py").write_text(tool)
         path = self.directory / "own.py"
-        return run(sys.executable, path, "--engine", "bcc", *arguments)
+        return run(sys.executable, path, "--engine", engine, *arguments)
 
 
 @pytest.fixture
@@ -78,6 +84,154 @@ def own(tmp_path: Path) -> Own:
 def changed(text: str, old: str, new: str) -> str:
     assert text.count(old) == 1
     return text.replace(old, new)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("engine", ["bcc", "auto"])
+def test_no_compiled_object(own: Own, engine: str) -> None:
+    """Nothing of the libbpf dialect is there, and the tool says which engine it takes."""
+    result = own.run("--json", "--limit", "1", engine=engine)
+    assert result.status == 0, result.stderr
+    assert len(result.records) == 1
+    *fallback, attached = result.stderr.splitlines()
+    assert attached == "Tracing getppid()... Ctrl-C to end."
+    machine = {"x86_64": "x86", "aarch64": "arm64"}[os.uname().machine]
+    path = own.directory / machine / "own.bpf.o"
+    said = [f"own: using BCC, since {path} is not there"]
+    assert fallback == (said if engine == "auto" else [])
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("tool", [tool for tool in tools() if "bcc" in tool.engines and tool.via])
+def test_without_the_other_engine(tool: Tool, open_directory: Path) -> None:
+    """In a copy of the package that cannot import libbpf.py, and has no objects."""
+    command = everyones(tool.name, open_directory)
+    package = open_directory / "ebpf_tour"
+    (package / "loader/libbpf.py").write_text("raise ImportError(__file__)\n")
+    for path in package.glob("bpf/*/*.bpf.o"):
+        path.unlink()
+    result = run(BIN / "python", command, "--engine", "bcc", "--demo")
+    assert result.status == 0, result.stderr
+    assert "Demo: saw " in result.stderr
+    other = run(BIN / "python", command, "--engine", "libbpf", "--demo")
+    assert other.stderr.endswith(f"ImportError: {package}/loader/libbpf.py\n")
+
+
+ODD = """\
+enum kind { FIRST = 1, LAST };
+struct inner {
+	s16 low;
+	u64 high;
+};
+struct event {
+	char letter;
+	struct inner inner;
+	enum kind kind;
+	s8 small;
+	bool flag;
+	u16 three[3];
+	u8 bytes[3];
+	kuid_t user;
+	union { u32 whole; u8 part; } both;
+	struct inner pair[2];
+	void *nothing;
+	u8 last;
+}%s;
+BPF_RINGBUF_OUTPUT(rb, 16);
+TRACEPOINT_PROBE(syscalls, sys_enter_getppid)
+{
+	struct event *e = rb.ringbuf_reserve(sizeof(*e));
+
+	if (!e)
+		return 0;
+	e->letter = 'x';
+	e->inner.low = -2;
+	e->inner.high = 1ULL << 63;
+	e->kind = LAST;
+	e->small = -3;
+	e->flag = true;
+	e->three[0] = 4;
+	e->three[1] = 5;
+	e->three[2] = 65535;
+	e->bytes[0] = 6;
+	e->bytes[1] = 0;
+	e->bytes[2] = 7;
+	e->user.val = 8;
+	e->both.whole = 0x01010101;
+	e->pair[0].low = e->pair[1].low = 0x0909;
+	e->nothing = 0;
+	e->last = 255;
+	rb.ringbuf_submit(e, 0);
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("packed", ["", " __attribute__((packed))"], ids=["plain", "packed"])
+def test_a_record_of_all_kinds(own: Own, packed: str) -> None:
+    """It is reserved and submitted, so that no map has it for a value."""
+    tool = changed(
+        TOOL,
+        'session.row({"pid": event.pid})',
+        'sys.stderr.write(f"{event}\\n"); session.row({"pid": 0})',
+    )
+    result = own.run("--limit", "1", c=ODD % packed, tool=tool)
+    assert result.status == 0, result.stderr
+    (row,) = [line for line in result.stderr.splitlines() if line.startswith("event(")]
+    found = re.fullmatch(r"(.*, pair=)b'(\S+)'(, nothing=0, last=255\))", row)
+    assert found
+    assert found[1] == (
+        "event(letter=120, low=-2, high=9223372036854775808, kind=2, small=-3, flag=1, "
+        r"three=(4, 5, 65535), bytes=b'\x06\x00\x07', val=8, both=b'\x01\x01\x01\x01', pair="
+    )
+    assert found[2].count(r"\t\t") == 2
+
+
+@pytest.mark.parametrize(
+    ("member", "cause"),
+    [
+        ("int bits : 3;", "bits in struct event is a bit field, which Python does not read here"),
+        ("union { int a; char b; };", "there is a union without a name in struct event"),
+    ],
+)
+def test_a_record_that_python_cannot_read(own: Own, member: str, cause: str) -> None:
+    """It is said before the tool says that it is attached."""
+    result = own.run(c=changed(C, "int pid;", f"int pid;\n\t{member}"))
+    assert assert_error(result, 1, "own")[0] == cause
+    assert "Ctrl-C" not in result.stderr
+
+
+def test_no_struct_event(own: Own) -> None:
+    text = C.replace("struct event", "struct record")
+    cause, hint = assert_error(own.run(c=text), 1, "own")
+    assert cause == "own.bcc.c has no struct event, the record that it sends through rb"
+    assert hint == "give the record that name: by it, Python finds its layout"
+    # A name alone is no layout.
+    text = C.replace("struct event", "struct record") + "struct event *other;\n"
+    assert assert_error(own.run(c=text), 1, "own")[0] == cause
+
+
+def test_no_struct_event_for_a_perf_buffer(own: Own) -> None:
+    text = C.replace("struct event", "struct record")
+    text = changed(text, "BPF_RINGBUF_OUTPUT(rb, 16)", "BPF_PERF_OUTPUT(rb)")
+    text = changed(
+        text, "rb.ringbuf_output(&e, sizeof(e), 0)", "rb.perf_submit(args, &e, sizeof(e))"
+    )
+    result = own.run(c=text)
+    cause, _ = assert_error(result, 1, "own")
+    assert cause == "own.bcc.c has no struct event, the record that it sends through rb"
+    assert "Ctrl-C" not in result.stderr
+
+
+@pytest.mark.native
+def test_few_capabilities(own: Own) -> None:
+    """Reading the types of what one has loaded oneself takes no CAP_SYS_ADMIN."""
+    own.run("--show", "source")  # writes the files
+    result = run(
+        *("setpriv", "--bounding-set=-all,+bpf,+perfmon,+dac_read_search", sys.executable),
+        *(own.directory / "own.py", "--engine", "bcc", "--json", "--limit", "1"),
+    )
+    assert result.status == 0, result.stderr
 
 
 def test_lines_that_the_compiler_names(own: Own) -> None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import ctypes as ct
 import errno
+import functools
 import os
 import re
 import sys
 
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features, syscall
+from ebpf_tour.loader.bcc_types import RECORD_H, Types
 from ebpf_tour.loader.hooks import Kprobe, Ksyscall, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
@@ -28,17 +30,20 @@ from ebpf_tour.loader.program import (
 )
 from ebpf_tour.loader.verifier_log import LOG_ALL, LOG_PATH, log_buffer
 from ebpf_tour.session import say
-from ebpf_tour.typed import TYPE_CHECKING
+from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.reader import Reader
 
 _DEBUG_SOURCE = 0x8  # BCC prints the bytecode with the C that it is from
+
+_RINGBUF = 27  # BPF_MAP_TYPE_RINGBUF
 
 _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 
@@ -78,6 +83,14 @@ class _MaxEntries(_Defines):
         super().__setitem__(f"{name}_max_entries", value)
 
 
+class _Table(NamedTuple):
+    """A map: its name in the C source, its file descriptor, and BPF_MAP_TYPE_*."""
+
+    name: str
+    fd: int
+    type: int
+
+
 class BccProgram(Program):
     """A C file in the BCC dialect, open; see `Program`.
 
@@ -94,9 +107,8 @@ class BccProgram(Program):
         self._lines: dict[str, Lines] | None = None
         self._directory = sources()
         self.source = f"{options.directory}/{options.name}.bcc.c"
-        with open(self.source, encoding="utf-8") as file:
-            self._text = file.read()
-        self._header = ""
+        self._text = self._read_source()
+        self._header = RECORD_H if re.search(r"\bstruct event\b", self._text) else ""
         self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
@@ -105,7 +117,15 @@ class BccProgram(Program):
         self.globals = self._defines = _Defines(self._text)
         self.max_entries = self._sizes = _MaxEntries(self._text)
         self._detach: list[Callable[[], object]] = []
-        self._types: tuple[Any, int] | None = None
+
+    def _read_source(self) -> str:
+        try:
+            with open(self.source, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise EngineUnavailable(
+                f"{self.source} is not there", "without it, the program is for --engine libbpf only"
+            ) from None
 
     def _choose_headers(self) -> None:
         """Point BCC at headers that are right for the running kernel.
@@ -114,7 +134,7 @@ class BccProgram(Program):
         """
         if features.has_kernel_btf():
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
-            self._header = self._kernel_structs()
+            self._header = self._kernel_structs() + self._header
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
         elif features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
@@ -146,7 +166,7 @@ class BccProgram(Program):
             return ""
         btf = Btf.of_kernel(load_libbpf())
         try:
-            return _STRUCTS + definitions(btf, structs, self._text)
+            return f"{_STRUCTS}{definitions(btf, structs, self._text)}\n"
         finally:
             btf.close()
 
@@ -191,6 +211,9 @@ class BccProgram(Program):
             )
         for hook in self._options.hooks:
             self._loaded.append((hook, self._load_function(hook)))
+        for table in self._tables():
+            if table.type == _RINGBUF:
+                self._record_layout(table)
 
     def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
@@ -337,24 +360,6 @@ class BccProgram(Program):
         while self._detach:
             self._detach.pop()()
 
-    def _layouts(self) -> tuple[Any, int]:
-        """Return libbpf and the compiled object, opened for its BTF.
-
-        Both dialects of a program share the types of records, keys and values.
-        """
-        if self._types is None:
-            from ebpf_tour.loader import libbpf
-
-            lib = libbpf.declared_libbpf()
-            name = self._options.name
-            path = libbpf.object_path(self._options.directory, name)
-            obj = libbpf.open_object(lib, path, name)
-            if not obj:
-                raise Error(f"libbpf cannot open the object of {name}, which has the types")
-            self._types = lib, obj
-            self._cleanup.callback(lib.bpf_object__close, obj)
-        return self._types
-
     def map_fd(self, name: str) -> int:
         fd: int = self._lib.bpf_table_fd(self._bpf.module, name.encode())
         if fd < 0:
@@ -362,21 +367,38 @@ class BccProgram(Program):
         return fd
 
     def map(self, name: str) -> Map:
-        from ebpf_tour.loader.libbpf import map_layouts, map_types
-
-        lib, obj = self._layouts()
-        return Map(self.map_fd(name), *map_layouts(lib, obj, map_types(lib, obj)[name]))
+        fd = self.map_fd(name)
+        return Map(fd, *self._types.of_map(name, fd))
 
     def counter(self, name: str) -> int:
         raw = syscall.lookup(self.map_fd(name), bytes(4), 8) or bytes(8)
         return int.from_bytes(raw, sys.byteorder)
 
+    @functools.cached_property
+    def _types(self) -> Types:
+        """The types of what is loaded."""
+        types_h = f"{self._directory}/include/linux/types.h"
+        types = Types(self._lib, self._bpf.module, self.program_fds(), self.map_fds(), types_h)
+        self._cleanup.callback(types.close)
+        return types
+
     def _open_reader(self, fd: int) -> Reader:
-        from ebpf_tour.loader.libbpf import event_layout
+        from ebpf_tour.loader.btf import load_libbpf
         from ebpf_tour.loader.reader import open_reader
 
-        lib, obj = self._layouts()
-        return open_reader(lib, fd, event_layout(lib, obj), self.perf_bytes)
+        table = next(table for table in self._tables() if table.fd == fd)
+        return open_reader(load_libbpf(), fd, self._record_layout(table), self.perf_bytes)
+
+    def _record_layout(self, table: _Table) -> Layout:
+        """Return the layout of the record that a map takes to user space. Raises Error."""
+        layout = self._types.of_record(table.name)
+        if layout is None:
+            raise Error(
+                f"{os.path.basename(self.source)} has no struct event, the record that it sends "
+                f"through {table.name}",
+                "give the record that name: by it, Python finds its layout",
+            )
+        return layout
 
     def _close(self) -> None:
         if self._bpf is not None:
@@ -418,19 +440,26 @@ class BccProgram(Program):
         return [(hook, function.fd) for hook, function in self._loaded]
 
     def map_fds(self) -> list[int]:
-        return [fd for fd, _ in self._tables()]
+        return [table.fd for table in self._tables()]
 
     def _perf_event_arrays(self) -> list[int]:
-        return [fd for fd, kind in self._tables() if kind == PERF_EVENT_ARRAY]
+        return [table.fd for table in self._tables() if table.type == PERF_EVENT_ARRAY]
 
-    def _tables(self) -> Iterator[tuple[int, int]]:
-        """Yield file descriptor and type of each map."""
+    def _tables(self) -> list[_Table]:
+        """Return the maps, as libbcc calls them."""
         lib, module = self._lib, self._bpf.module
         lib.bpf_num_tables.argtypes, lib.bpf_num_tables.restype = [ct.c_void_p], ct.c_size_t
-        for function in (lib.bpf_table_fd_id, lib.bpf_table_type_id):
-            function.argtypes, function.restype = [ct.c_void_p, ct.c_size_t], ct.c_int
-        for number in range(lib.bpf_num_tables(module)):
-            yield lib.bpf_table_fd_id(module, number), lib.bpf_table_type_id(module, number)
+        lib.bpf_table_name.restype = ct.c_char_p
+        for function in (lib.bpf_table_name, lib.bpf_table_fd_id, lib.bpf_table_type_id):
+            function.argtypes = [ct.c_void_p, ct.c_size_t]
+        return [
+            _Table(
+                lib.bpf_table_name(module, number).decode(),
+                lib.bpf_table_fd_id(module, number),
+                lib.bpf_table_type_id(module, number),
+            )
+            for number in range(lib.bpf_num_tables(module))
+        ]
 
     @contextlib.contextmanager
     def _capture(self, *, quiet: bool = False) -> Iterator[list[str]]:
