@@ -201,11 +201,14 @@ def test_a_record_that_python_cannot_read(own: Own, member: str, cause: str) -> 
     assert "Ctrl-C" not in result.stderr
 
 
+NO_EVENT = "there is no struct event in own.bcc.c, which says what a record looks like"
+
+
 def test_no_struct_event(own: Own) -> None:
     text = C.replace("struct event", "struct record")
     cause, hint = assert_error(own.run(c=text), 1, "own")
-    assert cause == "own.bcc.c has no struct event, the record that it sends through rb"
-    assert hint == "give the record that name: by it, Python finds its layout"
+    assert cause == NO_EVENT
+    assert hint == "call the structure so that rb takes to user space"
     # A name alone is no layout.
     text = C.replace("struct event", "struct record") + "struct event *other;\n"
     assert assert_error(own.run(c=text), 1, "own")[0] == cause
@@ -219,7 +222,7 @@ def test_no_struct_event_for_a_perf_buffer(own: Own) -> None:
     )
     result = own.run(c=text)
     cause, _ = assert_error(result, 1, "own")
-    assert cause == "own.bcc.c has no struct event, the record that it sends through rb"
+    assert cause == NO_EVENT
     assert "Ctrl-C" not in result.stderr
 
 
@@ -265,3 +268,159 @@ def test_lines_that_the_verifier_refuses(own: Own) -> None:
     result = own.run(c=changed(C, "\n\tstruct event e", endless))
     cause, _ = assert_error(result, 1, "own")
     assert "at own.bcc.c:9: infinite loop detected" in cause
+
+
+# Programs and hooks that do not match.
+
+PROBE = "TRACEPOINT_PROBE(syscalls, sys_enter_getppid)"
+MORE = """
+TRACEPOINT_PROBE(syscalls, sys_enter_nonsense)
+{
+	return args->pid;
+}
+"""
+
+
+def assert_refused(result: Result) -> tuple[str, str]:
+    """Demand an error before the first row; return cause and hint."""
+    assert "Ctrl-C" not in result.stderr
+    assert result.stdout == ""
+    return assert_error(result, 1, "own")
+
+
+@pytest.mark.parametrize(
+    ("c", "there"),
+    [
+        # A tracepoint that no kernel has, and one of the wrong name.
+        (
+            C.replace("sys_enter_getppid", "sys_enter_getpppid"),
+            "TRACEPOINT_PROBE(syscalls, sys_enter_getpppid)",
+        ),
+        (C.replace("sys_enter_getppid", "sys_enter_getpid"), PROBE.replace("pp", "p")),
+        (C.replace(PROBE, "int on_getppid(void *args)"), "on_getppid()"),
+        (C.replace(PROBE, "static int on_getppid(void *args)"), "no program at all"),
+        (C.replace(PROBE, f"/* {PROBE} */"), "no program at all"),
+    ],
+    ids=["no such tracepoint", "another", "function", "static", "comment"],
+)
+def test_a_hook_without_a_program(own: Own, c: str, there: str) -> None:
+    cause, hint = assert_refused(own.run(c=c))
+    assert cause == (
+        f"no program in own.bcc.c is for tracepoint syscalls:sys_enter_getppid: there is no {PROBE}"
+    )
+    assert hint == f"the file has {there}"
+
+
+@pytest.mark.parametrize(
+    ("more", "written"),
+    [
+        (MORE, "TRACEPOINT_PROBE(syscalls, sys_enter_nonsense)"),
+        ("int handle(struct pt_regs *ctx)\n{\n\treturn 0;\n}\n", "handle()"),
+        ("u64 half(u64 n)\n{\n\treturn n / 2;\n}\n", "half()"),
+    ],
+    ids=["macro", "function", "helper"],
+)
+def test_a_program_without_a_hook(own: Own, more: str, written: str) -> None:
+    """It would never run, and in silence."""
+    cause, hint = assert_refused(own.run(c=C + more))
+    assert cause == f"{written} in own.bcc.c is a program, and no hook of the record is for it"
+    assert hint == "name the hook in the record; a function that is no program is static"
+
+
+def test_a_tracepoint_that_is_missing(own: Own) -> None:
+    """The record and the C file agree, and this kernel has it not."""
+    nonsense = ("sys_enter_getppid", "sys_enter_nonsense")
+    result = own.run(c=C.replace(*nonsense), tool=TOOL.replace(*nonsense))
+    cause, hint = assert_error(result, 69, "own")
+    assert cause.startswith("this kernel has no tracepoint syscalls:sys_enter_nonsense")
+    assert hint.startswith("see which it has: ls ")
+
+
+# Names that are not there.
+
+
+def with_line(call: str, *, before_load: bool) -> str:
+    load, line = "        program.load()\n", f"        {call}\n"
+    return changed(TOOL, load, "".join((line, load) if before_load else (load, line)))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'next(program.events("bufer", session))',
+        'program.map("bufer")',
+        'program.map_fd("bufer")',
+        'program.counter("bufer")',
+    ],
+)
+def test_no_such_map(own: Own, call: str) -> None:
+    cause, hint = assert_refused(own.run(tool=with_line(call, before_load=False)))
+    assert cause == "there is no map bufer in own.bcc.c"
+    assert hint == "it has rb: take one of them, or declare bufer there"
+
+
+@pytest.mark.parametrize("call", ['program.max_entries["bufer"] = 1', 'program.omit_map("bufer")'])
+def test_no_such_map_before_load(own: Own, call: str) -> None:
+    cause, hint = assert_refused(own.run(tool=with_line(call, before_load=True)))
+    assert cause == "there is no map bufer in own.bcc.c"
+    assert hint == "declare bufer there, or take the name of one that it has"
+
+
+def test_a_size_that_is_fixed(own: Own) -> None:
+    """The hint makes it right."""
+    tool = with_line('program.max_entries["rb"] = 65536', before_load=True)
+    cause, hint = assert_refused(own.run(tool=tool))
+    assert cause == "own.bcc.c does not say rb_max_entries, so the size of the map rb is fixed"
+    assert "say it there where rb is declared" in hint
+    sized = "BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE)"
+    c = changed(C, "BPF_RINGBUF_OUTPUT(rb, 16)", sized)
+    result = own.run("--limit", "1", c=c, tool=tool)
+    assert result.status == 0, result.stderr
+
+
+@pytest.mark.parametrize("c", [C, C + "/* loss */\n"], ids=["nowhere", "in a comment"])
+def test_no_such_global(own: Own, c: str) -> None:
+    tool = with_line('program.globals["loss"] = 1', before_load=True)
+    cause, hint = assert_refused(own.run(c=c, tool=tool))
+    assert cause == "there is no global variable loss in own.bcc.c"
+    assert hint == "BCC has none: where the file says loss, the compiler puts the number"
+
+
+@pytest.mark.parametrize("declared", ["BPF_HASH(lost, u32, u64);", "BPF_ARRAY(lost, u32, 1);"])
+def test_a_map_that_is_no_counter(own: Own, declared: str) -> None:
+    tool = with_line('program.counter("lost")', before_load=False)
+    cause, hint = assert_refused(own.run(c=f"{C}{declared}\n", tool=tool))
+    assert cause == "the map lost in own.bcc.c is no counter"
+    right = hint.removeprefix("a counter is an array with one u64: ")
+    result = own.run("--limit", "1", c=f"{C}{right}\n", tool=tool)
+    assert result.status == 0, result.stderr
+
+
+# What BCC itself says, and does not say.
+
+
+@pytest.mark.parametrize("name", ["bpf_get_nonsense", "htons", "printf"])
+def test_a_function_that_is_not_there(own: Own, name: str) -> None:
+    """Clang 14 only warns of it, and makes a jump to nowhere."""
+    argument = '"x"' if name == "printf" else "1"
+    result = own.run(c=changed(C, "task->tgid", f"{name}({argument})"))
+    cause, hint = assert_refused(result)
+    assert cause == f"there is no function {name}, which own.bcc.c calls"
+    assert hint == "see the helpers in bpf-helpers(7); a function of the file's own is static"
+    assert "  own.bcc.c:9:28: error: " in result.stderr
+
+
+def test_no_licence(own: Own) -> None:
+    """BCC gives a program one by itself: GPL, which bpf_trace_printk() asks for."""
+    c = changed(C, "\treturn 0;\n", '\tbpf_trace_printk("x");\n\treturn 0;\n')
+    result = own.run("--limit", "1", c=c)
+    assert result.status == 0, result.stderr
+
+
+def test_no_file_in_this_dialect(own: Own) -> None:
+    own.run("--show", "source")  # writes the tool
+    (own.directory / "own.bcc.c").unlink()
+    result = run(sys.executable, own.directory / "own.py", "--engine", "bcc")
+    cause, hint = assert_error(result, 69, "own")
+    assert cause == f"{own.directory}/own.bcc.c is not there"
+    assert hint == "without it, the program is for --engine libbpf only"

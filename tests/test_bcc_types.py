@@ -5,18 +5,16 @@ Both dialects of a program share its header, so the layouts are the same.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ROOT, pinned_hash
+from bcc_programs import TOOLS, WAYS, configured
+from support import pinned_hash
 
 from ebpf_tour.bootstrap import TOOL as BOOTSTRAP
-from ebpf_tour.catalogue import tools
 from ebpf_tour.execsnoop import TOOL as EXECSNOOP
 from ebpf_tour.loader import libbpf
-from ebpf_tour.loader.bcc import BccProgram
-from ebpf_tour.loader.program import Options, sources
+from ebpf_tour.loader.program import sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +22,6 @@ if TYPE_CHECKING:
 
     from ebpf_tour.loader.layout import Layout
     from ebpf_tour.record import Tool
-
-TOOLS = [tool for tool in tools() if "bcc" in tool.engines and tool.via]
-WAYS = [
-    (tool, via)
-    for tool in TOOLS
-    for via, hooks in tool.via.items()
-    if all("bcc" in hook.engines for hook in hooks)
-]
 
 # BPF_MAP_TYPE_*
 ARRAYS = {2, 6, 7}  # ARRAY, PERCPU_ARRAY, STACK_TRACE: BCC's macros give them an int for a key
@@ -70,17 +60,6 @@ def compiled(tool: Tool) -> Iterator[Compiled]:
     compiled = Compiled(tool.name)
     yield compiled
     compiled.close()
-
-
-def configured(tool: Tool, via: str, **numbers: int) -> BccProgram:
-    """Return the program with each number that the comment at the top of its C file lists."""
-    program = BccProgram(Options(tool.name, sources(), via, tool.via[via]))
-    text = (ROOT / f"bpf/{tool.name}.bcc.c").read_text()
-    listed = dict.fromkeys(re.findall(r"-D([a-z]\w+)=", text), 0)
-    sizes = dict.fromkeys(re.findall(r"\b[a-z]\w+_max_entries\b", text), 1 << 16)
-    for name, number in (listed | sizes | numbers).items():
-        program.globals[name] = number
-    return program
 
 
 def assert_same(ours: Layout, theirs: Layout) -> None:

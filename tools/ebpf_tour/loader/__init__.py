@@ -109,7 +109,7 @@ def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
     via, hooks = _choose_way(engine, tool, args)
     directory = os.path.abspath(tool.directory) if tool.directory else sources()
     json = args.format == "json"
-    options = Options(tool.name, directory, via, hooks, args.show, json, args.verbose)
+    options = Options(tool.name, directory, via, hooks, tool.hooks, args.show, json, args.verbose)
     if engine == "libbpf":
         from ebpf_tour.loader.libbpf import LibbpfProgram
 

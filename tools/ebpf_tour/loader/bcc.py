@@ -17,15 +17,17 @@ import re
 import sys
 
 from ebpf_tour.errors import EngineUnavailable, Error
-from ebpf_tour.loader import features, syscall
+from ebpf_tour.loader import bcc_functions, features, syscall
 from ebpf_tour.loader.bcc_types import RECORD_H, Types
 from ebpf_tour.loader.hooks import Kprobe, Ksyscall, RawTracepoint, Tracepoint, Uprobe
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
+    RINGBUF,
     Options,
     Program,
     Settings,
+    not_there,
     sources,
 )
 from ebpf_tour.loader.verifier_log import LOG_ALL, LOG_PATH, log_buffer
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from ebpf_tour.loader.bcc_functions import Function
     from ebpf_tour.loader.hooks import Hook
     from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.lines import Lines
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
 _DEBUG_SOURCE = 0x8  # BCC prints the bytecode with the C that it is from
 
-_RINGBUF = 27  # BPF_MAP_TYPE_RINGBUF
+_ARRAY = 2  # BPF_MAP_TYPE_ARRAY
 
 _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 
@@ -58,6 +61,17 @@ _STRUCTS = """\
  */
 """
 
+# In the words of clang 14, and of clang 16 and newer.
+_UNKNOWN_FUNCTION = re.compile(
+    r"(?:implicit declaration of|implicitly declaring library|call to undeclared(?: library)?) "
+    r"function '(\w+)'"
+)
+
+_LEFT_OUT = """\
+/* BCC gets the file without these, which are for hooks that were not chosen:
+ *
+"""
+
 _INSTALL = (
     "install it: apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
 )
@@ -66,13 +80,24 @@ _INSTALL = (
 class _Defines(Settings):
     """BCC programs have no global variables: the compiler gets numbers instead."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, code: str, path: str) -> None:
+        self._code = code
+        self._file = os.path.basename(path)
         self.flags: list[str] = []
 
     def __setitem__(self, name: str, value: int) -> None:
-        if not re.search(rf"\b{re.escape(name)}\b", self._text):
-            raise KeyError(name)
+        if not self._names(name):
+            raise Error(
+                f"there is no global variable {name} in {self._file}",
+                f"BCC has none: where the file says {name}, the compiler puts the number",
+            )
+        self._define(name, value)
+
+    def _names(self, name: str) -> bool:
+        """Say whether the file has that word."""
+        return bool(re.search(rf"\b{re.escape(name)}\b", self._code))
+
+    def _define(self, name: str, value: int) -> None:
         self.flags.append(f"-D{name}={value:d}")
 
 
@@ -80,7 +105,22 @@ class _MaxEntries(_Defines):
     """The size of a map is a number for the compiler, too: NAME_max_entries."""
 
     def __setitem__(self, name: str, value: int) -> None:
-        super().__setitem__(f"{name}_max_entries", value)
+        self.require_map(name)
+        size = f"{name}_max_entries"
+        if not self._names(size):
+            raise Error(
+                f"{self._file} does not say {size}, so the size of the map {name} is fixed",
+                f"say it there where {name} is declared: the compiler gets -D{size}=",
+            )
+        self._define(size, value)
+
+    def require_map(self, name: str) -> None:
+        """Raise Error if the file cannot have a map of that name."""
+        if not self._names(name):
+            raise Error(
+                f"there is no map {name} in {self._file}",
+                f"declare {name} there, or take the name of one that it has",
+            )
 
 
 class _Table(NamedTuple):
@@ -107,15 +147,22 @@ class BccProgram(Program):
         self._lines: dict[str, Lines] | None = None
         self._directory = sources()
         self.source = f"{options.directory}/{options.name}.bcc.c"
-        self._text = self._read_source()
+        file = self._read_source()
+        self._functions = bcc_functions.functions(file)
+        self._left_out = list(filter(self._is_for_another_hook, self._functions))
+        # What is compiled: all else, in its place.
+        self._text = bcc_functions.without(file, self._left_out)
         self._header = RECORD_H if re.search(r"\bstruct event\b", self._text) else ""
-        self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
+        # A call of what is not declared would otherwise be a jump to nowhere.
+        self._flags = ["-Werror=implicit-function-declaration"]
+        self._flags += [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
         self._include(self._header)
         self._bpf_class, self._lib = _import_bcc()
-        self.globals = self._defines = _Defines(self._text)
-        self.max_entries = self._sizes = _MaxEntries(self._text)
+        code = bcc_functions.code_of(file)
+        self.globals = self._defines = _Defines(code, self.source)
+        self.max_entries = self._sizes = _MaxEntries(code, self.source)
         self._detach: list[Callable[[], object]] = []
 
     def _read_source(self) -> str:
@@ -126,6 +173,32 @@ class BccProgram(Program):
             raise EngineUnavailable(
                 f"{self.source} is not there", "without it, the program is for --engine libbpf only"
             ) from None
+
+    def _is_for_another_hook(self, function: Function) -> bool:
+        if function.is_among(hook.function for hook in self._options.hooks):
+            return False
+        known = [hook.function for hook in self._options.known]
+        return not known or function.is_among(known)
+
+    def _require_functions(self) -> None:
+        """Raise Error where the programs of the file are not those of the hooks."""
+        file, functions = os.path.basename(self.source), self._functions
+        for hook in self._options.hooks:
+            if not any(function.is_among([hook.function]) for function in functions):
+                there = ", ".join(function.written for function in functions)
+                raise Error(
+                    f"no program in {file} is for {hook}: there is no "
+                    f"{bcc_functions.spelled(hook.function)}",
+                    f"the file has {there or 'no program at all'}",
+                )
+        chosen = [hook.function for hook in self._options.hooks]
+        for function in functions:
+            if function not in self._left_out and not function.is_among(chosen):
+                raise Error(
+                    f"{function.written} in {file} is a program, and no hook of the record is "
+                    "for it",
+                    "name the hook in the record; a function that is no program is static",
+                )
 
     def _choose_headers(self) -> None:
         """Point BCC at headers that are right for the running kernel.
@@ -184,7 +257,8 @@ class BccProgram(Program):
         self._flags += ["-include", f"/proc/self/fd/{fd}"]
 
     def omit_map(self, name: str) -> None:
-        pass  # its C file leaves the map out by itself, with #if
+        """The C file leaves the map out by itself, with #if."""
+        self._sizes.require_map(name)
 
     def _reuse_map(self, name: str, path: str, fd: int) -> None:  # noqa: ARG002
         """BCC wants the path in the C source; a number leads it there, too.
@@ -196,6 +270,7 @@ class BccProgram(Program):
         self._defines[f"{name}_fd"] = place
 
     def _load(self) -> None:
+        self._require_functions()
         name = os.path.basename(self.source)
         self._bpf, said = self._compile(self._text)
         if self._bpf is None and _EPERM in said:  # for its maps
@@ -206,14 +281,26 @@ class BccProgram(Program):
             from ebpf_tour.loader.lines import numbered
 
             _, counted = self._compile(numbered(self._text, name))
-            raise Error(
-                f"BCC cannot compile {self.source}", "-v shows all it says", counted or said
-            )
+            raise self._compile_error(counted or said)
         for hook in self._options.hooks:
             self._loaded.append((hook, self._load_function(hook)))
         for table in self._tables():
-            if table.type == _RINGBUF:
+            if table.type in {PERF_EVENT_ARRAY, RINGBUF}:
                 self._record_layout(table)
+
+    def _compile_error(self, said: str) -> Error:
+        for hook in self._options.hooks:
+            if missing := hook.unsupported():
+                return missing
+        first = next((line for line in said.splitlines() if " error: " in line), "")
+        if unknown := _UNKNOWN_FUNCTION.search(first):
+            file = os.path.basename(self.source)
+            return Error(
+                f"there is no function {unknown[1]}, which {file} calls",
+                "see the helpers in bpf-helpers(7); a function of the file's own is static",
+                said,
+            )
+        return Error(f"BCC cannot compile {self.source}", "-v shows all it says", said)
 
     def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
@@ -361,17 +448,27 @@ class BccProgram(Program):
             self._detach.pop()()
 
     def map_fd(self, name: str) -> int:
-        fd: int = self._lib.bpf_table_fd(self._bpf.module, name.encode())
-        if fd < 0:
-            raise KeyError(name)
-        return fd
+        return self._table(name).fd
+
+    def _table(self, name: str) -> _Table:
+        tables = {table.name: table for table in self._tables()}
+        if name not in tables:
+            raise not_there("map", name, self.source, tables)
+        return tables[name]
 
     def map(self, name: str) -> Map:
         fd = self.map_fd(name)
         return Map(fd, *self._types.of_map(name, fd))
 
     def counter(self, name: str) -> int:
-        raw = syscall.lookup(self.map_fd(name), bytes(4), 8) or bytes(8)
+        table = self._table(name)
+        info = syscall.map_info(table.fd)
+        if (info.type, info.value_bytes, info.max_entries) != (_ARRAY, 8, 1):
+            raise Error(
+                f"the map {name} in {os.path.basename(self.source)} is no counter",
+                f"a counter is an array with one u64: BPF_ARRAY({name}, u64, 1);",
+            )
+        raw = syscall.lookup(table.fd, bytes(4), 8) or bytes(8)
         return int.from_bytes(raw, sys.byteorder)
 
     @functools.cached_property
@@ -394,9 +491,9 @@ class BccProgram(Program):
         layout = self._types.of_record(table.name)
         if layout is None:
             raise Error(
-                f"{os.path.basename(self.source)} has no struct event, the record that it sends "
-                f"through {table.name}",
-                "give the record that name: by it, Python finds its layout",
+                f"there is no struct event in {os.path.basename(self.source)}, which says what a "
+                "record looks like",
+                f"call the structure so that {table.name} takes to user space",
             )
         return layout
 
@@ -407,8 +504,11 @@ class BccProgram(Program):
         self._cleanup.close()
 
     def source_text(self) -> str:
-        text = super().source_text()
-        return f"{self._header}\n{text}" if self._header else text
+        above = self._header
+        if self._left_out:
+            listed = "".join(f" *\t{function.written}\n" for function in self._left_out)
+            above = f"{_LEFT_OUT}{listed} */\n{above}"
+        return f"{above}\n{super().source_text()}" if above else super().source_text()
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         return [

@@ -13,7 +13,7 @@ from ebpf_tour.loader.closing import Closing
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from ebpf_tour.loader.hooks import Hook, Uprobe
@@ -28,11 +28,26 @@ def sources() -> str:
     return f"{os.path.dirname(ebpf_tour.__file__)}/bpf"
 
 
-PERF_EVENT_ARRAY = 4  # BPF_MAP_TYPE_PERF_EVENT_ARRAY
+# BPF_MAP_TYPE_*, from include/uapi/linux/bpf.h.
+PERF_EVENT_ARRAY, RINGBUF = 4, 27
 
 # Once events come, how long they gather before they are read: a wake-up for each
 # event costs more than the event itself.
 _BATCH_SECONDS = 0.01
+
+
+def not_there(kind: str, name: str, path: str, names: Iterable[str]) -> Error:
+    """Return the error for a map or a variable that the C file at `path` does not have.
+
+    `names` are those that it has.
+    """
+    there = ", ".join(sorted(names))
+    return Error(
+        f"there is no {kind} {name} in {os.path.basename(path)}",
+        f"it has {there}: take one of them, or declare {name} there"
+        if there
+        else f"it has none: declare {name} there",
+    )
 
 
 class Settings(abc.ABC):
@@ -40,7 +55,7 @@ class Settings(abc.ABC):
 
     @abc.abstractmethod
     def __setitem__(self, name: str, value: int) -> None:
-        """Set one. Raises KeyError if the C source has nothing of that name."""
+        """Set one. Raises Error if the C source has nothing of that name."""
 
 
 class Program(Closing, abc.ABC):
@@ -168,19 +183,19 @@ class Program(Closing, abc.ABC):
 
     @abc.abstractmethod
     def map(self, name: str) -> Map:
-        """Return a map of the loaded object. Raises KeyError if there is none."""
+        """Return a map of the loaded object. Raises Error if there is none of that name."""
 
     @abc.abstractmethod
     def counter(self, name: str) -> int:
         """Return a u64 that the program counts in.
 
         A global variable in the libbpf dialect, a BPF_ARRAY() with one entry
-        in the BCC dialect.
+        in the BCC dialect. Raises Error if there is none of that name.
         """
 
     @abc.abstractmethod
     def map_fd(self, name: str) -> int:
-        """Return the file descriptor of a map. Raises KeyError if there is none."""
+        """Return the file descriptor of a map. Raises Error if there is none of that name."""
 
     @abc.abstractmethod
     def _perf_event_arrays(self) -> list[int]:
@@ -306,14 +321,16 @@ class Options(NamedTuple):
     """How to open a program.
 
     `name` is the stem of the C files in `directory`. `via` names the way that
-    was chosen, `hooks` are the ones to attach, `show` is what --show asks for,
-    as JSON if `json`, `verbose` shows the libraries' debug messages.
+    was chosen, `hooks` are the ones to attach. `known` are all that the C file may
+    have programs for; empty where the caller does not know. `show` is what --show
+    asks for, as JSON if `json`, `verbose` shows the libraries' debug messages.
     """
 
     name: str
     directory: str
     via: str
     hooks: tuple[Hook, ...]
+    known: tuple[Hook, ...] = ()
     show: str | None = None
     json: bool = False
     verbose: bool = False
