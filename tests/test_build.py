@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import together
-from support import ENGINES, ROOT, Result, assert_error, run
+from support import ROOT, Result, assert_error, run
 
 from ebpf_tour.build import ARCHITECTURES, compile_all
 from ebpf_tour.catalogue import parser_of, tools

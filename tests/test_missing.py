@@ -28,7 +28,6 @@ from support import (
 )
 
 from ebpf_tour.loader.btf import load_libbpf
-from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 
 if TYPE_CHECKING:

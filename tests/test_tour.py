@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ebpf_tour.loader.hooks import Hook
-    from ebpf_tour.record import Tool
 
 TOUR = BIN / "ebpf-tour"
 TOOLS = [tool for tool in tools() if tool.name != "tour"]

@@ -11,20 +11,25 @@ from __future__ import annotations
 import contextlib
 import ctypes as ct
 import errno
+import functools
 import os
 import re
 import sys
 
 from ebpf_tour.errors import EngineUnavailable, Error
-from ebpf_tour.loader import features, syscall
+from ebpf_tour.loader import bcc_functions, features, syscall
+from ebpf_tour.loader.bcc_types import RECORD_H, Types
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
     PERF_EVENT_ARRAY,
+    RINGBUF,
     Options,
     Program,
     Settings,
+    not_there,
     sources,
 )
+from ebpf_tour.loader.verifier_log import log_buffer
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,10 +37,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ebpf_tour.loader.hooks import Detach, Hook
+    from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.reader import Reader
 
 _DEBUG_SOURCE = 0x8  # BCC prints the bytecode with the C that it is from
+
+_ARRAY = 2  # BPF_MAP_TYPE_ARRAY
 
 _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 
@@ -43,11 +51,22 @@ _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 # can be an EACCES, too.
 _EPERM, _EACCES = "Operation not permitted", "Permission denied"
 
-_STRUCTS_ABOVE = """\
+_STRUCTS = """\
 /* Made from the running kernel's BTF, for there are no kernel headers: the
- * structures that this program names, each member at its place. The compiler
- * gets them in one line, in front of the file.
+ * structures that this program names, each member at its place. BCC includes
+ * them before the first line of the file.
  */
+"""
+
+# In the words of clang 14, and of clang 16 and newer.
+_UNKNOWN_FUNCTION = re.compile(
+    r"(?:implicit declaration of|implicitly declaring library|call to undeclared(?: library)?) "
+    r"function '(\w+)'"
+)
+
+_LEFT_OUT = """\
+/* BCC gets the file without these, which are for hooks that were not chosen:
+ *
 """
 
 _INSTALL = (
@@ -58,13 +77,24 @@ _INSTALL = (
 class _Defines(Settings):
     """BCC programs have no global variables: the compiler gets numbers instead."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, code: str, path: str) -> None:
+        self._code = code
+        self._file = os.path.basename(path)
         self.flags: list[str] = []
 
     def __setitem__(self, name: str, value: int) -> None:
-        if not re.search(rf"\b{re.escape(name)}\b", self._text):
-            raise KeyError(name)
+        if not self._names(name):
+            raise Error(
+                f"there is no global variable {name} in {self._file}",
+                f"BCC has none: where the file says {name}, the compiler puts the number",
+            )
+        self._define(name, value)
+
+    def _names(self, name: str) -> bool:
+        """Say whether the file has that word."""
+        return bool(re.search(rf"\b{re.escape(name)}\b", self._code))
+
+    def _define(self, name: str, value: int) -> None:
         self.flags.append(f"-D{name}={value:d}")
 
 
@@ -72,7 +102,30 @@ class _MaxEntries(_Defines):
     """The size of a map is a number for the compiler, too: NAME_max_entries."""
 
     def __setitem__(self, name: str, value: int) -> None:
-        super().__setitem__(f"{name}_max_entries", value)
+        self.require_map(name)
+        size = f"{name}_max_entries"
+        if not self._names(size):
+            raise Error(
+                f"{self._file} does not say {size}, so the size of the map {name} is fixed",
+                f"say it there where {name} is declared: the compiler gets -D{size}=",
+            )
+        self._define(size, value)
+
+    def require_map(self, name: str) -> None:
+        """Raise Error if the file cannot have a map of that name."""
+        if not self._names(name):
+            raise Error(
+                f"there is no map {name} in {self._file}",
+                f"declare {name} there, or take the name of one that it has",
+            )
+
+
+class _Table(NamedTuple):
+    """A map: its name in the C source, its file descriptor, and BPF_MAP_TYPE_*."""
+
+    name: str
+    fd: int
+    type: int
 
 
 class Function(NamedTuple):
@@ -104,17 +157,58 @@ class BccProgram(Program):
         self._lines: dict[str, Lines] | None = None
         self._directory = sources()
         self.source = f"{options.directory}/{options.name}.bcc.c"
-        with open(self.source, encoding="utf-8") as file:
-            self._text = file.read()
-        self._structs = ""
-        self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
+        file = self._read_source()
+        self._functions = bcc_functions.functions(file)
+        self._left_out = list(filter(self._is_for_another_hook, self._functions))
+        # What is compiled: all else, in its place.
+        self._text = bcc_functions.without(file, self._left_out)
+        self._header = RECORD_H if re.search(r"\bstruct event\b", self._text) else ""
+        # A call of what is not declared would otherwise be a jump to nowhere.
+        self._flags = ["-Werror=implicit-function-declaration"]
+        self._flags += [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
+        self._include(self._header)
         self._bpf_class, self._lib = _import_bcc()
-        self.globals = self._defines = _Defines(self._text)
-        self.max_entries = self._sizes = _MaxEntries(self._text)
+        code = bcc_functions.code_of(file)
+        self.globals = self._defines = _Defines(code, self.source)
+        self.max_entries = self._sizes = _MaxEntries(code, self.source)
         self._detach: list[Detach] = []
-        self._types: tuple[Any, int] | None = None
+
+    def _read_source(self) -> str:
+        try:
+            with open(self.source, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise EngineUnavailable(
+                f"{self.source} is not there", "without it, the program is for --engine libbpf only"
+            ) from None
+
+    def _is_for_another_hook(self, function: bcc_functions.Function) -> bool:
+        if function.is_among(hook.function for hook in self._options.hooks):
+            return False
+        known = [hook.function for hook in self._options.known]
+        return not known or function.is_among(known)
+
+    def _require_functions(self) -> None:
+        """Raise Error where the programs of the file are not those of the hooks."""
+        file, functions = os.path.basename(self.source), self._functions
+        for hook in self._options.hooks:
+            if not any(function.is_among([hook.function]) for function in functions):
+                there = ", ".join(function.written for function in functions)
+                raise Error(
+                    f"no program in {file} is for {hook}: there is no "
+                    f"{bcc_functions.spelled(hook.function)}",
+                    f"the file has {there or 'no program at all'}",
+                )
+        chosen = [hook.function for hook in self._options.hooks]
+        for function in functions:
+            if function not in self._left_out and not function.is_among(chosen):
+                raise Error(
+                    f"{function.written} in {file} is a program, and no hook of the record is "
+                    "for it",
+                    "name the hook in the record; a function that is no program is static",
+                )
 
     def _choose_headers(self) -> None:
         """Point BCC at headers that are right for the running kernel.
@@ -123,9 +217,7 @@ class BccProgram(Program):
         """
         if features.has_kernel_btf():
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
-            self._structs = self._kernel_structs()
-            # On one line, so that the program's own lines keep their numbers.
-            self._text = " ".join([*self._structs.split(), self._text])
+            self._header = self._kernel_structs() + self._header
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
         elif features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
@@ -157,12 +249,26 @@ class BccProgram(Program):
             return ""
         btf = Btf.of_kernel(load_libbpf())
         try:
-            return definitions(btf, structs, self._text)
+            return f"{_STRUCTS}{definitions(btf, structs, self._text)}\n"
         finally:
             btf.close()
 
+    def _include(self, text: str) -> None:
+        """Have the compiler read a text before the file, whose lines keep their numbers.
+
+        In front of the first line itself, two such programs made libbcc 0.26 crash.
+        """
+        if not text:
+            return
+        fd = os.memfd_create("header")
+        self._cleanup.callback(os.close, fd)
+        with open(fd, "w", encoding="utf-8", closefd=False) as file:
+            file.write(text)
+        self._flags += ["-include", f"/proc/self/fd/{fd}"]
+
     def omit_map(self, name: str) -> None:
-        pass  # its C file leaves the map out by itself, with #if
+        """The C file leaves the map out by itself, with #if."""
+        self._sizes.require_map(name)
 
     def _reuse_map(self, name: str, path: str, fd: int) -> None:  # noqa: ARG002
         """BCC wants the path in the C source; a number leads it there, too.
@@ -174,6 +280,7 @@ class BccProgram(Program):
         self._defines[f"{name}_fd"] = place
 
     def _load(self) -> None:
+        self._require_functions()
         name = os.path.basename(self.source)
         self._bpf, said = self._compile(self._text)
         if self._bpf is None and _EPERM in said:  # for its maps
@@ -184,11 +291,28 @@ class BccProgram(Program):
             from ebpf_tour.loader.lines import numbered
 
             _, counted = self._compile(numbered(self._text, name))
-            error = Error(f"BCC cannot compile {self.source}", detail=counted or said)
-            error.more = "" if self._options.verbose else "all that it says"
-            raise error
+            raise self._compile_error(counted or said)
         for hook in self._options.hooks:
             self._loaded.append((hook, self._load_function(hook)))
+        for table in self._tables():
+            if table.type in {PERF_EVENT_ARRAY, RINGBUF}:
+                self._record_layout(table)
+
+    def _compile_error(self, said: str) -> Error:
+        for hook in self._options.hooks:
+            if missing := hook.unsupported():
+                return missing
+        first = next((line for line in said.splitlines() if " error: " in line), "")
+        if unknown := _UNKNOWN_FUNCTION.search(first):
+            file = os.path.basename(self.source)
+            return Error(
+                f"there is no function {unknown[1]}, which {file} calls",
+                "see the helpers in bpf-helpers(7); a function of the file's own is static",
+                said,
+            )
+        error = Error(f"BCC cannot compile {self.source}", detail=said)
+        error.more = "" if self._options.verbose else "all that it says"
+        return error
 
     def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
@@ -201,8 +325,6 @@ class BccProgram(Program):
         return program, said[0]
 
     def _load_function(self, hook: Hook) -> Any:
-        from ebpf_tour.loader.libbpf import LOG_ALL, LOG_PATH
-
         name = hook.function.encode()
         whole = self._options.whole_log
         fd, log, said = self._load_logged(hook, LOG_ALL if whole else 0)
@@ -225,8 +347,6 @@ class BccProgram(Program):
         after it has tried with a larger buffer again and again. At level 0 there
         is a log only if the kernel refuses.
         """
-        from ebpf_tour.loader.libbpf import log_buffer
-
         lib, module, name = self._lib, self._bpf.module, hook.function.encode()
         buffer = log_buffer()
         with self._capture(quiet=True) as said:
@@ -288,46 +408,55 @@ class BccProgram(Program):
                 while self._detach:
                     self._detach.pop()()
 
-    def _layouts(self) -> tuple[Any, int]:
-        """Return libbpf and the compiled object, opened for its BTF.
-
-        Both dialects of a program share the types of records, keys and values.
-        """
-        if self._types is None:
-            from ebpf_tour.loader import libbpf
-
-            lib = libbpf.declared_libbpf()
-            name = self._options.name
-            path = libbpf.object_path(self._options.directory, name)
-            obj = libbpf.open_object(lib, path, name)
-            if not obj:
-                raise Error(f"libbpf cannot open the object of {name}, which has the types")
-            self._types = lib, obj
-            self._cleanup.callback(lib.bpf_object__close, obj)
-        return self._types
-
     def map_fd(self, name: str) -> int:
-        fd: int = self._lib.bpf_table_fd(self._bpf.module, name.encode())
-        if fd < 0:
-            raise KeyError(name)
-        return fd
+        return self._table(name).fd
+
+    def _table(self, name: str) -> _Table:
+        tables = {table.name: table for table in self._tables()}
+        if name not in tables:
+            raise not_there("map", name, self.source, tables)
+        return tables[name]
 
     def map(self, name: str) -> Map:
-        from ebpf_tour.loader.libbpf import map_layouts, map_types
-
-        lib, obj = self._layouts()
-        return Map(self.map_fd(name), *map_layouts(lib, obj, map_types(lib, obj)[name]))
+        fd = self.map_fd(name)
+        return Map(fd, *self._types.of_map(name, fd))
 
     def counter(self, name: str) -> int:
-        raw = syscall.lookup(self.map_fd(name), bytes(4), 8) or bytes(8)
+        table = self._table(name)
+        info = syscall.map_info(table.fd)
+        if (info.type, info.value_bytes, info.max_entries) != (_ARRAY, 8, 1):
+            raise Error(
+                f"the map {name} in {os.path.basename(self.source)} is no counter",
+                f"a counter is an array with one u64: BPF_ARRAY({name}, u64, 1);",
+            )
+        raw = syscall.lookup(table.fd, bytes(4), 8) or bytes(8)
         return int.from_bytes(raw, sys.byteorder)
 
+    @functools.cached_property
+    def _types(self) -> Types:
+        """The types of what is loaded."""
+        types_h = f"{self._directory}/include/linux/types.h"
+        types = Types(self._lib, self._bpf.module, self.program_fds(), self.map_fds(), types_h)
+        self._cleanup.callback(types.close)
+        return types
+
     def _open_reader(self, fd: int) -> Reader:
-        from ebpf_tour.loader.libbpf import event_layout
+        from ebpf_tour.loader.btf import load_libbpf
         from ebpf_tour.loader.reader import open_reader
 
-        lib, obj = self._layouts()
-        return open_reader(lib, fd, event_layout(lib, obj), self.perf_bytes)
+        table = next(table for table in self._tables() if table.fd == fd)
+        return open_reader(load_libbpf(), fd, self._record_layout(table), self.perf_bytes)
+
+    def _record_layout(self, table: _Table) -> Layout:
+        """Return the layout of the record that a map takes to user space. Raises Error."""
+        layout = self._types.of_record(table.name)
+        if layout is None:
+            raise Error(
+                f"there is no struct event in {os.path.basename(self.source)}, which says what a "
+                "record looks like",
+                f"call the structure so that {table.name} takes to user space",
+            )
+        return layout
 
     def _close(self) -> None:
         if self._bpf is not None:
@@ -336,9 +465,11 @@ class BccProgram(Program):
         self._cleanup.close()
 
     def source_text(self) -> str:
-        if not self._structs:
-            return super().source_text()
-        return f"{_STRUCTS_ABOVE}{self._structs}\n{super().source_text()}"
+        above = self._header
+        if self._left_out:
+            listed = "".join(f" *\t{function.written}\n" for function in self._left_out)
+            above = f"{_LEFT_OUT}{listed} */\n{above}"
+        return f"{above}\n{super().source_text()}" if above else super().source_text()
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         return [
@@ -370,19 +501,26 @@ class BccProgram(Program):
         return [(hook, function.fd) for hook, function in self._loaded]
 
     def map_fds(self) -> list[int]:
-        return [fd for fd, _ in self._tables()]
+        return [table.fd for table in self._tables()]
 
     def _perf_event_arrays(self) -> list[int]:
-        return [fd for fd, kind in self._tables() if kind == PERF_EVENT_ARRAY]
+        return [table.fd for table in self._tables() if table.type == PERF_EVENT_ARRAY]
 
-    def _tables(self) -> Iterator[tuple[int, int]]:
-        """Yield file descriptor and type of each map."""
+    def _tables(self) -> list[_Table]:
+        """Return the maps, as libbcc calls them."""
         lib, module = self._lib, self._bpf.module
         lib.bpf_num_tables.argtypes, lib.bpf_num_tables.restype = [ct.c_void_p], ct.c_size_t
-        for function in (lib.bpf_table_fd_id, lib.bpf_table_type_id):
-            function.argtypes, function.restype = [ct.c_void_p, ct.c_size_t], ct.c_int
-        for number in range(lib.bpf_num_tables(module)):
-            yield lib.bpf_table_fd_id(module, number), lib.bpf_table_type_id(module, number)
+        lib.bpf_table_name.restype = ct.c_char_p
+        for function in (lib.bpf_table_name, lib.bpf_table_fd_id, lib.bpf_table_type_id):
+            function.argtypes = [ct.c_void_p, ct.c_size_t]
+        return [
+            _Table(
+                lib.bpf_table_name(module, number).decode(),
+                lib.bpf_table_fd_id(module, number),
+                lib.bpf_table_type_id(module, number),
+            )
+            for number in range(lib.bpf_num_tables(module))
+        ]
 
     @contextlib.contextmanager
     def _capture(self, *, quiet: bool = False) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""BTF, the type information of the kernel and of the compiled objects.
+"""BTF, the type information of the kernel, of compiled objects, and of what is loaded.
 
 A thin layer over libbpf's btf.h. What it gives: where a global variable or a
 structure's member lies, and the names of an enumeration's values.
@@ -6,10 +6,13 @@ structure's member lies, and the names of an enumeration's values.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes as ct
 import os
+import struct
 
-from ebpf_tour.errors import EngineUnavailable, Unsupported
+from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
+from ebpf_tour.loader import syscall
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ KIND_FWD, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT = 7, 9, 10, 11
 KIND_FUNC, KIND_FUNC_PROTO, KIND_DATASEC, KIND_TYPE_TAG, KIND_ENUM64 = 12, 13, 15, 18, 19
 
 _SIGNED, _CHAR = 1, 2  # BTF_INT_SIGNED, BTF_INT_CHAR
+
+# What becomes an int in Python, unless it has more bytes.
+_INTEGERS = {KIND_INT, KIND_PTR, KIND_ENUM, KIND_ENUM64}
+_WORD = 8
 
 
 def load_libbpf() -> ct.CDLL:
@@ -72,6 +79,16 @@ class Variable(NamedTuple):
     signed: bool
 
 
+class Place(NamedTuple):
+    """Where a member of a structure lies: in bytes, and at a multiple of its alignment or not.
+
+    What is not `aligned` is in a packed structure.
+    """
+
+    offset: int
+    aligned: bool
+
+
 _READ_BTF = "see what it has: bpftool btf dump file /sys/kernel/btf/vmlinux format raw"
 
 
@@ -104,6 +121,46 @@ def kernel_function(name: str) -> Prototype:
     return prototype
 
 
+def _info(fd: int, asked: bytes) -> bytes:
+    """Return what the kernel says about one of its objects. Raises OSError.
+
+    `asked` is as long as the answer, and may name memory for more of it.
+    """
+    answer = ct.create_string_buffer(asked, len(asked))
+    get_info = 15  # BPF_OBJ_GET_INFO_BY_FD
+    syscall.bpf(get_info, struct.pack("=IIQ", fd, len(asked), ct.addressof(answer)))
+    return answer.raw
+
+
+def _open_btfs() -> Iterator[int]:
+    """Yield the descriptors of BTF that this process has open."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the directory itself
+            if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:btf":
+                yield int(name)
+
+
+class MapTypes(NamedTuple):
+    """The id of the BTF that a loaded map has, 0 if it has none, and its types' ids in that."""
+
+    btf: int
+    key: int
+    value: int
+
+
+def types_of_map(fd: int) -> MapTypes:
+    """Ask the kernel about the map behind `fd`. Raises OSError."""
+    # struct bpf_map_info, up to btf_id, btf_key_type_id, btf_value_type_id
+    return MapTypes(*struct.unpack("=64x3I", _info(fd, bytes(76))))
+
+
+def btf_of_program(fd: int) -> int:
+    """Return the id of the BTF of the program behind `fd`, 0 if it has none. Raises OSError."""
+    # struct bpf_prog_info, up to btf_id
+    number: int = struct.unpack("=128xI", _info(fd, bytes(132)))[0]
+    return number
+
+
 class Btf:
     """Type information that libbpf parsed; `pointer` is its struct btf."""
 
@@ -120,6 +177,8 @@ class Btf:
         lib.btf__resolve_type.restype = ct.c_int
         lib.btf__resolve_size.argtypes = [ct.c_void_p, ct.c_uint32]
         lib.btf__resolve_size.restype = ct.c_int64
+        lib.btf__align_of.argtypes = [ct.c_void_p, ct.c_uint32]
+        lib.btf__align_of.restype = ct.c_int
         lib.btf__type_cnt.argtypes = [ct.c_void_p]
         lib.btf__type_cnt.restype = ct.c_uint32
         lib.btf__free.argtypes = [ct.c_void_p]
@@ -134,6 +193,25 @@ class Btf:
             reason = os.strerror(ct.get_errno())
             raise Unsupported(f"the kernel's BTF cannot be loaded: {reason}")
         return cls(lib, pointer)
+
+    @classmethod
+    def of_loaded(cls, lib: ct.CDLL, number: int) -> Self | None:
+        """Load that which this process has open in the kernel, by its id.
+
+        None if there is none. To open it by its id would take CAP_SYS_ADMIN. The
+        caller closes it.
+        """
+        lib.btf__new.argtypes = [ct.c_char_p, ct.c_uint32]
+        lib.btf__new.restype = ct.c_void_p
+        for fd in _open_btfs():
+            size, found = struct.unpack("=8xII", _info(fd, bytes(16)))
+            if found != number:
+                continue
+            buffer = ct.create_string_buffer(size)
+            _info(fd, struct.pack("=QII", ct.addressof(buffer), size, 0))
+            pointer = lib.btf__new(buffer.raw, size)
+            return cls(lib, pointer) if pointer else None
+        return None
 
     @classmethod
     def of_object(cls, lib: ct.CDLL, path: str) -> tuple[Self, bytes]:
@@ -159,7 +237,7 @@ class Btf:
         return cls(lib, pointer), raw
 
     def close(self) -> None:
-        """Free it. Only for one that `of_kernel()` or `of_object()` made."""
+        """Free it. Not for one that belongs to an open object."""
         self._lib.btf__free(self._pointer)
 
     def count(self) -> int:
@@ -241,7 +319,7 @@ class Btf:
         """Return the layout of a type by its id.
 
         Integers, enumerations, pointers, arrays of them, and structures of
-        these: all that the programs' keys, values and records consist of.
+        these; of anything else, its bytes. Raises Error for a bit field.
         """
         from ebpf_tour.loader.layout import Layout
 
@@ -254,52 +332,74 @@ class Btf:
 
     def _members(self, number: int, start: int) -> Iterator[Member]:
         """Yield the members of a structure; those of structures in it count as its own."""
+        head, _ = self._type(number)
         for name, kind, bits in self._words(number, 3):  # struct btf_member
+            # With the kind flag set, the high byte is the width of a bit field.
+            if head.info >> 31 and bits >> 24:
+                raise Error(
+                    f"{self._name(name)} in struct {self._name(head.name_off)} is a bit field, "
+                    "which Python does not read here",
+                    "make it an integer",
+                )
             inner = self._resolve(kind)
             offset = start + bits // 8
             if self._type(inner)[0].kind == KIND_STRUCT:
                 yield from self._members(inner, offset)
+            elif not name:
+                raise Error(
+                    f"there is a union without a name in struct {self._name(head.name_off)}",
+                    "give it a name: Python gets its bytes by that",
+                )
             else:
                 yield self._member(self._name(name), offset, inner)
 
     def _member(self, name: str, offset: int, number: int) -> Member:
-        from ebpf_tour.loader.layout import Member
+        from ebpf_tour.loader.layout import Member, as_bytes
 
         number = self._resolve(number)
         head, address = self._type(number)
+        size = self._size(number)
         if head.kind == KIND_ARRAY:
             item, _, count = (ct.c_uint32 * 3).from_address(address)  # struct btf_array
             one = self._member(name, offset, item)
+            if one.items > 1 or one.text:  # an array of arrays, or of structures
+                return as_bytes(name, offset, size)
             text = bool(self._encoding(self._resolve(item)) & _CHAR) or one.size == 1
             return one._replace(items=count, text=text)
-        signed = bool(self._encoding(number) & _SIGNED)
-        return Member(name, offset, self._size(number), signed)
+        if head.kind not in _INTEGERS or size > _WORD:
+            return as_bytes(name, offset, size)
+        return Member(name, offset, size, bool(self._encoding(number) & _SIGNED))
 
     def struct_size(self, name: str) -> int:
         """Return the size of `struct NAME` in bytes, 0 if there is none."""
         number = self._find(name, KIND_STRUCT)
         return self._size(number) if number else 0
 
-    def member_offset(self, struct_name: str, member: str) -> int | None:
-        """Return where a member of `struct NAME` lies, in bytes, or None.
+    def place(self, struct_name: str, member: str) -> Place | None:
+        """Return where a member of `struct NAME` lies, or None if there is none of that name.
 
         Members of anonymous structures and unions inside count as its own.
         """
         number = self._find(struct_name, KIND_STRUCT)
-        bits = self._member_bits(number, member) if number else None
-        return None if bits is None else bits // 8
+        found = self._find_member(number, member) if number else None
+        if found is None:
+            return None
+        bits, kind = found
+        alignment = max(1, self._lib.btf__align_of(self._pointer, kind))
+        return Place(bits // 8, bits // 8 % alignment == 0)
 
-    def _member_bits(self, number: int, member: str) -> int | None:
+    def _find_member(self, number: int, member: str) -> tuple[int, int] | None:
+        """Return the place of a member in bits, and the id of its type."""
         for name, kind, bits in self._fields(number):
             # With the kind flag set, the high byte is the width of a bit field.
             start = bits & 0xFFFFFF if self._type(number)[0].info >> 31 else bits
             if self._name(name) == member:
-                return start
+                return start, kind
             inner = self._resolve(kind)
             if not name and self._type(inner)[0].kind in {KIND_STRUCT, KIND_UNION}:
-                found = self._member_bits(inner, member)
+                found = self._find_member(inner, member)
                 if found is not None:
-                    return start + found
+                    return start + found[0], found[1]
         return None
 
     def prototype(self, function: str) -> Prototype | None:

@@ -57,10 +57,13 @@ def _definition(btf: Btf, name: str, members: list[re.Match[str]]) -> str:
     """Each member is one alternative of a union, behind padding of its own."""
     parts = [f"\t\tchar __size[{btf.struct_size(name)}];\n"]
     for member in members:
-        offset = btf.member_offset(name, member["name"])
-        if offset is None:  # not in this kernel: a program that reads it fails to compile
+        place = btf.place(name, member["name"])
+        if place is None:  # not in this kernel: a program that reads it fails to compile
             continue
         declaration = f"{member['type']}{member['name']}{member['array'] or ''};"
-        pad = f"char __pad_{member['name']}[{offset}]; " if offset else ""
-        parts.append(f"\t\tstruct {{ {pad}{declaration} }} __attribute__((packed));\n")
+        pad = f"char __pad_{member['name']}[{place.offset}]; " if place.offset else ""
+        # Packed, it would be read byte by byte, and where the verifier knows
+        # the structure by BTF, it takes only reads of the whole member.
+        packed = "" if place.aligned else " __attribute__((packed))"
+        parts.append(f"\t\tstruct {{ {pad}{declaration} }}{packed};\n")
     return f"struct {name} {{\n\tunion {{\n{''.join(parts)}\t}};\n}};\n"

@@ -1,6 +1,7 @@
 """Layouts of keys, values and records: from bytes to Python and back.
 
-They are read from BTF, so no C structure is written down a second time here.
+They are read from what the compiler has made, so no C structure is written down
+a second time here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _INTEGERS = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
 class Member(NamedTuple):
     """A member of a structure: `items` integers of `size` bytes at `offset`.
 
-    With `text` it is a char array, which becomes one bytes object.
+    With `text` it is a char array, or what is no integer, such as a union: that
+    becomes one bytes object.
     """
 
     name: str
@@ -44,6 +46,11 @@ class Member(NamedTuple):
         return f"{self.items if self.items > 1 else ''}{_INTEGERS[self.size, self.signed]}"
 
 
+def as_bytes(name: str, offset: int, size: int) -> Member:
+    """Return a member that becomes the bytes that it consists of."""
+    return Member(name, offset, 1, items=size, text=True)
+
+
 class Layout:
     """How `size` bytes are laid out.
 
@@ -54,17 +61,17 @@ class Layout:
 
     def __init__(self, name: str, size: int, members: Iterable[Member]) -> None:
         self.size = size
-        self._members = list(members)
+        self.members = tuple(members)
         self.form, end = "", 0
-        for member in self._members:
+        for member in self.members:
             # What comes before the last one, for records that end inside of it.
             self._head = struct.Struct("=" + self.form)
             self.form += f"{member.offset - end}x{member.form}"
             end = member.offset + member.size * member.items
         self.form += f"{size - end}x"
         self._struct = struct.Struct("=" + self.form)
-        self._scalar = len(self._members) == 1 and not self._members[0].name
-        self._flat = all(member.text or member.items == 1 for member in self._members)
+        self._scalar = len(self.members) == 1 and not self.members[0].name
+        self._flat = all(member.text or member.items == 1 for member in self.members)
         make_type: Any = collections.namedtuple  # noqa: PYI024 - the fields come from BTF
         # What namedtuple's _make() does, without a call of Python code for each record.
         self._make = functools.partial(tuple.__new__, make_type(name or "_", self.names))
@@ -72,7 +79,7 @@ class Layout:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of a structure's members."""
-        return tuple(member.name for member in self._members if member.name)
+        return tuple(member.name for member in self.members if member.name)
 
     def decode(self, raw: bytes | memoryview) -> Any:
         """Return the value of `raw`, of which only the first `size` bytes count.
@@ -80,7 +87,7 @@ class Layout:
         A record may end inside its last member, if that is text: a program
         sends only as much of it as there is.
         """
-        last = self._members[-1]
+        last = self.members[-1]
         if len(raw) < self.size and last.text:
             head = self._head.unpack_from(raw)
             return self.from_values((*head, bytes(raw[last.offset :])))
@@ -100,7 +107,7 @@ class Layout:
     def _grouped(self, values: tuple[Any, ...]) -> Iterator[Any]:
         """Put the items of each integer array together again."""
         index = 0
-        for member in self._members:
+        for member in self.members:
             if member.text or member.items == 1:
                 yield values[index]
                 index += 1

@@ -26,6 +26,7 @@ from ebpf_tour.loader.program import (
     not_there,
     sources,
 )
+from ebpf_tour.loader.verifier_log import LOG_ALL, log_buffer
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,13 +44,6 @@ if TYPE_CHECKING:
 _WARN = 0
 
 _UNSPEC = 0  # BPF_PROG_TYPE_UNSPEC
-
-# BPF_LOG_LEVEL2 | BPF_LOG_STATS: every instruction that the verifier looked
-# at with the state of the registers, and statistics. BPF_LOG_LEVEL1 is the path
-# to where it refuses the program.
-LOG_ALL = 2 | 4
-LOG_PATH = 1
-LOG_SIZE = (16 << 20) - 1  # the most that all kernels accept: UINT_MAX >> 8
 
 # The sections that clang makes of global variables.
 _SECTIONS = (".data", ".bss", ".rodata")
@@ -105,13 +99,6 @@ class _Messages:
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
             self._say(text)
-
-
-def log_buffer() -> ct.Array[ct.c_char]:
-    """Return room for the verifier's log; what is not written to takes no memory."""
-    import mmap
-
-    return (ct.c_char * LOG_SIZE).from_buffer(mmap.mmap(-1, LOG_SIZE))
 
 
 def declared_libbpf() -> ct.CDLL:

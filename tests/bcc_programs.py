@@ -1,0 +1,35 @@
+"""The tools' programs in the BCC dialect, opened without their tools."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from support import ROOT
+
+from ebpf_tour.catalogue import tools
+from ebpf_tour.loader.bcc import BccProgram
+from ebpf_tour.loader.program import Options, sources
+
+if TYPE_CHECKING:
+    from ebpf_tour.record import Tool
+
+TOOLS = [tool for tool in tools() if "bcc" in tool.engines and tool.via]
+WAYS = [
+    (tool, via)
+    for tool in TOOLS
+    for via, hooks in tool.via.items()
+    if all("bcc" in hook.engines for hook in hooks)
+]
+
+
+def configured(tool: Tool, via: str, **numbers: int) -> BccProgram:
+    """Open a program, and set each number that the comment at the top of its C file lists."""
+    program = BccProgram(Options(tool.name, sources(), via, tool.via[via], tool.hooks))
+    text = (ROOT / f"bpf/{tool.name}.bcc.c").read_text()
+    listed = dict.fromkeys(re.findall(r"-D([a-z]\w+)=", text), 0)
+    sizes = dict.fromkeys(re.findall(r"\b[a-z]\w+_max_entries\b", text), 1 << 16)
+    # By word, not by map: a size is a number for the compiler like all others.
+    for name, number in (listed | sizes | numbers).items():
+        program.globals[name] = number
+    return program
