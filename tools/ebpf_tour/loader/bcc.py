@@ -29,7 +29,7 @@ from ebpf_tour.loader.program import (
     not_there,
     sources,
 )
-from ebpf_tour.loader.verifier_log import log_buffer
+from ebpf_tour.loader.verifier_log import LOG_ALL, LOG_PATH, log_buffer
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
