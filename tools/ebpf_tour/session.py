@@ -11,6 +11,7 @@ import sys
 import time
 
 from ebpf_tour.errors import Error
+from ebpf_tour.loader.descriptors import is_readable
 from ebpf_tour.output import Writer, open_writer
 from ebpf_tour.text import printable
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
@@ -307,13 +308,6 @@ class Session:
 
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = ""
-
-
-def is_readable(fd: int) -> bool:
-    """Say whether there is something to read, or a process has ended."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 @contextlib.contextmanager

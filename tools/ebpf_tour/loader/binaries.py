@@ -8,7 +8,7 @@ import os
 import shutil
 
 from ebpf_tour.errors import Error, NotPermitted
-from ebpf_tour.loader.closing import Closing
+from ebpf_tour.loader.descriptors import Closing
 from ebpf_tour.loader.elf import BadElf, Elf, Usdt
 from ebpf_tour.text import from_kernel
 from ebpf_tour.typed import TYPE_CHECKING

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from ebpf_tour.errors import Error, NotPermitted
-from ebpf_tour.loader.closing import Closing
-from ebpf_tour.session import is_readable
+from ebpf_tour.loader.descriptors import Closing, is_readable
 from ebpf_tour.text import from_kernel
 
 

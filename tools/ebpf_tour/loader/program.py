@@ -9,7 +9,7 @@ import time
 import ebpf_tour
 from ebpf_tour.errors import Error
 from ebpf_tour.loader import features
-from ebpf_tour.loader.closing import Closing
+from ebpf_tour.loader.descriptors import Closing
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

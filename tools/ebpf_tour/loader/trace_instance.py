@@ -15,7 +15,7 @@ import time
 
 from ebpf_tour.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features
-from ebpf_tour.loader.closing import Closing
+from ebpf_tour.loader.descriptors import Closing
 from ebpf_tour.text import from_kernel
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 

@@ -17,7 +17,7 @@ import re
 
 from ebpf_tour.errors import Error, NotPermitted
 from ebpf_tour.loader import features
-from ebpf_tour.loader.closing import Closing
+from ebpf_tour.loader.descriptors import Closing
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:

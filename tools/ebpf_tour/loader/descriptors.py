@@ -1,6 +1,8 @@
-"""What has to be closed, closed by the `with` statement."""
+"""File descriptors: closed by the `with` statement, asked whether they are readable."""
 
 from __future__ import annotations
+
+import select
 
 from ebpf_tour.typed import TYPE_CHECKING
 
@@ -20,3 +22,10 @@ class Closing:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def is_readable(fd: int) -> bool:
+    """Say whether there is something to read, or a process has ended (a pidfd)."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
