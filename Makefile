@@ -37,6 +37,7 @@ check: setup-check ## lint, types, and whether the generated files are current
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
 	$(PYTHON) man/generate.py --check
 
 install: setup-demo ## commands and manual pages below /usr/local (PREFIX=...)

@@ -11,8 +11,8 @@ from distutils.command.install_data import install_data  # isort: skip
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "tools"))
 
+from ebpf_tour.base.errors import Error  # noqa: E402
 from ebpf_tour.build import compile_all, explained  # noqa: E402 - needs the path above
-from ebpf_tour.errors import Error  # noqa: E402
 
 # Where each shell looks for the completion of a command.
 COMPLETIONS = {
@@ -41,7 +41,7 @@ class InstallWithCompletions(install_data):
         super().run()
         import shtab
 
-        from ebpf_tour.catalogue import parser_of, tools
+        from ebpf_tour.frame.catalogue import parser_of, tools
 
         for tool in tools():
             parser = parser_of(tool)

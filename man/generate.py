@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from argparse_manpage.manpage import Manpage
 
 from ebpf_tour import __version__
-from ebpf_tour.catalogue import parser_of, tools
+from ebpf_tour.frame.catalogue import parser_of, tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ebpf_tour.record import Column, Command, Map, Tool
+    from ebpf_tour.frame.record import Column, Command, Map, Tool
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from support import ROOT
 
-from ebpf_tour.catalogue import tools
+from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.loader.bcc import BccProgram
 from ebpf_tour.loader.program import Options, sources
 
 if TYPE_CHECKING:
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 TOOLS = [tool for tool in tools() if "bcc" in tool.engines and tool.via]
 WAYS = [

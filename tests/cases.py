@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from support import BIN, ENGINES, need
 
-from ebpf_tour.catalogue import parser_of, tools
+from ebpf_tour.frame.catalogue import parser_of, tools
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.hooks.uprobe import Uprobe
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from _pytest.mark.structures import ParameterSet
     from support import Compiled
 
+    from ebpf_tour.frame.record import Tool
     from ebpf_tour.loader.hooks import Hook
-    from ebpf_tour.record import Tool
 
 ALL_TOOLS = tools()
 TOOLS = [tool for tool in ALL_TOOLS if tool.via]

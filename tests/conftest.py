@@ -23,11 +23,11 @@ from support import (
     wait_until,
 )
 
-from ebpf_tour.catalogue import tools
-from ebpf_tour.errors import Error
+from ebpf_tour.base.errors import Error
+from ebpf_tour.commands.tour import why_not
+from ebpf_tour.frame.catalogue import tools
+from ebpf_tour.frame.record import Tool
 from ebpf_tour.loader import features
-from ebpf_tour.record import Tool
-from ebpf_tour.tour import why_not
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -19,9 +19,9 @@ def own_tool(directory: Path, name: str, event: str) -> None:
         f"""\
 #!{sys.executable}
 import os, sys
-from ebpf_tour import cli
+from ebpf_tour.frame import cli
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-from ebpf_tour.record import Tool
+from ebpf_tour.frame.record import Tool
 
 TOOL = Tool(
     "{name}",

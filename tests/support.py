@@ -300,7 +300,8 @@ def everyones(tool: str, directory: Path) -> Path:
     shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour")
     command = directory / f"ebpf-{tool}"
     command.write_text(
-        f"#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.{tool} import main\nsys.exit(main())\n"
+        f"#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.commands.{tool} import main\n"
+        "sys.exit(main())\n"
     )
     command.chmod(0o755)
     return command

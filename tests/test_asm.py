@@ -13,7 +13,7 @@ import pytest
 from support import ROOT
 
 from ebpf_tour.build import compile_object
-from ebpf_tour.loader.asm import disassemble, local_functions
+from ebpf_tour.explain.asm import disassemble, local_functions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from support import BIN, assert_error, everyones, run
 
-from ebpf_tour.catalogue import tools
+from ebpf_tour.frame.catalogue import tools
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support import Result
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 pytestmark = [pytest.mark.kernel(), pytest.mark.usefixtures("leaves_nothing")]
 
 TOOL = """\
 import os, sys
-from ebpf_tour import cli
+from ebpf_tour.frame import cli
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Tracepoint
-from ebpf_tour.record import Column, Tool
+from ebpf_tour.frame.record import Column, Tool
 
 TOOL = Tool(
     "own",

@@ -14,7 +14,7 @@ from ebpf_tour.loader import bcc_functions, features
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 kernel = pytest.mark.kernel(*TOOLS)
 

@@ -11,8 +11,8 @@ import pytest
 from bcc_programs import TOOLS, WAYS, configured
 from support import pinned_hash
 
-from ebpf_tour.bootstrap import TOOL as BOOTSTRAP
-from ebpf_tour.execsnoop import TOOL as EXECSNOOP
+from ebpf_tour.commands.bootstrap import TOOL as BOOTSTRAP
+from ebpf_tour.commands.execsnoop import TOOL as EXECSNOOP
 from ebpf_tour.loader import libbpf
 from ebpf_tour.loader.program import sources
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ebpf_tour.frame.record import Tool
     from ebpf_tour.loader.layout import Layout
-    from ebpf_tour.record import Tool
 
 # BPF_MAP_TYPE_*
 ARRAYS = {2, 6, 7}  # ARRAY, PERCPU_ARRAY, STACK_TRACE: BCC's macros give them an int for a key

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
 
-from ebpf_tour.bootstrap import TOOL
+from ebpf_tour.commands.bootstrap import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ import together
 from support import ROOT, Result, assert_error, run
 
 from ebpf_tour.build import ARCHITECTURES, compile_all
-from ebpf_tour.catalogue import parser_of, tools
-from ebpf_tour.minimal import TOOL
+from ebpf_tour.commands.minimal import TOOL
+from ebpf_tour.frame.catalogue import parser_of, tools
 
 SOURCES = sorted(path.name for path in (ROOT / "bpf").glob("*.bpf.c"))
 

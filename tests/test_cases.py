@@ -10,7 +10,7 @@ from cases import CHOICE, FAULTS, TOOLS, Case, covered_by, covering, is_missing
 from support import ROOT
 
 if TYPE_CHECKING:
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 CHOSEN = [case for cases in CHOICE.values() for case in cases]
 PRODUCT = [case for cases in FAULTS.values() for case in cases]

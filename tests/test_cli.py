@@ -11,11 +11,11 @@ import pytest
 from support import BIN, ROOT, Result, assert_error, run
 
 from ebpf_tour import __version__
-from ebpf_tour.catalogue import tools
-from ebpf_tour.minimal import TOOL as MINIMAL
+from ebpf_tour.commands.minimal import TOOL as MINIMAL
+from ebpf_tour.frame.catalogue import tools
 
 if TYPE_CHECKING:
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 TOOLS = tools()
 WITH_PROGRAM = [tool for tool in TOOLS if tool.via]
@@ -109,7 +109,7 @@ def test_help_imports_no_engine(tool: Tool) -> None:
         "import runpy, sys\n"
         f"sys.argv = [{tool.command!r}, '--help']\n"
         "try:\n"
-        f"    runpy.run_module('ebpf_tour.{tool.name}', run_name='__main__')\n"
+        f"    runpy.run_module('ebpf_tour.commands.{tool.name}', run_name='__main__')\n"
         "except SystemExit as end:\n"
         "    assert end.code == 0, end\n"
         "slow = {'bcc', 'ctypes', 'tabulate', 'importlib.metadata', 'dataclasses', 'json',\n"

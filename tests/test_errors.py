@@ -27,7 +27,7 @@ from support import (
 )
 
 from ebpf_tour.build import compile_all
-from ebpf_tour.minimal import TOOL
+from ebpf_tour.commands.minimal import TOOL
 
 if TYPE_CHECKING:
     from pathlib import Path

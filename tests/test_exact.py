@@ -20,8 +20,8 @@ import pytest
 from cases import TOOLS, Case, on_each_engine, option, parameters
 from support import Running, bytes_of
 
-from ebpf_tour.output.exact import escaped, with_hex
-from ebpf_tour.text import as_utf8, from_kernel, is_utf8, to_bytes
+from ebpf_tour.base.text import as_utf8, from_kernel, is_utf8, to_bytes
+from ebpf_tour.frame.output.exact import escaped, with_hex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from support import Compiled
 
-    from ebpf_tour.record import Row
+    from ebpf_tour.frame.record import Row
 
 # Reading back what was written: as the manual pages describe it, without our own code.
 

@@ -25,7 +25,7 @@ from support import (
     scaled,
 )
 
-from ebpf_tour.execcount import TOOL
+from ebpf_tour.commands.execcount import TOOL
 
 if TYPE_CHECKING:
     from pathlib import Path

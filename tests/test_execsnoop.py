@@ -34,7 +34,7 @@ from support import (
     wait_until,
 )
 
-from ebpf_tour.execsnoop import TOOL
+from ebpf_tour.commands.execsnoop import TOOL
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 

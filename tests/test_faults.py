@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from support import Compiled
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 from support import ROOT
 
-from ebpf_tour.catalogue import parser_of, tools
+from ebpf_tour.frame.catalogue import parser_of, tools
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 each = pytest.mark.parametrize("tool", tools(), ids=lambda tool: tool.command)
 

@@ -24,10 +24,10 @@ from support import (
     run,
 )
 
-from ebpf_tour.bootstrap import TOOL as BOOTSTRAP
+from ebpf_tour.commands.bootstrap import TOOL as BOOTSTRAP
+from ebpf_tour.commands.mkdir import TOOL as MKDIR
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.kprobe import Kprobe
-from ebpf_tour.mkdir import TOOL as MKDIR
 
 if TYPE_CHECKING:
     from pathlib import Path

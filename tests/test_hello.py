@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import BIN, ENGINES, ROOT, Result, Running, WholeTrace, Workload, run, run_all
 
-from ebpf_tour.catalogue import tools
-from ebpf_tour.hello import TOOL
+from ebpf_tour.commands.hello import TOOL
+from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def test_time_limit(engine: str) -> None:
 @pytest.mark.native
 def test_it_is_the_smallest() -> None:
     """Of its kind among the tools that load a program."""
-    for form in ("tools/ebpf_tour/{}.py", "bpf/{}.bpf.c", "bpf/{}.bcc.c"):
+    for form in ("tools/ebpf_tour/commands/{}.py", "bpf/{}.bpf.c", "bpf/{}.bcc.c"):
         sizes = {}
         for tool in tools():
             if tool.via:

@@ -19,7 +19,7 @@ from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 KINDS = "ebpf_tour.loader.hooks"
 
@@ -27,7 +27,7 @@ KINDS = "ebpf_tour.loader.hooks"
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
 def test_a_tool_imports_its_kinds_only(tool: Tool) -> None:
     script = (
-        f"import sys, ebpf_tour.{tool.name}\n"
+        f"import sys, ebpf_tour.commands.{tool.name}\n"
         f"print(*(name for name in sys.modules if name.startswith('{KINDS}.')))\n"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout

@@ -35,15 +35,15 @@ from cases import (
 )
 from support import Result, Running
 
-from ebpf_tour.catalogue import parser_of
-from ebpf_tour.text import as_utf8, from_kernel, printable
+from ebpf_tour.base.text import as_utf8, from_kernel, printable
+from ebpf_tour.frame.catalogue import parser_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support import Compiled
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 pytestmark = [
     pytest.mark.native,

@@ -10,13 +10,13 @@ import pytest
 from cases import ALL_TOOLS, TOOLS
 from support import BIN, assert_error, run
 
-from ebpf_tour.catalogue import parser_of
-from ebpf_tour.pattern import least_bytes, pattern
+from ebpf_tour.frame.catalogue import parser_of
+from ebpf_tour.frame.pattern import least_bytes, pattern
 
 if TYPE_CHECKING:
     import argparse
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 # What the letters mean that every tool shares: the long name, and whether there is a value.
 SHARED = {

@@ -11,13 +11,13 @@ import pytest
 from support import ROOT
 
 from ebpf_tour.build import compile_object
-from ebpf_tour.loader import lines
+from ebpf_tour.explain import lines
 from ebpf_tour.loader.btf import Btf, load_libbpf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ebpf_tour.loader.lines import Lines
+    from ebpf_tour.explain.lines import Lines
 
 
 def of_object(path: Path) -> dict[str, Lines]:

@@ -11,9 +11,9 @@ import pytest
 from cases import TOOLS, Case, on_each_engine, parameters
 from support import UNSUPPORTED, assert_error, in_guest, run
 
-from ebpf_tour.bootstrap import TOOL as BOOTSTRAP
+from ebpf_tour.commands.bootstrap import TOOL as BOOTSTRAP
+from ebpf_tour.commands.minimal import TOOL as MINIMAL
 from ebpf_tour.loader import features
-from ebpf_tour.minimal import TOOL as MINIMAL
 
 pytestmark = [pytest.mark.last, pytest.mark.usefixtures("leaves_nothing")]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import BIN, ROOT, run
 
-from ebpf_tour.catalogue import tools
+from ebpf_tour.frame.catalogue import tools
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -32,8 +32,8 @@ from support import (
 )
 
 from ebpf_tour.build import compile_all
-from ebpf_tour.loader.elf import BadElf, Elf
-from ebpf_tour.mallocstacks import APART, DEMO_BYTES, DEMO_CALLS, MAP_FULL, TOOL
+from ebpf_tour.commands.mallocstacks import APART, DEMO_BYTES, DEMO_CALLS, MAP_FULL, TOOL
+from ebpf_tour.userland.elf import BadElf, Elf
 
 if TYPE_CHECKING:
     from support import Compiled

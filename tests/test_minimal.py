@@ -13,8 +13,8 @@ from contextlib import ExitStack
 import pytest
 from support import BIN, ENGINES, Result, Running, WholeTrace, instances, run, wait_until
 
+from ebpf_tour.commands.minimal import TOOL
 from ebpf_tour.loader import features
-from ebpf_tour.minimal import TOOL
 
 pytestmark = pytest.mark.kernel(TOOL)
 

@@ -33,7 +33,7 @@ from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 if TYPE_CHECKING:
     from support import Compiled, Result
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 pytestmark = [pytest.mark.native, pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")]
 

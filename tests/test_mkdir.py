@@ -29,10 +29,10 @@ from support import (
     run,
 )
 
-from ebpf_tour.errors import Unsupported
+from ebpf_tour.base.errors import Unsupported
+from ebpf_tour.commands.mkdir import TOOL
 from ebpf_tour.loader.btf import Prototype, kernel_function
 from ebpf_tour.loader.hooks import what_is_missing
-from ebpf_tour.mkdir import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,8 +29,8 @@ from support import (
     wait_until,
 )
 
-from ebpf_tour.names import error_name, open_flags
-from ebpf_tour.opensnoop import TOOL
+from ebpf_tour.base.names import error_name, open_flags
+from ebpf_tour.commands.opensnoop import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -353,7 +353,7 @@ def test_a_call_that_a_signal_interrupts(
 @kernel
 def test_a_full_map_is_counted(engine: str, compiled: Compiled, tmp_path: Path) -> None:
     """More calls under way than there is room for: a row or a loss for each."""
-    script = "import sys, ebpf_tour.opensnoop as o; o.MAX_CALLS = 4; sys.exit(o.main())"
+    script = "import sys, ebpf_tour.commands.opensnoop as o; o.MAX_CALLS = 4; sys.exit(o.main())"
     workload = WaitingInOpen(compiled("waiting"), tmp_path, "kill", 10)
     command = (sys.executable, "-c", script, "--engine", engine, "--json", "-p", str(workload.pid))
     with Running(*command) as tool:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import wcwidth
 
-from ebpf_tour.output import cell, open_writer
-from ebpf_tour.output.report import table
-from ebpf_tour.record import Column
+from ebpf_tour.frame.output import cell, open_writer
+from ebpf_tour.frame.output.report import table
+from ebpf_tour.frame.record import Column
 
 if TYPE_CHECKING:
     import pytest
 
-    from ebpf_tour.record import Row, Value
+    from ebpf_tour.frame.record import Row, Value
 
 COLUMNS = (
     Column("time_s", "TIME(s)", "when", 10, "%.3f", right=True),

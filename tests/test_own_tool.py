@@ -59,9 +59,9 @@ TRACEPOINT_PROBE(syscalls, sys_enter_getppid)
 TOOL = f"""\
 #!{sys.executable}
 import os, sys
-from ebpf_tour import cli
+from ebpf_tour.frame import cli
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-from ebpf_tour.record import Column, Tool
+from ebpf_tour.frame.record import Column, Tool
 
 TOOL = Tool(
     "calls",

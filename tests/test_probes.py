@@ -34,12 +34,13 @@ from support import (
     run,
 )
 
-from ebpf_tour.errors import Error, UsageError
-from ebpf_tour.loader import features, places, raw_btf, syscall, trial
+from ebpf_tour.base.errors import Error, UsageError
+from ebpf_tour.commands.probes import TOOL, Query, queries
+from ebpf_tour.loader import features, raw_btf, syscall, trial
 from ebpf_tour.loader.btf import kernel_function
 from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.hooks.kprobe import Kprobe
-from ebpf_tour.probes import TOOL, Query, queries
+from ebpf_tour.survey import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,8 +27,8 @@ from support import (
     wait_until,
 )
 
+from ebpf_tour.commands.procinfo import NAMESPACES, TOOL
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
-from ebpf_tour.procinfo import NAMESPACES, TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

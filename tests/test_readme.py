@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import ROOT
 
-from ebpf_tour.catalogue import parser_of, tools
+from ebpf_tour.frame.catalogue import parser_of, tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

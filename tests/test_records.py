@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support import ROOT
 
-from ebpf_tour.catalogue import parser_of, tools
-from ebpf_tour.minimal import TOOL as MINIMAL
+from ebpf_tour.commands.minimal import TOOL as MINIMAL
+from ebpf_tour.frame.catalogue import parser_of, tools
 
 if TYPE_CHECKING:
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 TOOLS = tools()
 each = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
@@ -23,7 +23,7 @@ each = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
 def files(tool: Tool) -> list[str]:
     """Return the files that make up a tool."""
     found = [
-        f"tools/ebpf_tour/{tool.name}.py",
+        f"tools/ebpf_tour/commands/{tool.name}.py",
         f"man/{tool.command}.{tool.section}",
         f"tests/test_{tool.name}.py",
     ]
@@ -68,7 +68,7 @@ def test_contributing_names_them() -> None:
 
 def test_console_scripts() -> None:
     """Every tool has one, and every one has a tool."""
-    assert scripts() == {tool.command: f"ebpf_tour.{tool.name}:main" for tool in TOOLS}
+    assert scripts() == {tool.command: f"ebpf_tour.commands.{tool.name}:main" for tool in TOOLS}
 
 
 def test_no_file_without_a_tool() -> None:

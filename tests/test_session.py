@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 TOOL = """
 import os, signal, sys
-from ebpf_tour import cli
+from ebpf_tour.frame import cli
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-from ebpf_tour.minimal import TOOL
-from ebpf_tour.record import Column
-from ebpf_tour.session import Demo
+from ebpf_tour.commands.minimal import TOOL
+from ebpf_tour.frame.record import Column
+from ebpf_tour.frame.session import Demo
 
 TOOL = TOOL._replace(name="pipe", columns=(Column("message", "MESSAGE", "a byte"),))
 

@@ -66,27 +66,16 @@ def test_source_is_the_file(case: Case) -> None:
     assert_source(show(BIN / case.tool.command, case.engine, "source"), case)
 
 
-<<<<<<< HEAD
 @fault
 def test_source_is_what_bcc_compiles(case: Case) -> None:
-    """What BCC is told to include, too: the structures of the running kernel."""
-    hooks = next(iter(case.tool.via.values()))
-    with BccProgram(Options(case.tool.name, sources(), "", hooks, case.tool.hooks)) as program:
-        included, compiled = program._header, program._text
-    shown = show(BIN / case.tool.command, "bcc", "source")
-    assert shown == (f"{included}\n" if included else "") + compiled
-=======
-@pytest.mark.parametrize("tool", [tool for tool in TOOLS if "bcc" in tool.engines])
-def test_source_is_what_bcc_compiles(tool: Tool) -> None:
     """With what it is told to include; test_bcc_functions.py has what it does not get."""
-    hooks = next(iter(tool.via.values()))
-    with BccProgram(Options(tool.name, sources(), "", hooks)) as program:
+    hooks = next(iter(case.tool.via.values()))
+    with BccProgram(Options(case.tool.name, sources(), "", hooks)) as program:
         included, compiled = program._header, program._text
-    above, mark, file = show(BIN / tool.command, "bcc", "source").partition("// SPDX")
+    above, mark, file = show(BIN / case.tool.command, "bcc", "source").partition("// SPDX")
     assert above.endswith(f"{included}\n" if included else "")
     lines = zip(compiled.splitlines(), f"{mark}{file}".splitlines(), strict=True)
     assert all(ours in (shown, "") for ours, shown in lines)
->>>>>>> 2160dee74f08350761718d87ba0c8e9c010fb469
     assert included.startswith("/* Made from the running kernel's BTF") or not included
     assert ("struct task_struct {" in included) == ("struct task_struct" in compiled)
 

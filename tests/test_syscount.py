@@ -32,10 +32,10 @@ from support import (
     scaled,
 )
 
+from ebpf_tour.base.names import syscall_name, syscall_numbers
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.commands.syscount import TOOL
 from ebpf_tour.loader import features
-from ebpf_tour.names import syscall_name, syscall_numbers
-from ebpf_tour.syscount import TOOL
-from ebpf_tour.text import from_kernel
 
 if TYPE_CHECKING:
     from support import Compiled

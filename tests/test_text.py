@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ebpf_tour.text import from_kernel, printable
+from ebpf_tour.base.text import from_kernel, printable
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import pytest
 from cases import Case, fault
 from support import BIN, NO_BTF, NO_TRACEFS, assert_error, in_mount_namespace, need, run
 
-from ebpf_tour.catalogue import tools
-from ebpf_tour.check import CHECKS
-from ebpf_tour.errors import Error
+from ebpf_tour.base.errors import Error
+from ebpf_tour.commands.tour import CHECK, TOOL, catalogue_lines, check_lines
+from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.bcc import llvm_version
 from ebpf_tour.loader.hooks import what_is_missing
@@ -23,7 +23,7 @@ from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.hooks.kprobe import Kprobe
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.loader.hooks.uprobe import Uprobe
-from ebpf_tour.tour import CHECK, TOOL, catalogue_lines, check_lines
+from ebpf_tour.survey.check import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ import pytest
 from support import BIN, ENGINES, ROOT, assert_error, run
 
 from ebpf_tour.build import compile_all
-from ebpf_tour.loader import verifier
-from ebpf_tour.loader.lines import SourceLine
+from ebpf_tour.explain import verifier
+from ebpf_tour.explain.lines import SourceLine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from support import BIN, PATIENCE_S, ROOT
 
-from ebpf_tour.catalogue import tools
+from ebpf_tour.frame.catalogue import tools
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ebpf_tour.record import Tool
+    from ebpf_tour.frame.record import Tool
 
 TOOLS = [tool for tool in tools() if tool.via]
 DOCUMENTS = [

@@ -1,9 +1,9 @@
-"""Write tools/ebpf_tour/syscall_table.py from the headers of a kernel.
+"""Write tools/ebpf_tour/base/syscall_table.py from the headers of a kernel.
 
 They come in Debian's package linux-libc-dev, for all architectures:
 
     apt-get download linux-libc-dev
-    tools/syscall_table.py linux-libc-dev_*_all.deb > tools/ebpf_tour/syscall_table.py
+    tools/syscall_table.py linux-libc-dev_*_all.deb > tools/ebpf_tour/base/syscall_table.py
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from ebpf_tour.catalogue import tools
+from ebpf_tour.frame.catalogue import tools
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build/kernels"

@@ -5,10 +5,10 @@ import os
 import sys
 from argparse import ArgumentParser
 
-from ebpf_tour import cli
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.record import Tool
+from ebpf_tour.frame.session import Session
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-from ebpf_tour.record import Tool
-from ebpf_tour.session import Session
 
 TOOL = Tool(
     name="load.py",

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 import os
 import sys
-from ebpf_tour import cli
+from ebpf_tour.frame import cli
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-from ebpf_tour.record import Column, Tool
-from ebpf_tour.session import Demo
-from ebpf_tour.text import from_kernel
+from ebpf_tour.frame.record import Column, Tool
+from ebpf_tour.frame.session import Demo
+from ebpf_tour.base.text import from_kernel
 
 TOOL = Tool(
     "kills", summary="show who sends a signal to whom", directory=os.path.dirname(__file__),

@@ -6,12 +6,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ebpf_tour import cli
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.record import Tool
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-from ebpf_tour.record import Tool
 
 if TYPE_CHECKING:
-    from ebpf_tour.session import Session
+    from ebpf_tour.frame.session import Session
 
 TOOL = Tool(
     "flood",

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from xdp import Xdp
 
-from ebpf_tour import cli
-from ebpf_tour.record import Column, Tool
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.record import Column, Tool
 
 if TYPE_CHECKING:
-    from ebpf_tour.session import Session
+    from ebpf_tour.frame.session import Session
 
 COUNT, OTHER = Xdp("count_packet"), Xdp("count_other")
 TOOL = Tool(

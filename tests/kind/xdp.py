@@ -11,7 +11,7 @@ from ebpf_tour.loader.syscall import create_link
 if TYPE_CHECKING:
     from typing import Any
 
-    from ebpf_tour.errors import Error
+    from ebpf_tour.base.errors import Error
     from ebpf_tour.loader.hooks import Detach
 
 

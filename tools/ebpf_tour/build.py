@@ -17,9 +17,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ebpf_tour.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import origin
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@
 
 It has two engines, libbpf and BCC, and one API. Importing it imports neither of
 them and changes nothing in the process; opening a program does. Errors are those
-of ebpf_tour.errors: their text is the cause, `hint` the next step.
+of ebpf_tour.base.errors: their text is the cause, `hint` the next step.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ebpf_tour.errors import EngineUnavailable, Error
+from ebpf_tour.base.errors import EngineUnavailable, Error
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program, sources
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

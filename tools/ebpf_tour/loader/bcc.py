@@ -16,7 +16,8 @@ import os
 import re
 import sys
 
-from ebpf_tour.errors import EngineUnavailable, Error
+from ebpf_tour.base.errors import EngineUnavailable, Error
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import bcc_functions, features, syscall
 from ebpf_tour.loader.bcc_types import RECORD_H, Types
 from ebpf_tour.loader.maps import Map
@@ -30,15 +31,14 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.loader.verifier_log import LOG_ALL, LOG_PATH, log_buffer
-from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from ebpf_tour.explain.lines import Lines
     from ebpf_tour.loader.hooks import Detach, Hook
     from ebpf_tour.loader.layout import Layout
-    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.reader import Reader
 
 _DEBUG_SOURCE = 0x8  # BCC prints the bytecode with the C that it is from
@@ -288,7 +288,7 @@ class BccProgram(Program):
         if self._bpf is None:
             # Only for its messages are the lines numbered as in the file: with
             # the numbers, the verifier's log would show the wrong C.
-            from ebpf_tour.loader.lines import numbered
+            from ebpf_tour.explain.lines import numbered
 
             _, counted = self._compile(numbered(self._text, name))
             raise self._compile_error(counted or said)
@@ -478,7 +478,7 @@ class BccProgram(Program):
 
     def source_lines(self, function: str) -> Lines:
         if self._lines is None:
-            from ebpf_tour.loader import lines
+            from ebpf_tour.explain import lines
 
             # Compiled once more, with line numbers and the listing.
             text = lines.numbered(self._text, lines.BCC_MAIN)

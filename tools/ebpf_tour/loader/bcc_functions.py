@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

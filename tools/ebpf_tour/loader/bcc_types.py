@@ -11,10 +11,10 @@ import ctypes as ct
 import math
 import re
 
-from ebpf_tour.errors import Error
+from ebpf_tour.base.errors import Error
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader.btf import Btf, btf_of_program, load_libbpf, types_of_map
 from ebpf_tour.loader.layout import Layout, Member, as_bytes
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any

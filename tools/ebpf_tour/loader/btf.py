@@ -11,9 +11,9 @@ import ctypes as ct
 import os
 import struct
 
-from ebpf_tour.errors import EngineUnavailable, Error, Unsupported
+from ebpf_tour.base.errors import EngineUnavailable, Error, Unsupported
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import syscall
-from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

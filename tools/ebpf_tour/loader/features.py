@@ -9,7 +9,7 @@ import functools
 import os
 import re
 
-from ebpf_tour.errors import NotPermitted, Unsupported
+from ebpf_tour.base.errors import NotPermitted, Unsupported
 
 KERNEL_BTF = "/sys/kernel/btf/vmlinux"
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")

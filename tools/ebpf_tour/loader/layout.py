@@ -10,7 +10,7 @@ import collections
 import functools
 import struct
 
-from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,7 +14,8 @@ import re
 import shlex
 import sys
 
-from ebpf_tour.errors import EngineUnavailable, Error, NotPermitted, Unsupported
+from ebpf_tour.base.errors import EngineUnavailable, Error, NotPermitted, Unsupported
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features, origin
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.program import (
@@ -27,16 +28,15 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.loader.verifier_log import LOG_ALL, log_buffer
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from ebpf_tour.explain.lines import Lines
     from ebpf_tour.loader.btf import Variable
     from ebpf_tour.loader.hooks import Detach, Hook
     from ebpf_tour.loader.layout import Layout
-    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.reader import Reader
 
@@ -471,8 +471,8 @@ class LibbpfProgram(Program):
         return found
 
     def source_lines(self, function: str) -> Lines:
-        from ebpf_tour.loader import lines
-        from ebpf_tour.loader.asm import local_functions
+        from ebpf_tour.explain import lines
+        from ebpf_tour.explain.asm import local_functions
 
         btf, ext = Btf.of_object(self._lib, self._path)
         found = lines.of_object(btf, ext).get(function, {}) if ext else {}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from ebpf_tour.errors import NotPermitted, UsageError
+from ebpf_tour.base.errors import NotPermitted, UsageError
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import syscall
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import zlib
 
-from ebpf_tour.loader.elf import BadElf, Elf
-from ebpf_tour.text import from_kernel, to_bytes
-from ebpf_tour.typed import TYPE_CHECKING
+from ebpf_tour.base.text import from_kernel, to_bytes
+from ebpf_tour.base.typed import TYPE_CHECKING
+from ebpf_tour.userland.elf import BadElf, Elf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

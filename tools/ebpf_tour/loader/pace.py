@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import time
 
-from ebpf_tour.typed import TYPE_CHECKING
+from ebpf_tour.base.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,18 +7,18 @@ import os
 import time
 
 import ebpf_tour
-from ebpf_tour.errors import Error
+from ebpf_tour.base.descriptors import Closing
+from ebpf_tour.base.errors import Error
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features
-from ebpf_tour.loader.descriptors import Closing
-from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from ebpf_tour.errors import EngineUnavailable
+    from ebpf_tour.base.errors import EngineUnavailable
+    from ebpf_tour.explain.lines import Lines
     from ebpf_tour.loader.hooks import Hook
-    from ebpf_tour.loader.lines import Lines
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.pace import Pace
     from ebpf_tour.loader.reader import Reader
@@ -136,7 +136,7 @@ class Program(Closing, abc.ABC):
 
     def _refused(self, function: str, log: str, number: int) -> Error:
         """Return the error for a program that the verifier refuses, by its log and errno."""
-        from ebpf_tour.loader.verifier import TOO_LONG, reason, refusal
+        from ebpf_tour.explain.verifier import TOO_LONG, reason, refusal
 
         if features.NO_HELPER in log and (why := features.explain_lockdown("load BPF programs")):
             return why

@@ -11,9 +11,9 @@ import os
 import re
 import struct
 
-from ebpf_tour.errors import Unsupported
+from ebpf_tour.base.errors import Unsupported
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ import os
 import struct
 from _thread import allocate_lock  # importing threading takes longer
 
-from ebpf_tour.errors import Error
+from ebpf_tour.base.errors import Error
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import syscall
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any, Protocol

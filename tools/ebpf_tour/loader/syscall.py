@@ -11,8 +11,8 @@ import errno
 import os
 import struct
 
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features
-from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,11 +13,11 @@ import os
 import re
 import time
 
-from ebpf_tour.errors import Error, NotPermitted, Unsupported
+from ebpf_tour.base.descriptors import Closing
+from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features
-from ebpf_tour.loader.descriptors import Closing
-from ebpf_tour.text import from_kernel
-from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

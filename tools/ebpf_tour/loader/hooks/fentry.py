@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ebpf_tour.errors import Error, NotPermitted
+from ebpf_tour.base.errors import Error, NotPermitted
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader.hooks import without_btf
 from ebpf_tour.loader.hooks.kprobe import KernelFunction
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ebpf_tour.loader.trial import HookCheck, Trial

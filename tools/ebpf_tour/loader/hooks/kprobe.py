@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from ebpf_tour.errors import Error, Unsupported
+from ebpf_tour.base.errors import Error, Unsupported
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Any

@@ -15,10 +15,10 @@ import fcntl
 import os
 import re
 
-from ebpf_tour.errors import Error, NotPermitted
+from ebpf_tour.base.descriptors import Closing
+from ebpf_tour.base.errors import Error, NotPermitted
+from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
-from ebpf_tour.loader.descriptors import Closing
-from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

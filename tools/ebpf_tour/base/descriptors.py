@@ -1,0 +1,31 @@
+"""File descriptors: closed by the `with` statement, asked whether they are readable."""
+
+from __future__ import annotations
+
+import select
+
+from ebpf_tour.base.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class Closing:
+    """Gives a class with a `close()` the `with` statement."""
+
+    def close(self) -> None:
+        """Release everything. May be called twice."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_readable(fd: int) -> bool:
+    """Say whether there is something to read, or a process has ended (a pidfd)."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

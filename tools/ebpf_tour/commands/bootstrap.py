@@ -1,0 +1,183 @@
+"""ebpf-bootstrap: two tracepoints, a hash map and a ring buffer.
+
+The hash joins the beginning of a process with its end; the ring buffer takes a
+record of each to user space.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ebpf_tour.base.clock import local_time
+from ebpf_tour.base.names import signal_name
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.base.typed import TYPE_CHECKING
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
+from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+
+def filename_or_exit(row: Row) -> str:
+    """Return the last cell of a row: what was executed, or how it ended."""
+    if row["event"] == "EXEC":
+        return str(row["filename"])
+    text = f"[{row['exit_code']}]"
+    if isinstance(row["duration_ns"], int):
+        text += f" ({row['duration_ns'] // 1_000_000}ms)"
+    return f"{text} {row['signal']}" if row["signal"] else text
+
+
+TOOL = Tool(
+    name="bootstrap",
+    lesson=30,
+    summary="show processes as they begin and end, with exit code and duration",
+    description=(
+        "Show a row for each program that is executed and for each process that ends: who, by "
+        "whom, how it ended and how long it lived. A good frame for an eBPF tool of your own."
+    ),
+    how_it_works=(
+        "Two programs are attached to the tracepoints sched:sched_process_exec and "
+        "sched:sched_process_exit. The first notes the time in a hash map, by process ID; the "
+        "second looks it up, which gives the duration. Both send a record through a ring buffer "
+        "(or, with --transport perf, through a perf buffer for each CPU). The tool reads the "
+        "records in batches, straight from the memory that the kernel wrote them to. A process "
+        "ends when its last thread does; threads as such are not shown."
+    ),
+    via={
+        "tracepoint": (
+            Tracepoint("sched", "sched_process_exec"),
+            Tracepoint("sched", "sched_process_exit"),
+        )
+    },
+    maps=(
+        Map("start", "hash", "when each process began: PID to nanoseconds"),
+        Map("leaderless", "hash", "processes whose first thread ended before the others"),
+        Map("rb", "ring buffer", "the records, on their way to the tool"),
+        Map("pb", "perf event array", "the same with --transport perf"),
+    ),
+    columns=(
+        Column("time", "TIME", "when it happened, local time", 8),
+        Column("event", "EVENT", "EXEC or EXIT", 5),
+        Column("comm", "COMM", "name of the process", 16, kernel_bytes=True),
+        Column("pid", "PID", "its process ID", 7, right=True),
+        Column("ppid", "PPID", "its parent's process ID", 7, right=True),
+        Column(
+            "filename",
+            "FILENAME/EXIT CODE",
+            "what was executed (EXEC); exit code, duration and signal (EXIT)",
+            text=filename_or_exit,
+            kernel_bytes=True,
+        ),
+        Column("exit_code", "", "0 to 255; 0 if a signal ended the process; null for EXEC"),
+        Column("signal", "", "name of the signal that ended it, or null"),
+        Column("duration_ns", "", "how long it lived; null if it began before the tool did"),
+    ),
+    examples=(
+        Example("ebpf-bootstrap", "every process that begins or ends"),
+        Example("ebpf-bootstrap -d 50", "exits of processes that lived 50 ms or longer"),
+        Example("ebpf-bootstrap --demo", "see processes that it starts itself"),
+        Example("ebpf-bootstrap --transport perf", "through a perf buffer, as older kernels need"),
+    ),
+    requirements="Linux 5.8 or newer, tracefs, and root (or CAP_BPF and CAP_PERFMON).",
+    overhead=("Two map operations and one record for each exec and each exit; nothing in between."),
+    see_also=("wait(2)", "signal(7)"),
+)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-d",
+        "--duration",
+        type=cli.positive_int,
+        metavar="MS",
+        help="as in libbpf-bootstrap: only exits of processes that lived at least MS milliseconds",
+    )
+    parser.add_argument(
+        "--transport",
+        choices=("ringbuf", "perf"),
+        help="how records come to user space (default: ringbuf where the kernel has it)",
+    )
+    cli.add_buffer_option(parser, " (of a perf buffer: for each CPU)")
+
+
+def run(session: Session) -> None:
+    args = session.args
+    with session.open(TOOL) as program:
+        use_perf = (args.transport or best_transport()) == "perf"
+
+        # Configure: before the program is loaded.
+        program.globals["min_duration_ns"] = (args.duration or 0) * 1_000_000
+        program.globals["use_perf"] = use_perf
+        program.max_entries["rb"] = program.perf_bytes = args.buffer
+        program.omit_map("rb" if use_perf else "pb")
+
+        program.load()
+        program.attach()
+
+        session.attached("Tracing exec and exit", demo())
+        for event in program.events("pb" if use_perf else "rb", session):
+            session.row(row_of(event))
+
+        session.lost = program.counter("lost") + program.missed()
+        untimed = program.counter("untimed")
+        if untimed:
+            session.warn(f"{untimed} processes have no duration: the map start was full")
+
+
+def best_transport() -> str:
+    from ebpf_tour.loader.syscall import has_ring_buffer
+
+    return "ringbuf" if has_ring_buffer() else "perf"
+
+
+def row_of(event: Any) -> Row:
+    """Return the row for a record: struct event of bootstrap.h."""
+    is_exec = event.kind == EVENT_EXEC
+    number = event.exit_code & 0x7F  # as in wait(2); 0x80 means that a core was dumped
+    return {
+        "time": local_time(event.time_ns),
+        "event": "EXEC" if is_exec else "EXIT",
+        "comm": from_kernel(event.comm),
+        "pid": event.pid,
+        "ppid": event.ppid,
+        "filename": from_kernel(event.filename) if is_exec else None,
+        "exit_code": None if is_exec else event.exit_code >> 8 & 0xFF,
+        "signal": signal_name(number) if number else None,
+        "duration_ns": event.duration_ns or None,
+    }
+
+
+EVENT_EXEC = 0  # enum event_kind of bootstrap.h
+
+
+def demo() -> Demo:
+    return Demo(
+        "a child process runs `sh -c 'exit 7'` three times.",
+        workload=run_shell,
+        rows=6,
+        caused=lambda row: row["filename"] == "/bin/sh" or row["exit_code"] == DEMO_CODE,
+    )
+
+
+DEMO_CODE = 7
+
+
+def run_shell() -> None:
+    import subprocess
+
+    for _ in range(3):
+        subprocess.run(["/bin/sh", "-c", f"exit {DEMO_CODE}"], check=False)
+
+
+def main() -> int:
+    """Run the command; for the console script."""
+    return cli.main(TOOL, run, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

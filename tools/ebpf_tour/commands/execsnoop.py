@@ -1,0 +1,390 @@
+"""ebpf-execsnoop: a kprobe on a system call, and a perf event array.
+
+A system call is a function of the kernel like any other, and a kprobe sees its
+arguments. What takes the records to user space is the older way: a buffer for
+each CPU.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ebpf_tour.base.clock import local_time
+from ebpf_tour.base.names import error_name
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.pattern import is_named, pattern
+from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
+from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.loader.hooks.ksyscall import Ksyscall
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+MORE = b"..."
+
+# They are read one by one, and the verifier follows each turn of a loop.
+MOST_ARGS_OF_FAILED = 1000
+
+
+def command_line(row: Row) -> str:
+    """Return the last cell of a row: the file and the arguments; before them, what went wrong."""
+    args, error = row["args"], row["errno"]
+    words = [str(row["filename"] or "-"), *(args[1:] if isinstance(args, list) else [])]
+    prefix = [f"[{error_name(error)}]"] if isinstance(error, int) and error else []
+    return " ".join(prefix + words)
+
+
+TOOL = Tool(
+    name="execsnoop",
+    lesson=80,
+    summary="show each program that is executed, with its arguments",
+    description=(
+        "Show a row for each program that any process executes, with its arguments, and with -x "
+        "also for each attempt that fails. Options and columns are those of bcc's execsnoop."
+    ),
+    how_it_works=(
+        "A system call is a function of the kernel whose name depends on the architecture, such "
+        "as __x64_sys_execve. A kprobe runs a program when it is called, a kretprobe another one "
+        "when it returns; so it is done for execve(2) and execveat(2). The first notes in a hash "
+        "who calls and where the arguments are. They are read by the second: of a call that has "
+        "succeeded from the new program's stack, where the kernel has copied them in one piece, "
+        "of one that has failed from the caller's memory. A record with as much text as there is "
+        "goes through a perf event array, a buffer for each CPU. --via tracepoint watches the "
+        "same calls where kprobes are compiled out."
+    ),
+    via={
+        "kprobe": (
+            Ksyscall("execve"),
+            Ksyscall("execve", returns=True),
+            Ksyscall("execveat"),
+            Ksyscall("execveat", returns=True),
+        ),
+        "tracepoint": (
+            Tracepoint("syscalls", "sys_enter_execve"),
+            Tracepoint("syscalls", "sys_exit_execve"),
+            Tracepoint("syscalls", "sys_enter_execveat"),
+            Tracepoint("syscalls", "sys_exit_execveat"),
+        ),
+    },
+    maps=(
+        Map("pb", "perf event array", "the records, on their way to the tool"),
+        Map("calls", "hash", "calls that have begun and not ended, by thread"),
+        Map("room", "per-CPU array", "room to put a record together"),
+        Map("cgroupset", "hash", "with --cgroupmap: the cgroups that are wanted"),
+        Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces that are wanted"),
+    ),
+    columns=(
+        Column("time", "TIME", "with -T: when the call ended, local time", 8, option="time"),
+        Column(
+            "time_s",
+            "TIME(s)",
+            "with -t: the same in seconds since the tool was attached",
+            8,
+            "%.3f",
+            option="timestamp",
+        ),
+        Column("uid", "UID", "with -U: the user's ID", 6, option="print_uid"),
+        Column(
+            "comm", "PCOMM", "name of the thread; on success the new one", 16, kernel_bytes=True
+        ),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
+        Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
+        Column("ppid", "PPID", "its parent's process ID", 7, right=True),
+        Column(
+            "ret", "RET", "0, or the negative error number of a call that failed", 3, "%s", True
+        ),
+        Column(
+            "args",
+            "ARGS",
+            "the file that was executed and the arguments without the program's name; before "
+            "them, in brackets, the error of a call that failed. In JSON a list of all arguments, "
+            "with the program's name first",
+            text=command_line,
+            kernel_bytes=True,
+        ),
+        Column(
+            "filename",
+            "",
+            "the file as the caller named it; null if that cannot be read",
+            kernel_bytes=True,
+        ),
+        Column(
+            "interpreter",
+            "",
+            "for a script, a list of the words that its first line put first",
+            kernel_bytes=True,
+        ),
+        Column("errno", "", "0, or the error number of a call that failed"),
+        Column("truncated", "", "whether arguments are missing or cut off"),
+    ),
+    output=(
+        "Three dots stand for what is missing of the arguments: more than --max-args (of a call "
+        "that failed more than 1000), or more than 12 KiB of text, or what cannot be read of a "
+        "call that failed. -q puts arguments "
+        "into double quotes, with a backslash before quotes and backslashes in them. "
+        "Not seen are programs that the kernel executes by itself, such as modprobe, and calls by "
+        "32-bit programs; --via tracepoint does not see the end of a call that executes a 32-bit "
+        "program, either, and counts it as lost. When hundreds of programs are executed at once, "
+        "Linux 7.2 skips some of the calls at these tracepoints, which count as lost, too; "
+        "--via kprobe sees them. Unlike bcc's execsnoop, --max-args does not "
+        "count the program's name, and the path of a missing map is an error."
+    ),
+    examples=(
+        Example("ebpf-execsnoop", "every program that is executed"),
+        Example("ebpf-execsnoop -x", "attempts that fail, too"),
+        Example("ebpf-execsnoop -TU -u root", "by root, with time and user"),
+        Example("ebpf-execsnoop -P 181", "by children of process 181"),
+        Example("ebpf-execsnoop -n '^(ba)?sh$' -q", "shells, each argument in quotes"),
+        Example("ebpf-execsnoop -l testpkg", "command lines in which testpkg occurs"),
+        Example("ebpf-execsnoop --cgroupmap /sys/fs/bpf/set", "in the cgroups of this BPF map"),
+        Example("ebpf-execsnoop --demo", "see programs that it executes itself"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with kernel BTF, tracefs, and root (or CAP_BPF and CAP_PERFMON). "
+        "--via kprobe needs CONFIG_KPROBE_EVENTS; --via tracepoint CONFIG_FTRACE_SYSCALLS, but no "
+        "kernel BTF if BCC has headers. --cgroupmap knows cgroups of version 2."
+    ),
+    overhead=(
+        "Two short programs and one record, as long as the arguments, for each call; nothing in "
+        "between."
+    ),
+    see_also=("execve(2)", "execveat(2)", "bpftool-map(8)"),
+)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    cli.add_time_columns(parser)
+    parser.add_argument(
+        "-x",
+        "--fails",
+        action="store_true",
+        help="as in bcc's execsnoop: failures, too, with their error (opensnoop's -x shows only "
+        "them)",
+    )
+    parser.add_argument(
+        "-q", "--quote", action="store_true", help="put each argument into double quotes"
+    )
+    cli.add_filters(parser, "un")
+    parser.add_argument(
+        "-l",
+        "--line",
+        type=pattern,
+        metavar="REGEX",
+        help="only command lines in which this regular expression is found",
+    )
+    parser.add_argument(
+        "-P",
+        "--ppid",
+        type=cli.positive_int,
+        metavar="PPID",
+        help="as in bcc's execsnoop: only what children of this process do",
+    )
+    parser.add_argument(
+        "-U",
+        "--print-uid",
+        action="store_true",
+        help="as in bcc's execsnoop: with a column of the user's ID",
+    )
+    parser.add_argument(
+        "--max-args",
+        type=cli.positive_int,
+        default=20,
+        metavar="N",
+        help="show so many arguments besides the program's name (default: 20)",
+    )
+    for name, things in (("cgroupmap", "cgroups"), ("mntnsmap", "mount namespaces")):
+        parser.add_argument(
+            f"--{name}",
+            metavar="PATH",
+            help=f"only what is done in the {things} of the BPF map that is pinned at PATH",
+        )
+    parser.add_argument(
+        "--buffer",
+        type=cli.buffer_bytes,
+        default="256",
+        metavar="KIB",
+        help="size of the perf buffer of each CPU, rounded up to a power of two (default: 256)",
+    )
+
+
+def run(session: Session) -> None:
+    args = session.args
+    with session.open(TOOL) as program:
+        # Configure: before the program is loaded.
+        program.globals["only_uid"] = -1 if args.user is None else args.user
+        program.globals["only_ppid"] = args.ppid or 0
+        program.globals["with_failed"] = args.fails
+        program.globals["max_args"] = min(args.max_args, MOST_ARGS_OF_FAILED)
+        program.perf_bytes = args.buffer
+        for flag, name, path in (
+            ("by_cgroup", "cgroupset", args.cgroupmap),
+            ("by_mntns", "mntnsset", args.mntnsmap),
+        ):
+            program.globals[flag] = path is not None
+            if path is None:
+                program.omit_map(name)
+            else:
+                program.reuse_map(name, path, key_bytes=8)
+
+        program.load()
+        program.attach()
+
+        session.attached(f"Tracing exec via {program.via}", demo(failing=args.fails))
+        for event in program.events("pb", session):
+            command = command_of(event, args.max_args)
+            if is_wanted(event, command, args):
+                session.row(row_of(event, command, session))
+
+        # What is still in the map has begun and was never seen to end.
+        unfinished = sum(1 for _ in program.map("calls").items())
+        session.lost = program.counter("lost") + unfinished + program.missed(beginnings=True)
+
+
+class Command(NamedTuple):
+    """What was executed: bytes, as the kernel has them.
+
+    `args` begins with the program's name. Before a script's, the kernel puts
+    the words of its first line: `interpreter`. With `truncated`, the last one
+    ends in three dots, or is nothing else.
+    """
+
+    filename: bytes | None
+    interpreter: list[bytes]
+    args: list[bytes]
+    truncated: bool
+
+
+def command_of(event: Any, max_args: int) -> Command:
+    """Return the command line of a record: struct event of execsnoop.h."""
+    start, end = event.filename_bytes, event.filename_bytes + event.args_bytes
+    filename = event.text[: start - 1] if start else None
+    words = split(event.text[start:end], event.incomplete)
+    if event.ret == 0:
+        inserted = words_before_script(words, event.argv0.partition(b"\0")[0], filename)
+    else:
+        inserted = 0
+        filename = as_kernel_names_it(filename, event.dirfd)
+    args = words[inserted:]
+    too_many = len(args) > max_args + 1
+    if too_many:
+        args[max_args + 1 :] = [MORE]
+    return Command(filename, words[:inserted], args, too_many or bool(event.incomplete))
+
+
+def split(text: bytes, incomplete: bool) -> list[bytes]:
+    """Return the arguments, behind each of which there is a NUL unless it was cut."""
+    if not incomplete:
+        return text.split(b"\0")[:-1]
+    *words, last = text.split(b"\0")
+    return [*words, last + MORE]
+
+
+def words_before_script(words: list[bytes], argv0: bytes, filename: bytes | None) -> int:
+    """Return how many of the words the kernel has put before what the caller gave.
+
+    It does so if the file begins with "#!" (or binfmt_misc knows it): the
+    words of that line, and then, in the place of argv[0], the file's name.
+    """
+    if not words or words[0][:NAME_BYTES] == argv0 or filename not in words[1:]:
+        return 0
+    return words.index(filename, 1)
+
+
+NAME_BYTES = 63  # of the caller's argv[0], so much is known: NAME_LEN of execsnoop.h
+
+
+def as_kernel_names_it(filename: bytes | None, dirfd: int) -> bytes | None:
+    """Return the name that execveat(2) gives a file that is relative to a directory."""
+    if filename is None or dirfd == AT_FDCWD or filename.startswith(b"/"):
+        return filename
+    return b"/dev/fd/%d/%s" % (dirfd, filename) if filename else b"/dev/fd/%d" % dirfd
+
+
+AT_FDCWD = -100
+
+
+def is_wanted(event: Any, command: Command, args: argparse.Namespace) -> bool:
+    """Say whether the regular expressions of -n and -l let it through."""
+    if not is_named(args.name, event.comm, event.process_comm):
+        return False
+    line = b" ".join([command.filename or b"-", *command.args[1:]])
+    return not args.line or args.line.search(line) is not None
+
+
+def row_of(event: Any, command: Command, session: Session) -> Row:
+    """Return the row for a record and its command line."""
+    # In JSON and CSV, each argument is a value of its own.
+    shown = quoted if session.args.quote and session.args.format == "table" else from_kernel
+    args = [shown(word) for word in command.args]
+    if command.truncated and command.args[-1] == MORE:
+        args[-1] = MORE.decode()  # this one is not the caller's
+    return {
+        "time": local_time(event.time_ns),
+        "time_s": session.seconds(event.time_ns),
+        "uid": event.uid,
+        "comm": from_kernel(event.comm),
+        "process_comm": from_kernel(event.process_comm),
+        "pid": event.pid,
+        "ppid": event.ppid,
+        "ret": event.ret,
+        "args": args,
+        "filename": None if command.filename is None else shown(command.filename),
+        "interpreter": [shown(word) for word in command.interpreter],
+        "errno": -event.ret,
+        "truncated": command.truncated,
+    }
+
+
+def quoted(raw: bytes) -> str:
+    r"""Return an argument in double quotes, with escapes as in C.
+
+    >>> print(quoted(b'say "a"\n'))
+    "say \"a\"\n"
+    """
+    escaped = raw.replace(b"\\", rb"\\").replace(b'"', rb"\"")
+    return f'"{from_kernel(escaped)}"'
+
+
+def demo(*, failing: bool) -> Demo:
+    count = len(DEMO_ARGS)
+    return Demo(
+        f"a child process executes /bin/true {count} times"
+        f"{' and fails to execute another program' if failing else ''}.",
+        workload=execute_all,
+        rows=count + failing,
+        # As one of the arguments, quoted or not, and not as a part of a path.
+        caused=lambda row: DEMO_MARK in command_line(row).replace('"', "").split(),
+    )
+
+
+DEMO_MARK = "ebpf-tour"
+# Twenty arguments; what needs quotes; what would move the cursor of a terminal,
+# forge a row, and is no UTF-8.
+DEMO_ARGS = (
+    [*map(str, range(1, 20))],
+    ["two words", 'a "quote"', ""],
+    [b"\x1b[1Aup", b"two\nlines", b"caf\xe9"],
+)
+
+
+def execute_all() -> None:
+    import contextlib
+    import subprocess
+
+    for args in DEMO_ARGS:
+        subprocess.run(["/bin/true", DEMO_MARK, *args], check=True)
+    with contextlib.suppress(FileNotFoundError):
+        subprocess.run(["/does/not/exist", DEMO_MARK], check=True)
+
+
+def main() -> int:
+    """Run the command; for the console script."""
+    return cli.main(TOOL, run, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,522 @@
+"""ebpf-mallocstacks: a uprobe, and a map that holds stacks.
+
+The hook is a function in the memory of another process. A breakpoint stands at
+its first instruction; where the process hits it, the kernel runs the program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+
+from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.text import from_kernel, printable
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
+from ebpf_tour.frame.session import say
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO, Self
+
+    from ebpf_tour.frame.session import Session
+    from ebpf_tour.loader import Program
+    from ebpf_tour.userland.symbols import Symbols
+    from ebpf_tour.userland.target import Provider, Target
+
+ALLOC = Uprobe("handle_alloc")
+
+
+def stack_lines(row: Row) -> list[str]:
+    """Return a stack for the table: a frame on each line."""
+    stack = row["stack"]
+    return stack if isinstance(stack, list) else []
+
+
+TOOL = Tool(
+    name="mallocstacks",
+    lesson=50,
+    summary="sum up by call stack what a process allocates with malloc",
+    description=(
+        "Count the bytes that a process asks malloc for, and the calls, by call stack, and report "
+        "them, largest first: at Ctrl-C, after --time-limit, or when the process ends. It does "
+        "not see what is freed: it finds who allocates much, not who leaks."
+    ),
+    how_it_works=(
+        "A uprobe is a breakpoint at an instruction of a file, here at the first one of malloc in "
+        "the file that the process has mapped: its C library, or what replaces malloc in it. At "
+        "each call the program takes the user stack with bpf_get_stackid(), which stores it in "
+        "stack_traces and returns its number, and adds to the bytes and calls of that number in "
+        "totals. A stack-trace map is a hash without chains: a stack whose slot is taken by "
+        "another one is refused (-EEXIST), and of two that come at the same time one is lost. So "
+        "the program takes a stack that is refused, and each one while it is new, with "
+        "bpf_get_stack() and keeps it in stacks, a hash with chains. Every byte stands at its own "
+        "stack as long as there are no more than NUM_STACKS; what comes after that is counted in a "
+        "row of its own."
+    ),
+    output=(
+        "A stack begins with the function that allocates; each line below is the caller of the "
+        "one above. The kernel goes from frame to frame by the frame pointer, so the stacks are "
+        "complete in programs that were compiled with -fno-omit-frame-pointer. The bytes are "
+        "those asked for; a request that is larger than half the address space, which every "
+        'allocator refuses, counts as a call of 0 bytes. The rows "[stack not recorded: map '
+        'full]" and "[no user stack]" hold what has no stack; with them the rows add up to '
+        "everything that was allocated. On a preemptible kernel, BCC now and then puts a call at "
+        "a wrong stack. With --interval each report has the totals since the "
+        "tool was attached."
+    ),
+    via={"uprobe": (ALLOC,)},
+    maps=(
+        Map("stack_traces", "stack trace", "number of a stack to its addresses"),
+        Map("stacks", "hash", "the same by a hash of all addresses: slower, but none is lost"),
+        Map("totals", "hash", "stack to bytes and calls"),
+        Map("apart", "array", "bytes and calls that have no stack"),
+        Map("rooms", "hash", "a buffer for each thread that takes a stack itself"),
+    ),
+    columns=(
+        Column("bytes", "BYTES", "bytes that were asked for at this stack", 12, right=True),
+        Column("count", "CALLS", "calls at this stack", 10, right=True),
+        Column(
+            "stack",
+            "STACK",
+            "the functions, innermost first, each with the offset in it",
+            text=stack_lines,
+            kernel_bytes=True,
+        ),
+        Column("comm", "", "name of the process", kernel_bytes=True),
+        Column("pid", "", "its process ID"),
+        Column("time_s", "", "seconds since the tool was attached"),
+    ),
+    examples=(
+        Example("ebpf-mallocstacks 4711", "until Ctrl-C or the end of the process"),
+        Example("ebpf-mallocstacks 4711 8192 --top 10", "of up to 8192 stacks, the largest ten"),
+        Example("ebpf-mallocstacks 4711 --function calloc", "another function that allocates"),
+        Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
+        Example("ebpf-mallocstacks --demo", "watch a child process"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
+        "the process's files; BCC, where it is installed, adds those of separate debug files and "
+        "of JIT compilers."
+    ),
+    overhead=(
+        "Each call of the function enters the kernel: 1.8 microseconds where it was measured, 3.7 "
+        "once the maps are full. A process that allocates a million times a second becomes a few "
+        "times slower. Other processes are not slowed down."
+    ),
+    see_also=("malloc(3)", "bpf-helpers(7)"),
+)
+
+# Both sides know these by the C header, mallocstacks.h.
+NO_USER_STACK, MAP_FULL = 1, 2
+APART = {NO_USER_STACK: "[no user stack]", MAP_FULL: "[stack not recorded: map full]"}
+
+# The kernel refuses a stack-trace map that is deeper than this setting.
+DEPTH_SETTING = "/proc/sys/kernel/perf_event_max_stack"
+DEPTH = 127
+
+# A stack takes a little more than 2 KiB in the maps.
+MOST_STACKS = 1 << 20
+
+# How often to look for libraries that the process has loaded since.
+REFRESH_SECONDS = 1.0
+
+
+class Function(NamedTuple):
+    """What an allocating function is called in files, and which arguments are its size."""
+
+    symbol: str
+    size: int
+    number: int = 0
+
+
+FUNCTIONS = {
+    "malloc": Function("malloc", 1),
+    "calloc": Function("calloc", 2, 1),
+    "realloc": Function("realloc", 2),
+    "reallocarray": Function("reallocarray", 3, 2),
+    "posix_memalign": Function("posix_memalign", 3),
+    "aligned_alloc": Function("aligned_alloc", 2),
+    "memalign": Function("memalign", 2),
+    "valloc": Function("valloc", 1),
+    "pvalloc": Function("pvalloc", 1),
+    "new": Function("_Znwm", 1),  # operator new(unsigned long)
+    "new[]": Function("_Znam", 1),
+}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pid",
+        nargs="?",
+        type=cli.positive_int,
+        metavar="PID",
+        help="the process to watch (--demo and --show need none)",
+    )
+    parser.add_argument(
+        "num_stacks",
+        nargs="?",
+        type=number_of_stacks,
+        default=1024,
+        metavar="NUM_STACKS",
+        help="how many different stacks there is room for (default: 1024)",
+    )
+    parser.add_argument(
+        "--function",
+        metavar="NAME",
+        default="malloc",
+        help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
+        "is the size (default: malloc, which new and new[] of C++ call, too)",
+    )
+    parser.add_argument(
+        "--interval", type=cli.seconds, metavar="SECONDS", help="report every so many seconds, too"
+    )
+    parser.add_argument(
+        "--top", type=cli.positive_int, metavar="N", help="show only the N largest stacks"
+    )
+    parser.add_argument(
+        "--by",
+        choices=("bytes", "calls"),
+        default="bytes",
+        help="what makes a stack large, and the number of --folded (default: bytes)",
+    )
+    parser.add_argument(
+        "--folded",
+        action="store_const",
+        const="folded",
+        dest="format",
+        default=argparse.SUPPRESS,
+        help="a line for each stack, for flamegraph.pl",
+    )
+    parser.add_argument(
+        "--speedscope",
+        metavar="FILE",
+        help="write all stacks to a file for https://www.speedscope.app, too",
+    )
+
+
+def number_of_stacks(text: str) -> int:
+    number = cli.positive_int(text)
+    if number > MOST_STACKS:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is more than {MOST_STACKS}")
+    return number
+
+
+def run(session: Session) -> None:
+    # Imported here, since they bring in ctypes, which --help does not need.
+    from ebpf_tour.userland.symbols import Symbols
+    from ebpf_tour.userland.target import Target
+
+    args = session.args
+    check(args)
+    with contextlib.ExitStack() as stack:
+        program = stack.enter_context(session.open(TOOL))
+        if args.show:
+            configure(program, args, None)
+            program.load()  # shows it and does not return
+
+        demo = stack.enter_context(DemoProcess()) if args.demo else None
+        target = stack.enter_context(contextlib.closing(Target(demo.pid if demo else args.pid)))
+        provider = choose_provider(session, target)
+        file = stack.enter_context(open_file(args.speedscope)) if args.speedscope else None
+
+        configure(program, args, target)
+        program.load()
+        program.attach()
+        attach_uprobe(program, provider, target)
+
+        report = Report(session, program, target, Symbols(target))
+        what = f"{args.function} of {provider.name}"
+        doing = f"Counting {what} in {target.comm} ({target.pid})"
+        if not session.attached(doing, columns=columns(args), report=True):
+            return
+        if demo:
+            demo.begin()
+        ended = follow(session, program, target, report)
+        if file:
+            write_speedscope(file, report, args)
+        if demo and ended:
+            demo.check(report)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise UsageError where options do not go together."""
+    if args.pid is None and not (args.demo or args.show):
+        raise UsageError("which process? PID is missing", "name one, or see --demo")
+    if args.pid is not None and args.demo:
+        raise UsageError("--demo has a process of its own", "leave PID out")
+    if args.format == "folded" and args.interval:
+        raise UsageError(
+            "--folded is one report, and --interval makes several",
+            "leave --interval out: the report comes at the end",
+        )
+
+
+def configure(program: Program, args: argparse.Namespace, target: Target | None) -> None:
+    """Set the sizes of the maps and the global variables; without a process only to show them."""
+    require_depth()
+    program.max_entries["stack_traces"] = program.max_entries["stacks"] = args.num_stacks
+    program.max_entries["totals"] = 2 * args.num_stacks
+    function = function_of(args)
+    program.globals["size_argument"] = function.size
+    program.globals["number_argument"] = function.number
+    namespace = target.pid_namespace if target else os.stat("/proc/self/ns/pid")
+    program.globals["target_pid"] = target.pid_in_namespace if target else 0
+    program.globals["pidns_dev"] = features.kernel_dev(namespace.st_dev)
+    program.globals["pidns_ino"] = namespace.st_ino
+
+
+def require_depth() -> None:
+    """Raise Unsupported where the kernel would refuse the stack-trace map."""
+    try:
+        with open(DEPTH_SETTING, encoding="ascii") as file:
+            depth = int(file.read())
+    except OSError:
+        return
+    if depth < DEPTH:
+        raise Unsupported(
+            f"this machine limits stacks to {depth} frames ({DEPTH_SETTING})",
+            f"sysctl kernel.perf_event_max_stack={DEPTH}",
+        )
+
+
+def choose_provider(session: Session, target: Target) -> Provider:
+    """Return where the function is that the process calls. Raises Error."""
+    provider, *others = target.providers(function_of(session.args).symbol)
+    if others:
+        function = session.args.function
+        names = ", ".join(other.name for other in others)
+        session.warn(f"counting {function} of {provider.name}, not that of {names}")
+    return provider
+
+
+def attach_uprobe(program: Program, provider: Provider, target: Target) -> None:
+    try:
+        program.attach_to(ALLOC, Instruction(provider.path, provider.offset, target.pid))
+    except Error:
+        if target.alive:
+            raise
+        raise target.ended() from None
+
+
+def open_file(path: str) -> IO[str]:
+    """Open the file for speedscope: before anything is traced for it. Raises Error."""
+    try:
+        return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise Error(f"cannot write {path}: {error.strerror}", "name another file") from None
+
+
+def function_of(args: argparse.Namespace) -> Function:
+    return FUNCTIONS.get(args.function, Function(args.function, 1))
+
+
+def columns(args: argparse.Namespace) -> tuple[Column, ...]:
+    """Return the columns, the one to sort by first."""
+    return tuple(sorted(TOOL.columns, key=lambda column: column.key != measure(args)))
+
+
+def measure(args: argparse.Namespace) -> str:
+    return "count" if args.by == "calls" else "bytes"
+
+
+def follow(session: Session, program: Program, target: Target, report: Report) -> bool:
+    """Wait for the end, with a report now and then, and make the last one.
+
+    Returns whether the process has ended while it was watched.
+    """
+    interval = session.args.interval or float("inf")
+    due = time.monotonic() + interval
+    while session.running and target.alive:
+        session.wait_readable(target.pidfd, min(REFRESH_SECONDS, due - time.monotonic()))
+        target.refresh()
+        if time.monotonic() >= due and session.running and target.alive:
+            report.make()
+            due += interval
+    ended = not target.alive
+    program.detach()  # so that the last report misses nothing
+    report.make()
+    return ended
+
+
+class Report:
+    """What was counted, as rows."""
+
+    def __init__(
+        self, session: Session, program: Program, target: Target, symbols: Symbols
+    ) -> None:
+        self._session = session
+        self._target = target
+        self._symbols = symbols
+        self._totals, self._apart = program.map("totals"), program.map("apart")
+        # Not stack_traces: to read a slot, the kernel empties it for a moment, and
+        # another stack may take it.
+        self._stacks = program.map("stacks")
+        self.name = f"{target.comm} ({target.pid})"
+        self._started = time.monotonic()
+        self.rows: list[Row] = []
+        self._count = 0
+
+    def make(self) -> None:
+        """Read the maps and show the largest stacks."""
+        key = measure(self._session.args)
+        rows = list(self._recorded())
+        self._count = len(rows)
+        rows += self._not_recorded()
+        self.rows = sorted(rows, key=lambda row: -int(str(row[key])))
+        self._session.report(self.rows[: self._session.args.top])
+        self._say_total()
+
+    def _row(self, stack: list[str], size: int, calls: int) -> Row:
+        return {
+            "bytes": size,
+            "count": calls,
+            "stack": stack,
+            "comm": self._target.comm,
+            "pid": self._target.pid,
+            "time_s": round(time.monotonic() - self._started, 3),
+        }
+
+    def _recorded(self) -> Iterator[Row]:
+        totals = list(self._totals.items())
+        frames = self._frames()  # read later, so that it has what each of them needs
+        sums: dict[tuple[int, ...], tuple[int, int]] = {}
+        for key, total in totals:
+            addresses = self._addresses(frames[key.stack], key.caller)
+            size, calls = sums.get(addresses, (0, 0))
+            sums[addresses] = size + total.bytes, calls + total.calls
+        function = from_kernel(os.fsencode(self._session.args.function))
+        for addresses, (size, calls) in sums.items():
+            names = self._symbols.stack(addresses)
+            # The address may have other names, too: __libc_malloc.
+            names[0] = f"{function}+0x0"
+            yield self._row(names, size, calls)
+
+    def _frames(self) -> dict[int, tuple[int, ...]]:
+        """Return the addresses of each stack, by its key in `stacks` and by its number."""
+        found = {}
+        for key, stack in self._stacks.items():
+            found[key] = stack.frames
+            if stack.number >= 0:
+                found[stack.number] = stack.frames
+        return found
+
+    def _addresses(self, frames: tuple[int, ...], caller: int) -> tuple[int, ...]:
+        """Return a stack's addresses, leaf first."""
+        function, *callers = (address for address in frames if address)
+        # The kernel leaves the caller out, unless the function's first
+        # instruction tells it that there is no frame yet: commit cfa7f3d2c526
+        # ("perf,x86: avoid missing caller address in stack traces captured in
+        # uprobe") (in v6.11).
+        if caller and callers[:1] != [caller]:
+            callers.insert(0, caller)
+        return function, *callers
+
+    def _not_recorded(self) -> Iterator[Row]:
+        for outcome, text in APART.items():
+            total = self._apart.get(outcome)
+            if total.calls:
+                yield self._row([text], total.bytes, total.calls)
+
+    def _say_total(self) -> None:
+        args = self._session.args
+        rest = f"; --top shows {args.top} of {len(self.rows)} rows" if args.top else ""
+        self._session.warn(
+            f"{self.total('bytes')} bytes in {self.total('count')} calls, "
+            f"at {self._count} stacks{rest}"
+        )
+        full = self._apart.get(MAP_FULL)
+        if full.calls:
+            self._session.warn(
+                f"{full.bytes} bytes in {full.calls} calls came from more stacks than the "
+                f"{args.num_stacks} there is room for; raise NUM_STACKS, for example to "
+                f"{8 * args.num_stacks}"
+            )
+
+    def total(self, key: str) -> int:
+        """Return the sum over all rows of the last report."""
+        return sum(int(str(row[key])) for row in self.rows)
+
+
+def write_speedscope(file: IO[str], report: Report, args: argparse.Namespace) -> None:
+    import json
+
+    from ebpf_tour.frame.output.stacks import Measure, speedscope
+
+    measures = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
+    measures.sort(key=lambda item: item.key != measure(args))
+    try:
+        json.dump(speedscope(report.name, report.rows, measures), file)
+        file.flush()
+    except OSError as error:
+        raise Error(f"cannot write {file.name}: {error.strerror}") from None
+
+
+DEMO_CALLS = 1000
+DEMO_BYTES = 100_000
+
+# Python takes objects of more than 512 bytes from malloc.
+DEMO = f"""
+import sys
+print(flush=True)
+sys.stdin.readline()
+for _ in range({DEMO_CALLS}):
+    b"x" * {DEMO_BYTES}
+"""
+
+
+class DemoProcess:
+    """The process that the demo watches."""
+
+    def __init__(self) -> None:
+        import subprocess
+
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", DEMO],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us
+        )
+        assert self._child.stdout
+        self._child.stdout.readline()  # by then it is ready
+        self.pid = self._child.pid
+
+    def begin(self) -> None:
+        """Let it allocate."""
+        say(f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n")
+        assert self._child.stdin
+        self._child.stdin.write(b"\n")
+        self._child.stdin.flush()
+
+    def check(self, report: Report) -> None:
+        """Raise Error unless all that it allocated was counted."""
+        wanted = DEMO_CALLS * DEMO_BYTES
+        if report.total("bytes") < wanted or report.total("count") < DEMO_CALLS:
+            raise Error(
+                f"the demo failed: it allocated {wanted} bytes in {DEMO_CALLS} calls, and fewer "
+                "were counted",
+                "run it again with -v",
+            )
+        say(f"Demo: saw the {wanted} bytes that it allocated.\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.kill()
+        self._child.communicate()
+
+
+def main() -> int:
+    """Run the command; for the console script."""
+    return cli.main(TOOL, run, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""ebpf-mkdir: a kprobe and a ring buffer.
+
+A kprobe can be put on almost any function of the kernel, here on vfs_mkdir().
+Two other hooks that see the same are there to compare: fentry, which does it
+by a direct call, and the tracepoints of the system calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from ebpf_tour.base.clock import local_time
+from ebpf_tour.base.names import error_name
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.base.typed import TYPE_CHECKING
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.pattern import is_named
+from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
+from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.loader.hooks.fentry import Fentry
+from ebpf_tour.loader.hooks.kprobe import Kprobe
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+
+def name_and_error(row: Row) -> str:
+    """Return the last cell of a row: the name, and before it what went wrong."""
+    name = "-" if row["name"] is None else str(row["name"])
+    error = row["errno"]
+    return f"[{error_name(error)}] {name}" if isinstance(error, int) and error else name
+
+
+TOOL = Tool(
+    name="mkdir",
+    lesson=60,
+    summary="show each directory that is made, by whom and with which mode",
+    description=(
+        "Show a row for each directory that any process makes, and for each attempt that fails. "
+        "It teaches kprobes: hooks on functions of the kernel that nobody prepared for it."
+    ),
+    how_it_works=(
+        "Every way to make a directory ends in the kernel's function vfs_mkdir(). A kprobe runs a "
+        "program when it is called, a kretprobe another one when it returns. The first reads the "
+        "arguments from the CPU's registers: the directory entry (a struct dentry), which has the "
+        "name, and the mode. Such a function is no interface, and its arguments have moved more "
+        "than once, so the tool looks up in the kernel's type information (BTF) which one is "
+        "which. A hash joins the two ends of a call; a record goes through a ring buffer. "
+        "--via fentry does the same by a direct call in place of a breakpoint, --via tracepoint "
+        "watches the system calls mkdir and mkdirat, which works where kprobes are compiled out."
+    ),
+    via={
+        "kprobe": (Kprobe("vfs_mkdir", needs_btf=True), Kprobe("vfs_mkdir", returns=True)),
+        "fentry": (Fentry("vfs_mkdir"), Fentry("vfs_mkdir", returns=True)),
+        "tracepoint": (
+            Tracepoint("syscalls", "sys_enter_mkdir", optional=True),
+            Tracepoint("syscalls", "sys_enter_mkdirat"),
+            Tracepoint("syscalls", "sys_exit_mkdir", optional=True),
+            Tracepoint("syscalls", "sys_exit_mkdirat"),
+        ),
+    },
+    maps=(
+        Map("rb", "ring buffer", "the records, on their way to the tool"),
+        Map("calls", "hash", "calls that have begun and not ended, by thread"),
+        Map("room", "per-CPU array", "room to put a record together"),
+    ),
+    columns=(
+        Column("time", "TIME", "when the call began, local time", 8),
+        Column("comm", "COMM", "name of the thread", 16, kernel_bytes=True),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
+        Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
+        Column("mode", "MODE", "permissions asked for, less the umask, in octal", 5),
+        Column(
+            "name",
+            "NAME",
+            "the directory's name, without what leads there; before it, in brackets, the error of "
+            "an attempt that failed",
+            text=name_and_error,
+            kernel_bytes=True,
+        ),
+        Column("errno", "", "0, or the error number of an attempt that failed"),
+    ),
+    output=(
+        "All three ways write the same rows, but they do not see the same calls. An attempt whose "
+        "name is taken already (EEXIST) or whose path leads nowhere (ENOENT) ends before "
+        "vfs_mkdir(), so only the tracepoints see it. Directories that the kernel makes by itself "
+        "(for an NFS client, in /dev), that io_uring makes, or a 32-bit program, pass vfs_mkdir() "
+        "but not these tracepoints. A default ACL takes the place of the umask; MODE does not "
+        "know. Of a path that is too long for the kernel, --via tracepoint sees the first 4095 "
+        "bytes."
+    ),
+    examples=(
+        Example("ebpf-mkdir", "every directory that is made"),
+        Example("ebpf-mkdir --via tracepoint -x", "only the attempts that fail"),
+        Example("ebpf-mkdir -u root -n systemd", "by root's processes that are called so"),
+        Example("ebpf-mkdir --demo", "see directories that it makes itself"),
+        Example("ebpf-mkdir --show asm", "the bytecode that runs in the kernel"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON). --via kprobe "
+        "needs CONFIG_KPROBES; --via fentry the libbpf engine and CONFIG_FUNCTION_TRACER; --via "
+        "tracepoint CONFIG_FTRACE_SYSCALLS and tracefs, but no kernel BTF if BCC has headers."
+    ),
+    overhead="Two short programs and one record for each directory; nothing in between.",
+    see_also=("mkdir(2)", "umask(2)"),
+)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    cli.add_filters(parser, "punx")
+    cli.add_buffer_option(parser)
+
+
+def run(session: Session) -> None:
+    args = session.args
+    with session.open(TOOL) as program:
+        # Configure: before the program is loaded.
+        program.globals["only_pid"] = args.pid or 0
+        program.globals["only_uid"] = -1 if args.user is None else args.user
+        for name, number in arguments_of_vfs_mkdir(program.via).items():
+            program.globals[name] = number
+        program.max_entries["rb"] = args.buffer
+
+        program.load()
+        program.attach()
+
+        session.attached(f"Tracing mkdir via {program.via}", demo(program.via))
+        for event in program.events("rb", session):
+            is_wanted = event.error or not args.failed
+            if is_wanted and is_named(args.name, event.comm, event.process_comm):
+                session.row(row_of(event))
+
+        # What is still in the map has begun and was never seen to end.
+        unfinished = sum(1 for _ in program.map("calls").items())
+        session.lost = program.counter("lost") + unfinished + program.missed(beginnings=True)
+
+
+def arguments_of_vfs_mkdir(via: str) -> dict[str, int]:
+    """Return where the programs find what they want, by the running kernel's BTF."""
+    if via == "tracepoint":  # does not look at it
+        return {"dentry_arg": 0, "mode_arg": 0, "returns_dentry": 0}
+
+    from ebpf_tour.loader.btf import kernel_function
+
+    vfs_mkdir = kernel_function("vfs_mkdir")
+    found = {
+        "dentry_arg": vfs_mkdir.position("dentry"),
+        "mode_arg": vfs_mkdir.position("mode"),
+        "returns_dentry": vfs_mkdir.returns == "struct dentry *",
+    }
+    if via == "fentry":
+        found["arg_count"] = len(vfs_mkdir.parameters)
+    return found
+
+
+def row_of(event: Any) -> Row:
+    """Return the row for a record: struct event of mkdir.h."""
+    return {
+        "time": local_time(event.time_ns),
+        "comm": from_kernel(event.comm),
+        "process_comm": from_kernel(event.process_comm),
+        "pid": event.pid,
+        "mode": f"{event.mode:04o}",
+        "name": name_of(event),
+        "errno": event.error,
+    }
+
+
+def name_of(event: Any) -> str | None:
+    """Return the last name of the path, which may have slashes behind it."""
+    if event.path_length < 0:
+        return None
+    path = event.path[: event.path_length]
+    # "/" has no name but itself.
+    return from_kernel(path.rstrip(b"/").rpartition(b"/")[2] or path[:1])
+
+
+def demo(via: str) -> Demo:
+    count = len(DEMO_NAMES)
+    sees_failure = via == "tracepoint"
+    return Demo(
+        f"a child process makes {count} directories and fails to make one of them again"
+        f"{'' if sees_failure else ' (which does not reach vfs_mkdir)'}.",
+        workload=make_directories,
+        rows=count + sees_failure,
+        caused=lambda row: row["name"] in shown_names(),
+        makes_files=True,
+    )
+
+
+# What can be in a name: anything but "/" and NUL. The second would move the
+# cursor of a terminal, the third forge a row, the fourth is no UTF-8.
+DEMO_NAMES = (b"plain", b"\x1b[1Aup", b"two\nlines", b"caf\xe9", b"x" * 40)
+
+
+def shown_names() -> set[str]:
+    return {from_kernel(name) for name in DEMO_NAMES}
+
+
+def make_directories() -> None:
+    os.umask(0o022)
+    for name in DEMO_NAMES:
+        os.mkdir(name)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(DEMO_NAMES[0])
+
+
+def main() -> int:
+    """Run the command; for the console script."""
+    return cli.main(TOOL, run, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

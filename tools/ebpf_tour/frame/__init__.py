@@ -1,0 +1,1 @@
+"""What every command line has: options, session, record, output, --show."""

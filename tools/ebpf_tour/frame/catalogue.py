@@ -1,0 +1,33 @@
+"""The tools, found by looking: each module of `commands/` declares a TOOL."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import ebpf_tour
+from ebpf_tour.base.typed import TYPE_CHECKING
+from ebpf_tour.frame.cli import make_parser
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ebpf_tour.frame.record import Tool
+
+
+def tools() -> list[Tool]:
+    """Return the records of all tools, in the order of the course."""
+    names = [info.name for info in pkgutil.iter_modules([f"{ebpf_tour.__path__[0]}/commands"])]
+    found: list[Tool] = [_module(name).TOOL for name in names]
+    return sorted(found, key=lambda tool: (tool.lesson, tool.name))
+
+
+def parser_of(tool: Tool) -> argparse.ArgumentParser:
+    """Return the parser that the tool's command uses."""
+    return make_parser(tool, getattr(_module(tool.name), "options", None))
+
+
+def _module(name: str) -> Any:
+    # By its name at run time: what every command line has knows no command.
+    return importlib.import_module(f"ebpf_tour.commands.{name}")

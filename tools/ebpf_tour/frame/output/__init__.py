@@ -1,0 +1,176 @@
+"""The output layer: one row model, written as a table, JSON lines or CSV."""
+
+from __future__ import annotations
+
+import abc
+import sys
+
+from ebpf_tour.base.text import printable
+from ebpf_tour.base.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from ebpf_tour.frame.record import Column, Row
+
+    Lines = Callable[[Iterable[Row]], Iterable[str]]
+
+FORMATS = ("table", "json", "csv")
+
+
+class Writer(abc.ABC):
+    """Writes rows to stdout as they come; `flush()` makes them visible."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        self._columns = columns
+        self._stdout = sys.stdout
+
+    def begin(self) -> None:
+        """Write what comes before the first row; a report's table has its own header."""
+        return
+
+    @abc.abstractmethod
+    def row(self, row: Row) -> None:
+        """Write one row; it has a value for each column's key."""
+
+    def report(self, rows: Iterable[Row], lines: Lines | None = None) -> None:  # noqa: ARG002 - only tables have them
+        """Write the rows of a report, which come all at once.
+
+        `lines` makes the text for people, where that is to be no table.
+        """
+        for row in rows:
+            self.row(row)
+
+    def end(self, summary: Row) -> None:  # noqa: ARG002 - only JSON shows it
+        """Write what comes after the last row; JSON has the summary there."""
+        return
+
+    def flush(self) -> None:
+        """Hand what was written to the kernel."""
+        self._stdout.flush()
+
+
+class TableWriter(Writer):
+    """Lines of fixed width for events, tables as wide as their content for reports."""
+
+    def __init__(self, columns: tuple[Column, ...], options: Collection[str] = ()) -> None:
+        super().__init__(columns)
+        self._shown = [
+            column
+            for column in columns
+            if column.header and (not column.option or column.option in options)
+        ]
+        self._form = " ".join(map(self._pad, self._shown))
+
+    @staticmethod
+    def _pad(column: Column) -> str:
+        return f"%{'' if column.right else '-'}{column.width}s" if column.width else "%s"
+
+    def begin(self) -> None:
+        self._line([column.header for column in self._shown])
+
+    def row(self, row: Row) -> None:
+        self._line([cell(column, row) for column in self._shown])
+
+    def report(self, rows: Iterable[Row], lines: Lines | None = None) -> None:
+        if lines:
+            self._stdout.writelines(f"{printable(line)}\n" for line in lines(rows))
+            return
+        from ebpf_tour.frame.output.report import table
+
+        headers = [column.header for column in self._shown]
+        cells = [[report_cell(column, row) for column in self._shown] for row in rows]
+        self._stdout.write(table(headers, cells, [column.right for column in self._shown]))
+
+    def _line(self, texts: list[str]) -> None:
+        line = self._form % tuple(texts)
+        if not (line.isascii() and line.isprintable()):
+            from ebpf_tour.frame.output.wide import padded
+
+            cells = zip(self._shown, map(printable, texts), strict=True)
+            line = " ".join(padded(text, column.width, column.right) for column, text in cells)
+        self._stdout.write(line.rstrip() + "\n")
+
+
+class JsonWriter(Writer):
+    """One JSON object a line, in ASCII, and the summary as the last one."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        import json
+
+        super().__init__(columns)
+        self._encode = json.JSONEncoder().encode
+
+    def row(self, row: Row) -> None:
+        line = self._encode(row)
+        # Bytes that are no UTF-8 are surrogates from U+DC80 on. Half of a
+        # character beyond U+FFFF looks the same, so this may be a false alarm.
+        if r"\udc" in line:
+            from ebpf_tour.frame.output.exact import with_hex
+
+            line = self._encode(with_hex(row))
+        self._stdout.write(line + "\n")
+
+    def end(self, summary: Row) -> None:
+        self._stdout.write(self._encode({"type": "summary", **summary}) + "\n")
+
+
+class CsvWriter(Writer):
+    """Comma-separated values as in RFC 4180, UTF-8, with the keys as the first line."""
+
+    def __init__(self, columns: tuple[Column, ...]) -> None:
+        import csv
+
+        from ebpf_tour.frame.output import exact
+
+        super().__init__(columns)
+        # What a locale lacks would not come back.
+        self._stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        self._csv = csv.writer(self._stdout, lineterminator="\n")
+        self._cell = exact.cell
+
+    def begin(self) -> None:
+        self._csv.writerow([column.key for column in self._columns])
+
+    def row(self, row: Row) -> None:
+        self._csv.writerow(
+            self._cell(value) if column.kernel_bytes or isinstance(value, list) else value
+            for column, value in ((column, row[column.key]) for column in self._columns)
+        )
+
+
+def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str] = ()) -> Writer:
+    """Return the writer for one of FORMATS, or for "folded" stacks.
+
+    `options` names those that were given: some columns of a table depend on one.
+    """
+    if form == "table":
+        return TableWriter(columns, options)
+    if form == "folded":
+        from ebpf_tour.frame.output.stacks import FoldedWriter
+
+        return FoldedWriter(columns)
+    writers: dict[str, type[JsonWriter | CsvWriter]] = {
+        "json": JsonWriter,
+        "csv": CsvWriter,
+    }
+    return writers[form](columns)
+
+
+def cell(column: Column, row: Row) -> str:
+    """Return the text of one table cell, not yet printable; a value that is not there is a "-"."""
+    if column.text:
+        text = column.text(row)
+        return "\n".join(text) if isinstance(text, list) else text
+    value = row[column.key]
+    if value is None:
+        return "-"
+    return column.form % (";".join(value) if isinstance(value, list) else value)
+
+
+def report_cell(column: Column, row: Row) -> str:
+    """Return the same for a report: printable, and with several lines where `text` has them."""
+    text = column.text(row) if column.text else None
+    if isinstance(text, list):
+        return "\n".join(map(printable, text))
+    return printable(cell(column, row))

@@ -1,0 +1,26 @@
+"""Reports: whole tables, laid out by tabulate."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from ebpf_tour.base.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def table(headers: Sequence[str], rows: Iterable[Iterable[object]], right: Sequence[bool]) -> str:
+    """Return a table with its header; `right` says which columns are numbers.
+
+    The cells are text already: without `disable_numparse` a process named
+    "1e5" would come out as 100000.
+    """
+    text = tabulate(
+        [[str(cell) for cell in row] for row in rows],
+        headers,
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["right" if is_right else "left" for is_right in right],
+    )
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())

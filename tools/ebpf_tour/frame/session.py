@@ -1,0 +1,393 @@
+"""One run of a tool: its options, its output, and when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import sys
+import time
+
+from ebpf_tour.base.descriptors import is_readable
+from ebpf_tour.base.errors import Error
+from ebpf_tour.base.text import printable
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from ebpf_tour.frame.output import Writer, open_writer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ebpf_tour.frame.record import Column, Row, Tool
+    from ebpf_tour.loader import Program
+
+# The longest that a demo waits for the events that it caused.
+_DEMO_SECONDS = 20.0
+
+
+class Finished(Exception):  # noqa: N818 - a normal end, not an error
+    """There is nothing left to do: nobody reads our output any more, or --show is done."""
+
+
+class Demo(NamedTuple):
+    """What --demo does: cause events in a child process, and know which.
+
+    `story` tells the reader what happens, `workload` runs in a child once
+    everything is attached. It causes `rows` rows, `caused` recognises them, and
+    the demo ends when they all have come. With `exclusive`, a row that it did
+    not cause is an error; elsewhere the rest of the machine may go on. With
+    `makes_files`, the workload runs in a directory of its own, which goes with it.
+    """
+
+    story: str
+    workload: Callable[[], None]
+    rows: int
+    caused: Callable[[Row], bool]
+    exclusive: bool = False
+    makes_files: bool = False
+
+
+class Session:
+    """Options, output and end of one run.
+
+    It ends at Ctrl-C, SIGTERM or SIGHUP, after `--limit` rows, after
+    `--time-limit` seconds, when the demo has seen enough, or as `end_with()`
+    says; `running` says so. `lost` is for a tool to count what it could not show.
+    """
+
+    def __init__(self, tool: Tool, args: argparse.Namespace, interrupt: Interrupt) -> None:
+        self.tool = tool
+        self.args = args
+        self.rows = 0
+        self.lost = 0
+        self._interrupt = interrupt
+        self._attached_ns = 0
+        self._full = False
+        self._deadline = float("inf")
+        self._end_fd: int | None = None
+        self._writer: Writer | None = None
+        self._limit: int | None = getattr(args, "limit", None)
+        self._demo: Demo | None = None
+        self._demo_rows = 0
+        self._foreign_rows = 0
+        self._child = 0
+        self._directory = ""
+
+    def open(self, tool: Tool) -> Program:
+        """Open the tool's program, with the engine and through the hooks that it can use.
+
+        With --show, it shows that, now or when the program is loaded, and raises
+        Finished. Raises what `open_program()` raises.
+        """
+        from ebpf_tour.loader import open_program
+
+        args = self.args
+        program = open_program(
+            *(tool.name, tool.via),
+            directory=tool.directory,
+            engine=args.engine,
+            via=getattr(args, "via", "auto"),  # a tool with one way has no --via
+            say=say,
+            verbose=args.verbose,
+            whole_log=args.show == "log",
+            to_read=args.show == "source",
+        )
+        if program.fallback:
+            self.warn(f"using BCC, since {program.fallback}")
+        if args.show:
+            from ebpf_tour.frame import show
+
+            if args.show == "source":  # needs no privileges, so it is not loaded
+                with program:
+                    show.show(program, "source")
+            program.after_load = show.after_load(args.show, json=args.format == "json")
+        return program
+
+    @property
+    def running(self) -> bool:
+        """Whether the tool should go on."""
+        return not (
+            self._full
+            or self._interrupt.seen
+            or time.monotonic() >= self._deadline
+            or (self._end_fd is not None and is_readable(self._end_fd))
+        )
+
+    def end_with(self, fd: int) -> None:
+        """End the run when `fd` becomes readable, too: a pidfd, when its process ends."""
+        self._end_fd = fd
+
+    def attached(
+        self,
+        doing: str,
+        demo: Demo | None = None,
+        columns: tuple[Column, ...] = (),
+        *,
+        report: bool = False,
+    ) -> bool:
+        """Say that everything is attached; people read it, scripts wait for it.
+
+        Returns False if the session has ended before: then it says nothing.
+        `doing` is the beginning of the line: "Tracing exec and exit". With
+        --demo, the workload begins now. `columns` are those of this run, where
+        they are not the tool's, `report` says that rows come by `report()`.
+        """
+        # See ebpf_tour/__init__.py. Records and rows hold no cycles, so that a look
+        # for garbage need not come often, nor at what was there before them.
+        gc.freeze()
+        gc.set_threshold(100_000)
+        gc.enable()
+        self._attached_ns = time.monotonic_ns()
+        if not self.running:
+            return False
+        say(f"{printable(doing)}... Ctrl-C to end.\n")
+        if self.args.time_limit is not None:
+            self._deadline = time.monotonic() + self.args.time_limit
+        self._writer_for(columns or self.tool.columns, report=report)
+        if self.args.demo and demo:
+            self._start_demo(demo)
+        return True
+
+    def seconds(self, since_boot_ns: int) -> float:
+        """Return how long after attaching it was that bpf_ktime_get_ns() gave this."""
+        return max(0, since_boot_ns - self._attached_ns) / 1e9
+
+    def _writer_for(self, columns: tuple[Column, ...], *, report: bool) -> Writer:
+        """Open the writer, unless it is open, and write what comes before the rows."""
+        if self._writer is None:
+            given = [name for name, value in vars(self.args).items() if value]
+            self._writer = open_writer(self.args.format, columns, given)
+            with writing():
+                if not (report and self.args.format == "table"):
+                    self._writer.begin()
+                self._writer.flush()
+        return self._writer
+
+    def _start_demo(self, demo: Demo) -> None:
+        self._demo = demo
+        self._deadline = min(self._deadline, time.monotonic() + _DEMO_SECONDS)
+        if demo.makes_files:
+            self._directory = _temporary_directory()
+        say(f"Demo: {demo.story}\n")
+        ready, hold = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            status = 1
+            try:
+                self._interrupt.forget()
+                # What the tool has open in the kernel is to end with the tool:
+                # a trace instance, for one, cannot go while it is open here.
+                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+                if self._directory:
+                    os.chdir(self._directory)
+                demo.workload()
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(hold)
+        os.read(ready, 1)  # returns when the child has closed everything
+        os.close(ready)
+
+    def row(self, row: Row) -> None:
+        """Show one row, unless there are as many as were asked for."""
+        if self._full or self._writer is None:
+            return
+        try:
+            self._writer.row(row)
+        except OSError as error:
+            raise cannot_write(error) from None
+        self._count(row)
+
+    def report(
+        self,
+        rows: Iterable[Row],
+        columns: tuple[Column, ...] = (),
+        lines: Callable[[Iterable[Row]], Iterable[str]] | None = None,
+    ) -> None:
+        """Show the rows of a report, in a table of their own.
+
+        `columns` are those of this report, where they are not the tool's. `lines`
+        makes the text for people in place of a table.
+        """
+        if self._full or (self._interrupt.seen and self._writer is None):
+            return  # there were enough, or it ended before it was attached
+        shown = list(self._counted(rows))
+        with writing():
+            writer = self._writer_for(columns or self.tool.columns, report=True)
+            writer.report(shown, lines)
+            writer.flush()
+
+    def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield as many rows as were asked for, even if the demo has seen enough."""
+        for row in rows:
+            if self.rows == self._limit:
+                return
+            yield row
+            self._count(row)
+
+    def _count(self, row: Row) -> None:
+        self.rows += 1
+        if self._demo and self._demo.caused(row):
+            self._demo_rows += 1
+        elif self._demo:
+            self._foreign_rows += 1
+        if self.rows == self._limit or (self._demo and self._demo_rows == self._demo.rows):
+            self._full = True
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not past the end of the run. What was written is visible before."""
+        self._wait(seconds)
+
+    def wait_readable(self, fd: int, seconds: float = float("inf")) -> None:
+        """Wait until `fd` is readable, so long at most, and not past the end of the run."""
+        self._wait(seconds, fd)
+
+    def _wait(self, seconds: float, *fds: int) -> None:
+        if self._writer:
+            with writing():
+                self._writer.flush()
+        if self.running:
+            if self._end_fd is not None:
+                fds += (self._end_fd,)
+            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), *fds)
+
+    def warn(self, text: str) -> None:
+        """Say something on stderr that the user should know."""
+        say(f"{self.tool.command}: {printable(text)}\n")
+
+    def finish(self) -> None:
+        """Write the summary and report losses. Raises Error if the demo failed."""
+        if self._writer:
+            with writing():
+                self._writer.end({"events": self.rows, "lost": self.lost})
+                self._writer.flush()
+        if self.lost:
+            self.warn(f"{self.lost} events were lost besides the {self.rows} shown")
+        if self._demo:
+            self._finish_demo(self._demo)
+
+    def _finish_demo(self, demo: Demo) -> None:
+        status = self._wait_for_child()
+        if self._interrupt.seen:
+            return
+        wrong = ""
+        if status is None:
+            wrong = "its workload does not end"
+        elif status:
+            wrong = "its workload failed"
+        elif self._demo_rows < demo.rows:
+            wrong = f"it caused {demo.rows} rows and saw {self._demo_rows}"
+        elif demo.exclusive and self._foreign_rows:
+            wrong = f"it saw {self._foreign_rows} rows that it did not cause"
+        if wrong:
+            raise Error(f"the demo failed: {wrong}", "run it again with -v")
+        rest = ", and nothing else" if demo.exclusive else ""
+        say(f"Demo: saw every row that it caused ({demo.rows}){rest}.\n")
+
+    def _wait_for_child(self) -> int | None:
+        """Return the demo's exit status, None if it does not end or is interrupted."""
+        deadline = time.monotonic() + _DEMO_SECONDS
+        while time.monotonic() < deadline and not self._interrupt.seen:
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+            if pid:
+                self._child = 0
+                return status
+            self._interrupt.wait(0.005)
+        return None
+
+    def close(self) -> None:
+        """End a demo that is still going on, and remove its files."""
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            self._child = 0
+        if self._directory:
+            import shutil
+
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = ""
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Tell a closed pipe and a full disk from every other OSError, where stdout is written to.
+
+    Raises Finished for the first, Error for the second.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(error) from None
+
+
+def cannot_write(error: OSError) -> Exception:
+    """Return what to raise where stdout cannot be written to, and write no more there."""
+    discard(1)
+    if isinstance(error, BrokenPipeError):
+        return Finished()
+    return Error(f"cannot write to standard output: {error.strerror}", "send it somewhere else")
+
+
+def _temporary_directory() -> str:
+    import tempfile
+
+    try:
+        return tempfile.mkdtemp(prefix="ebpf-demo-")
+    except OSError:
+        raise Error(
+            "there is no place for the files of the demo", "name one: TMPDIR=DIRECTORY"
+        ) from None
+
+
+def say(text: str) -> None:
+    """Write to stderr. Where that is not possible any more, the run goes on all the same."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        discard(2)
+
+
+def discard(fd: int) -> None:
+    """Let Python's own flush at exit go nowhere instead of failing again."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, fd)
+    os.close(devnull)
+
+
+class Interrupt:
+    """SIGINT, SIGTERM and SIGHUP as a flag and a file descriptor.
+
+    The flag survives a Ctrl-C inside a ctypes callback, where Python would
+    drop a KeyboardInterrupt; the descriptor ends a wait that Python would
+    otherwise resume.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._write = write
+        self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.seen = True
+
+    def wait(self, seconds: float, *fds: int) -> None:
+        """Wait so long, or until a signal comes or one of `fds` is readable."""
+        poll = select.poll()
+        for fd in (self._read, *fds):
+            poll.register(fd, select.POLLIN)
+        poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000)
+
+    def forget(self) -> None:
+        """Give the signals back to whoever had them before."""
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        os.close(self._read)
+        os.close(self._write)

@@ -1,0 +1,1 @@
+"""Other processes: their files, symbols and mappings."""
