@@ -10,8 +10,9 @@ from ebpf_tour.base.text import from_kernel
 TOOL = Tool(
     "kills", summary="show who sends a signal to whom", directory=os.path.dirname(__file__),
     via={"tracepoint": (Tracepoint("syscalls", "sys_enter_kill"),)},
-    columns=(Column("comm", "COMM", "", 16, kernel_bytes=True), Column("pid", "PID", "", 7),
-             Column("signal", "SIGNAL", "", 6, right=True), Column("target", "TARGET", "")))
+    columns=(Column("comm", "COMM", "", 16, kernel_bytes=True),
+             Column("pid", "PID", "", 7, right=True), Column("signal", "SIGNAL", "", 6, right=True),
+             Column("target", "TARGET", "")))
 
 def run(session):
     demo = Demo("a child process sends us signal 0.", lambda: os.kill(os.getppid(), 0),
