@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 
+from ebpf_tour.clock import kernel_ns
 from ebpf_tour.errors import Error
 from ebpf_tour.output import Writer, open_writer
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
@@ -106,7 +107,7 @@ class Session:
         gc.freeze()
         gc.set_threshold(100_000)
         gc.enable()
-        self._attached_ns = time.monotonic_ns()
+        self._attached_ns = kernel_ns()
         if not self.running:
             return False
         say(f"{doing}... Ctrl-C to end.\n")
