@@ -130,7 +130,7 @@ class Elf:
         """
         kinds = (_SHT_DYNSYM, _SHT_SYMTAB) if self.static else (_SHT_DYNSYM,)
         for kind in kinds:
-            for function, binding in self._symbols(kind, name.encode()):
+            for function, binding in self._symbols(kind, os.fsencode(name)):
                 if binding != _STB_LOCAL:
                     return function
         return None
