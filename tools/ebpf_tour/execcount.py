@@ -10,6 +10,7 @@ import sys
 import time
 
 from ebpf_tour import cli
+from ebpf_tour.demo import own_comm
 from ebpf_tour.errors import UsageError
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks import Tracepoint
@@ -166,11 +167,13 @@ def report(session: Session, counts: dict[str, int], before: dict[str, int], pas
 
 
 def demo() -> Demo:
+    comm = own_comm()
     return Demo(
         f"a child process executes /bin/true {DEMO_EXECS} times.",
         workload=execute_true,
         rows=1,
-        caused=lambda row: int(str(row["count"])) >= DEMO_EXECS,
+        caused=lambda row: int(str(row["count"])) >= DEMO_EXECS and row.get("comm", comm) == comm,
+        counted=DEMO_EXECS,
     )
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 
 from ebpf_tour import cli
+from ebpf_tour.demo import own_comm
 from ebpf_tour.loader import features, open_program
 from ebpf_tour.loader.hooks import RawTracepoint
 from ebpf_tour.names import syscall_name, syscall_numbers
@@ -269,11 +270,12 @@ def what(by: str, key: Key) -> Row:
 
 def demo(by: str) -> Demo:
     calls = 0
+    comm = own_comm()
 
     def caused(row: Row) -> bool:
         """Count the demo's calls, which may come in two reports."""
         nonlocal calls
-        ours = row["syscall"] == "getppid" if by == "syscall" else row["comm"] == TOOL.command
+        ours = row["syscall"] == "getppid" if by == "syscall" else row["comm"] == comm
         calls += int(str(row["count"])) if ours else 0
         return ours and calls >= DEMO_CALLS
 
@@ -282,6 +284,7 @@ def demo(by: str) -> Demo:
         workload=call_getppid,
         rows=1,
         caused=caused,
+        counted=DEMO_CALLS,
     )
 
 

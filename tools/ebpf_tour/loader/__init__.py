@@ -11,13 +11,12 @@ Importing this imports neither BCC nor libbpf; opening a program does.
 
 from __future__ import annotations
 
-import os
-
 from ebpf_tour.errors import EngineUnavailable, Error
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program, sources
 from ebpf_tour.session import say
+from ebpf_tour.text import printable
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ def open_program(tool: Tool, session: Session) -> Program:
         features.require_privileges()
     program, fallback = _open(args.engine, tool, args)
     if fallback:
-        say(f"{tool.command}: using BCC, since {fallback}\n")
+        say(f"{tool.command}: using BCC, since {printable(str(fallback))}\n")
+    session.program = program
     if args.show == "source":  # needs no privileges, so it is not loaded
         from ebpf_tour.loader.show import show
 
@@ -107,9 +107,13 @@ def _open(
 
 def _open_with(engine: str, tool: Tool, args: argparse.Namespace) -> Program:
     via, hooks = _choose_way(engine, tool, args)
-    directory = os.path.abspath(tool.directory) if tool.directory else sources()
-    json = args.format == "json"
-    options = Options(tool.name, directory, via, hooks, args.show, json, args.verbose)
+    directory = features.absolute(tool.directory) if tool.directory else sources()
+    options = Options(
+        *(tool.name, directory, via, hooks, args.show),
+        json=args.format == "json",
+        verbose=args.verbose,
+        count_runs=getattr(args, "demo", False),
+    )
     if engine == "libbpf":
         from ebpf_tour.loader.libbpf import LibbpfProgram
 

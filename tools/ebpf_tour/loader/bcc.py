@@ -27,6 +27,7 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.session import say
+from ebpf_tour.text import printable_lines
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -93,8 +94,13 @@ class BccProgram(Program):
         self._lines: dict[str, Lines] | None = None
         self._directory = sources()
         self.source = f"{options.directory}/{options.name}.bcc.c"
-        with open(self.source, encoding="utf-8") as file:
-            self._text = file.read()
+        try:
+            with open(self.source, encoding="utf-8") as file:
+                self._text = file.read()
+        except FileNotFoundError:
+            raise EngineUnavailable(
+                f"{self.source} is not there", "write it, or take --engine libbpf"
+            ) from None
         self._structs = ""
         self._flags = [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
@@ -181,7 +187,7 @@ class BccProgram(Program):
 
     def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
-        with self._capture(quiet=bool(debug)) as said:
+        with self._capture(quiet=bool(debug)) as said, _in_a_directory():
             try:
                 flags = self._flags + self._defines.flags + self._sizes.flags
                 program = self._bpf_class(text=text.encode(), cflags=flags, debug=debug)
@@ -443,7 +449,24 @@ class BccProgram(Program):
                 file.seek(0)
                 said[0] = file.read().decode("utf-8", "backslashreplace")
         if self._options.verbose and not quiet:
-            say(said[0])
+            say(printable_lines(said[0]))
+
+
+@contextlib.contextmanager
+def _in_a_directory() -> Iterator[None]:
+    """Be in a directory that is there: in one that was removed, BCC compiles nothing."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        removed = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        os.chdir("/")
+        try:
+            yield
+        finally:
+            os.fchdir(removed)
+            os.close(removed)
+    else:
+        yield
 
 
 def _same_code(one: bytes, other: bytes) -> bool:
@@ -469,6 +492,8 @@ def _import_bcc() -> tuple[Any, Any]:
         )
         raise EngineUnavailable("BCC's Python package is not installed", hint) from None
     except OSError as error:
+        if "failed to map segment" in str(error):  # the dynamic linker's words
+            raise MemoryError from None
         raise EngineUnavailable(f"BCC's library cannot be loaded: {error}", _INSTALL) from None
     if bcc.__file__ is None:  # a directory that Python takes for a package all the same
         raise EngineUnavailable("BCC's Python package is not installed", _INSTALL)

@@ -8,6 +8,7 @@ import os
 import shutil
 
 from ebpf_tour.errors import Error, NotPermitted
+from ebpf_tour.loader import features
 from ebpf_tour.loader.closing import Closing
 from ebpf_tour.loader.elf import BadElf, Elf, Usdt
 from ebpf_tour.text import from_kernel
@@ -101,7 +102,7 @@ def find(name: str) -> list[Binary]:
             return found
         raise Error(f"no program or library matches {name}", "see what there is: ls -l")
     if "/" in name:
-        return [Binary(os.path.abspath(name))]  # as it can be pasted anywhere
+        return [Binary(features.absolute(name))]  # as it can be pasted anywhere
     program = shutil.which(name)
     if program:
         return [Binary(program)]

@@ -12,7 +12,7 @@ import os
 import struct
 import sys
 
-from ebpf_tour.text import from_kernel, to_bytes
+from ebpf_tour.text import from_kernel
 from ebpf_tour.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Elf:
         """
         kinds = (_SHT_DYNSYM, _SHT_SYMTAB) if self.static else (_SHT_DYNSYM,)
         for kind in kinds:
-            for function, binding in self._symbols(kind, to_bytes(name)):
+            for function, binding in self._symbols(kind, os.fsencode(name)):
                 if binding != _STB_LOCAL:
                     return function
         return None

@@ -32,6 +32,17 @@ def _read(path: str) -> str:
         return ""
 
 
+def absolute(path: str) -> str:
+    """Return a path that means the same everywhere.
+
+    As it is, if our working directory was removed: there is none that would.
+    """
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        return path
+
+
 def has_kernel_btf() -> bool:
     """Say whether the kernel describes its own types (CONFIG_DEBUG_INFO_BTF)."""
     return os.access(KERNEL_BTF, os.R_OK)

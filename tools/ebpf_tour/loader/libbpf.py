@@ -26,6 +26,7 @@ from ebpf_tour.loader.program import (
     sources,
 )
 from ebpf_tour.session import say
+from ebpf_tour.text import printable_lines
 from ebpf_tour.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class _Messages:
         if level == _WARN:
             self.warnings.append(text)
         if self._verbose:
-            say(text)
+            say(printable_lines(text))
         return 0
 
     def take(self) -> str:
@@ -109,7 +110,7 @@ class _Messages:
         # fail, and it tries to raise a limit that nothing needed after all.
         text = re.sub(r"(?m)^libbpf: Failed to bump RLIMIT_MEMLOCK.*\n", "", self.take())
         if text and not self._verbose:
-            say(text)
+            say(printable_lines(text))
 
 
 def log_buffer() -> ct.Array[ct.c_char]:
@@ -450,7 +451,7 @@ def open_object(lib: ct.CDLL, path: str, name: str, btf_path: str = "") -> int:
     """
     opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=name.encode())
     opts.btf_custom_path = os.fsencode(btf_path) if btf_path else None
-    return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
+    return lib.bpf_object__open_file(os.fsencode(path), ct.byref(opts)) or 0
 
 
 def map_types(lib: ct.CDLL, obj: int) -> dict[str, tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
 import time
 
@@ -67,11 +68,18 @@ class Program(Closing, abc.ABC):
     perf_bytes: int
     """Size of the perf buffer of each CPU, a power of two; set before attach."""
 
+    runs: int | None = None
+    """How often its programs ran, once they are unloaded; None if nobody has counted.
+
+    Only with `Options.count_runs`, and where the kernel lets us.
+    """
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self.via = options.via
         self.perf_bytes = 64 * os.sysconf("SC_PAGE_SIZE")  # as in libbpf-bootstrap
         self._readers: dict[int, Reader] = {}
+        self._counting = -1
 
     def load(self) -> None:
         """Hand programs and maps to the kernel, whose verifier checks them.
@@ -121,6 +129,7 @@ class Program(Closing, abc.ABC):
         """Return the error for a program that the verifier refuses, by its log and errno."""
         from ebpf_tour.loader.verifier import TOO_LONG, reason, refusal
         from ebpf_tour.session import say
+        from ebpf_tour.text import printable_lines
 
         if features.NO_HELPER in log and (why := features.explain_lockdown("load BPF programs")):
             return why
@@ -131,7 +140,7 @@ class Program(Closing, abc.ABC):
             )
         error = refusal(function, log, number, self.source_lines(function))
         if self._options.verbose:
-            say(log)
+            say(printable_lines(log))
         elif self._options.show != "log":
             error.hint = f"{error.hint}; " if error.hint else ""
             error.hint += "-v shows the verifier's whole log"
@@ -149,6 +158,11 @@ class Program(Closing, abc.ABC):
         # A perf buffer takes nothing before it is open, unlike a ring buffer.
         for fd in self._perf_event_arrays():
             self._readers[fd] = self._open_reader(fd)
+        if self._options.count_runs:
+            from ebpf_tour.loader import syscall
+
+            with contextlib.suppress(OSError):
+                self._counting = syscall.count_runs()
         self._attach()
 
     @abc.abstractmethod
@@ -263,6 +277,12 @@ class Program(Closing, abc.ABC):
         self.detach()
         while self._readers:  # opened, but never read
             self._readers.popitem()[1].close()
+        if self._counting >= 0:
+            from ebpf_tour.loader import syscall
+
+            self.runs = sum(syscall.program_info(fd).runs for fd in self.program_fds())
+            os.close(self._counting)
+            self._counting = -1
         self._close()
 
     @abc.abstractmethod
@@ -270,9 +290,12 @@ class Program(Closing, abc.ABC):
         """Do what `close()` is for, once everything is detached."""
 
     def source_text(self) -> str:
-        """Return the C that is loaded."""
-        with open(self.source, encoding="utf-8") as file:
-            return file.read()
+        """Return the C that is loaded. Raises Error if it did not come with the program."""
+        try:
+            with open(self.source, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise Error(f"{self.source} is not there", "see the bytecode: --show asm") from None
 
     @abc.abstractmethod
     def bytecode(self) -> list[tuple[str, bytes]]:
@@ -307,7 +330,8 @@ class Options(NamedTuple):
 
     `name` is the stem of the C files in `directory`. `via` names the way that
     was chosen, `hooks` are the ones to attach, `show` is what --show asks for,
-    as JSON if `json`, `verbose` shows the libraries' debug messages.
+    as JSON if `json`, `verbose` shows the libraries' debug messages, `count_runs` has
+    the kernel count how often the programs run.
     """
 
     name: str
@@ -317,3 +341,4 @@ class Options(NamedTuple):
     show: str | None = None
     json: bool = False
     verbose: bool = False
+    count_runs: bool = False
