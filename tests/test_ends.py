@@ -477,6 +477,17 @@ def test_names_in_a_removed_directory(open_directory: Path) -> None:
     assert hint == "run it as root: sudo ./ebpf-hello --json"
 
 
+def test_without_proc() -> None:
+    """Nothing says then who we are, which is no reason to send root to sudo."""
+    setup = "mount -t tmpfs none /proc"
+    result = run(*in_mount_namespace(setup, BIN / "ebpf-hello", "--demo"))
+    cause, hint = assert_error(result, 69, "ebpf-hello")
+    assert cause == "/proc is not mounted"
+    setup += f"\n{hint.removeprefix('mount it: ')}"
+    result = run(*in_mount_namespace(setup, BIN / "ebpf-hello", "--demo"))
+    assert result.status == 0, result.stderr
+
+
 def test_own_tool_in_one_dialect(tmp_path: Path) -> None:
     """The other engine says that there is nothing for it, and so does --show source."""
     own = shutil.copytree(ROOT / "examples/own", tmp_path / "own")

@@ -29,11 +29,12 @@ class Demo(NamedTuple):
 
     `story` tells the reader what happens, `workload` runs in a child once
     everything is attached. It causes `rows` rows, `caused` recognises them, and
-    the demo ends when they all have come. Where rows have a PID, those of other
-    processes are left to `caused` only if their PIDs are not ours to compare, as
-    in a container. With `exclusive`, a row that it did not cause is an error;
-    elsewhere the rest of the machine may go on. With `makes_files`, the workload
-    runs in a directory of its own, which goes with it.
+    the demo ends when they all have come. A row with a `pid` has to be by the
+    tool, by the child, or by a process that comes from them, which `ppid` tells;
+    in a container, where PIDs are not ours to compare, `caused` alone decides.
+    With `exclusive`, a row that it did not cause is an error; elsewhere the rest
+    of the machine may go on. With `makes_files`, the workload runs in a directory
+    of its own, which goes with it.
 
     Of a tool that counts what the whole machine does, `counted` is how many events
     the child causes. Its last report comes once the child has ended.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
@@ -23,9 +22,14 @@ def require_files() -> None:
     Later, half of what fails for want of one would not say so: a library that
     cannot be opened counts as not there, a file that cannot be read as empty.
     """
-    with contextlib.ExitStack() as stack:
-        for _ in range(_FILES + (os.cpu_count() or 1)):
-            stack.callback(os.close, os.open("/", os.O_PATH | os.O_CLOEXEC))
+    needed = _FILES + (os.cpu_count() or 1)
+    opened: list[int] = []
+    try:
+        while len(opened) < needed:
+            opened.append(os.dup(2))
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def ran_out(error: BaseException) -> Error | None:
