@@ -37,6 +37,8 @@ from ebpf_tour.errors import Error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from support import Compiled
+
     from ebpf_tour.record import Tool
 
 pytestmark = [
@@ -67,7 +69,7 @@ def all_at_once(commands: list[list[str | Path]]) -> list[Result]:
 LONG = "3000000"
 
 
-def test_long_times(helpers: Path) -> None:
+def test_long_times(compiled: Compiled) -> None:
     """As long as 34 days, and it still ends when it is told to."""
     commands = [case.command(f"--time-limit={LONG}") for case in on_one_engine(TOOLS)]
     commands += [
@@ -77,7 +79,7 @@ def test_long_times(helpers: Path) -> None:
     ]
     with contextlib.ExitStack() as stack:
         for case, command in zip(on_one_engine(TOOLS), commands, strict=False):
-            command.extend(stack.enter_context(watched(case.tool, helpers)))
+            command.extend(stack.enter_context(watched(case.tool, compiled)))
         tools = [stack.enter_context(Running(*command)) for command in commands]
         for tool in tools:
             tool.wait_attached()
@@ -181,13 +183,13 @@ def test_speedscope_in_a_fifo(tmp_path: Path) -> None:
         assert assert_cannot_write(written(), path, "Broken pipe") == "name another file"
 
 
-def test_speedscope_file_that_vanishes(helpers: Path, tmp_path: Path) -> None:
+def test_speedscope_file_that_vanishes(compiled: Compiled, tmp_path: Path) -> None:
     """It is made anew; what stood in another one is replaced, and only at the end."""
     (tool,) = (tool for tool in TOOLS if watches_a_process(tool))
     path, other = tmp_path / "file", tmp_path / "other"
     other.write_text("what was there\n" * 1000)
     with (
-        watched(tool, helpers, "all the time") as (pid,),
+        watched(tool, compiled, "all the time") as (pid,),
         Running(MALLOCSTACKS, pid, "--speedscope", path) as one,
         Running(MALLOCSTACKS, pid, "--speedscope", other) as two,
     ):

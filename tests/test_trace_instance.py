@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [
+    pytest.mark.alone,  # the machine's options are other tests', too
     pytest.mark.kernel(HELLO, MINIMAL),
     pytest.mark.usefixtures("leaves_nothing", "quiet_kernel"),
 ]
