@@ -24,8 +24,7 @@ pytestmark = [pytest.mark.kernel(), pytest.mark.usefixtures("leaves_nothing")]
 TOOL = """\
 import os, sys
 from ebpf_tour.frame import cli
-from ebpf_tour.loader import open_program
-from ebpf_tour.loader.hooks import Tracepoint
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.frame.record import Column, Tool
 
 TOOL = Tool(
@@ -36,7 +35,7 @@ TOOL = Tool(
 )
 
 def run(session):
-    with open_program(TOOL, session) as program:
+    with session.open(TOOL) as program:
         program.load()
         program.attach()
         session.attached("Tracing getppid()")

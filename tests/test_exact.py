@@ -154,10 +154,15 @@ BY_FILE = ("bootstrap", "mkdir", "execsnoop", "procinfo")
 
 
 def options_for(case: Case) -> list[str]:
+    # While other tests run, too, nothing is to be lost.
     words = {
+        "bootstrap": ["--buffer", "16384"],
+        "mkdir": ["--buffer", "16384"],
+        "opensnoop": ["--buffer", "16384"],
+        "procinfo": ["--buffer", "16384"],
         "execcount": ["--by-comm", "--interval", "3600"],
         "syscount": ["--by", "comm", "--top", "0", "--entries", "100000"],
-        "execsnoop": ["--max-args", "5"],
+        "execsnoop": ["--max-args", "5", "--buffer", "16384"],
     }
     return words.get(case.tool.name, [])
 

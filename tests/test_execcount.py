@@ -152,7 +152,7 @@ def test_table() -> None:
 def test_demo(engine: str, by_comm: tuple[str, ...]) -> None:
     result = run(EXECCOUNT, "--engine", engine, "--demo", *by_comm)
     assert result.status == 0, result.stderr
-    assert "Demo: saw every row that it caused (1)." in result.stderr
+    assert "Demo: saw at least as many as it caused (50)." in result.stderr
 
 
 @pytest.mark.native

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, ROOT, Result, Running, WholeTrace, Workload, run, run_all
+from support import (
+    BIN,
+    ENGINES,
+    ROOT,
+    Result,
+    Running,
+    WholeTrace,
+    Workload,
+    bytes_of,
+    run,
+    run_all,
+)
 
 from ebpf_tour.commands.hello import TOOL
 from ebpf_tour.frame.catalogue import tools
@@ -146,7 +157,7 @@ def test_hostile_name(engine: str, tmp_path: Path) -> None:
         assert result.status == 0, result.stderr
         assert all(character.isprintable() for character in result.stdout.replace("\n", ""))
         if form == "json":
-            assert r"\x1b[1A\n\xff'" in {row["comm"] for row in result.records}
+            assert name in {bytes_of(row, "comm") for row in result.records}
 
 
 @alone

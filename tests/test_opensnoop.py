@@ -48,6 +48,9 @@ SKIPS = may_be_skipped(*TOOL.hooks)
 AT_FDCWD = -100
 ERESTARTSYS = 512
 
+# Room for what the whole machine opens while the tool does not come to read it.
+LARGE_BUFFER = ("--buffer", "16384")
+
 # A process that opens files: [path, flags, whether from a directory] each. What
 # fails is meant to.
 WORKLOAD = """
@@ -424,7 +427,8 @@ def test_thread(engine: str, compiled: Compiled) -> None:
     ("user", "wanted"), [("nobody", "of nobody"), ("65534", "of nobody"), ("root", "of root")]
 )
 def test_user(engine: str, open_directory: Path, user: str, wanted: str) -> None:
-    with Running(OPENSNOOP, "--engine", engine, "--json", "-u", user) as tool:
+    command = (OPENSNOOP, "--engine", engine, "--json", "-u", user, *LARGE_BUFFER)
+    with Running(*command) as tool:
         tool.wait_attached()
         nobody = Opener(open_directory, "setpriv", "--reuid", "nobody", "--clear-groups")
         nobody.open("of nobody")
@@ -439,7 +443,8 @@ def test_user(engine: str, open_directory: Path, user: str, wanted: str) -> None
 
 @kernel
 def test_name(engine: str, tmp_path: Path) -> None:
-    with Running(OPENSNOOP, "--engine", engine, "--json", "-n", "ytho") as tool:
+    command = (OPENSNOOP, "--engine", engine, "--json", "-n", "ytho", *LARGE_BUFFER)
+    with Running(*command) as tool:
         tool.wait_attached()
         run("cat", "/dev/null")
         opener = Opener(tmp_path)
@@ -491,7 +496,8 @@ def test_flag(engine: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("namespace", [(), ("unshare", "--pid", "--fork", "--mount-proc")])
 def test_it_does_not_show_itself(engine: str, namespace: tuple[str, ...]) -> None:
     """It imports modules when it is attached. Others of that name are shown."""
-    with Running(*namespace, OPENSNOOP, "--engine", engine, "--json", "-n", "opensnoop") as tool:
+    command = (OPENSNOOP, "--engine", engine, "--json", "-n", "opensnoop", *LARGE_BUFFER)
+    with Running(*namespace, *command) as tool:
         tool.wait_attached()
         with Running(OPENSNOOP, "--help") as other:
             assert other.finish().status == 0

@@ -346,7 +346,7 @@ def test_without_tracefs() -> None:
 def test_demo(engine: str, by: str) -> None:
     result = run(SYSCOUNT, "--engine", engine, "--demo", "--by", by)
     assert result.status == 0, result.stderr
-    assert "Demo: saw every row that it caused (1)." in result.stderr
+    assert "Demo: saw at least as many as it caused (50000)." in result.stderr
 
 
 @kernel

@@ -43,6 +43,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
+def printable_lines(text: str) -> str:
+    r"""Return `text` with everything that is not printable as an escape, but for line breaks.
+
+    For what a library says, which may quote anything. A tab becomes blanks.
+
+    >>> printable_lines("a\n\x1b[1Ab\n")
+    'a\n\\x1b[1Ab\n'
+    """
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
+
+
 def _escape(character: str) -> str:
     if "\udc80" <= character <= "\udcff":
         return f"\\x{ord(character) & 0xFF:02x}"

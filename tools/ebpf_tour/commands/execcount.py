@@ -13,6 +13,7 @@ from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.frame import cli
+from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
 from ebpf_tour.frame.session import Demo, Session
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
@@ -165,11 +166,13 @@ def report(session: Session, counts: dict[str, int], before: dict[str, int], pas
 
 
 def demo() -> Demo:
+    comm = own_comm()
     return Demo(
         f"a child process executes /bin/true {DEMO_EXECS} times.",
         workload=execute_true,
         rows=1,
-        caused=lambda row: int(str(row["count"])) >= DEMO_EXECS,
+        caused=lambda row: int(str(row["count"])) >= DEMO_EXECS and row.get("comm", comm) == comm,
+        counted=DEMO_EXECS,
     )
 
 

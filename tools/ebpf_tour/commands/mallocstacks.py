@@ -16,6 +16,7 @@ from ebpf_tour.base.errors import Error, Unsupported, UsageError
 from ebpf_tour.base.text import from_kernel, printable
 from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.frame import cli
+from ebpf_tour.frame.output.file import OutputFile
 from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
 from ebpf_tour.frame.session import say
 from ebpf_tour.loader import features
@@ -23,7 +24,7 @@ from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO, Self
+    from typing import Self
 
     from ebpf_tour.frame.session import Session
     from ebpf_tour.loader import Program
@@ -169,6 +170,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--function",
+        type=not_empty,
         metavar="NAME",
         default="malloc",
         help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
@@ -196,9 +198,16 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--speedscope",
+        type=not_empty,
         metavar="FILE",
         help="write all stacks to a file for https://www.speedscope.app, too",
     )
+
+
+def not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("a name is missing")
+    return text
 
 
 def number_of_stacks(text: str) -> int:
@@ -224,7 +233,7 @@ def run(session: Session) -> None:
         demo = stack.enter_context(DemoProcess()) if args.demo else None
         target = stack.enter_context(contextlib.closing(Target(demo.pid if demo else args.pid)))
         provider = choose_provider(session, target)
-        file = stack.enter_context(open_file(args.speedscope)) if args.speedscope else None
+        file = stack.enter_context(OutputFile(args.speedscope)) if args.speedscope else None
 
         configure(program, args, target)
         program.load()
@@ -240,9 +249,9 @@ def run(session: Session) -> None:
             demo.begin()
         ended = follow(session, program, target, report)
         if file:
-            write_speedscope(file, report, args)
-        if demo and ended:
-            demo.check(report)
+            file.write(speedscope_text(report, args))
+    if demo:
+        demo.check(session, report, ended=ended)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -303,14 +312,6 @@ def attach_uprobe(program: Program, provider: Provider, target: Target) -> None:
         if target.alive:
             raise
         raise target.ended() from None
-
-
-def open_file(path: str) -> IO[str]:
-    """Open the file for speedscope: before anything is traced for it. Raises Error."""
-    try:
-        return open(path, "w", encoding="utf-8")
-    except OSError as error:
-        raise Error(f"cannot write {path}: {error.strerror}", "name another file") from None
 
 
 def function_of(args: argparse.Namespace) -> Function:
@@ -444,18 +445,14 @@ class Report:
         return sum(int(str(row[key])) for row in self.rows)
 
 
-def write_speedscope(file: IO[str], report: Report, args: argparse.Namespace) -> None:
+def speedscope_text(report: Report, args: argparse.Namespace) -> str:
     import json
 
     from ebpf_tour.frame.output.stacks import Measure, speedscope
 
     measures = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
     measures.sort(key=lambda item: item.key != measure(args))
-    try:
-        json.dump(speedscope(report.name, report.rows, measures), file)
-        file.flush()
-    except OSError as error:
-        raise Error(f"cannot write {file.name}: {error.strerror}") from None
+    return json.dumps(speedscope(report.name, report.rows, measures))
 
 
 DEMO_CALLS = 1000
@@ -491,17 +488,32 @@ class DemoProcess:
         """Let it allocate."""
         say(f"Demo: a child process makes {DEMO_CALLS} objects of {DEMO_BYTES} bytes.\n")
         assert self._child.stdin
-        self._child.stdin.write(b"\n")
-        self._child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # somebody has killed it
+            self._child.stdin.write(b"\n")
+            self._child.stdin.flush()
 
-    def check(self, report: Report) -> None:
-        """Raise Error unless all that it allocated was counted."""
+    def check(self, session: Session, report: Report, *, ended: bool) -> None:
+        """Say whether all that it allocated was counted. Raises Error if not.
+
+        `ended` says that it has ended while it was watched.
+        """
         wanted = DEMO_CALLS * DEMO_BYTES
-        if report.total("bytes") < wanted or report.total("count") < DEMO_CALLS:
+        size, calls = report.total("bytes"), report.total("count")
+        if not ended:
+            say(f"Demo: ended by {session.ended_by} after {size} of {wanted} bytes.\n")
+            return
+        if self._child.returncode:
             raise Error(
-                f"the demo failed: it allocated {wanted} bytes in {DEMO_CALLS} calls, and fewer "
-                "were counted",
-                "run it again with -v",
+                f"the demo failed: its child process ended with {self._child.returncode}",
+                "see above for what it said, or dmesg for who killed it",
+            )
+        if size < wanted or calls < DEMO_CALLS:
+            counted = f"{size} bytes in {calls} calls were counted"
+            if session.program and session.program.runs == 0:
+                counted = "the program is attached, but the kernel never ran it"
+            raise Error(
+                f"the demo failed: of {wanted} bytes in {DEMO_CALLS} calls, {counted}",
+                session.next_step(),
             )
         say(f"Demo: saw the {wanted} bytes that it allocated.\n")
 

@@ -34,6 +34,10 @@ TOOL = Tool(
         "the tool reads it from a trace instance of its own, so that it takes no lines from "
         "other readers of trace_pipe."
     ),
+    output=(
+        "Everything but the message was written by the trace buffer. If the machine's trace option "
+        "record-cmd is off, it knows no names, and COMM is <...>."
+    ),
     via={"tracepoint": (Tracepoint("syscalls", "sys_enter_write"),)},
     maps=(Map(".bss", "array (.bss)", "global variables: which write is ours"),),
     columns=(

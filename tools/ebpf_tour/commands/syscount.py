@@ -15,6 +15,7 @@ from ebpf_tour.base.names import syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
 from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.frame import cli
+from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
 from ebpf_tour.frame.session import Demo, Session
 from ebpf_tour.loader import features
@@ -269,11 +270,12 @@ def what(by: str, key: Key) -> Row:
 
 def demo(by: str) -> Demo:
     calls = 0
+    comm = own_comm()
 
     def caused(row: Row) -> bool:
         """Count the demo's calls, which may come in two reports."""
         nonlocal calls
-        ours = row["syscall"] == "getppid" if by == "syscall" else row["comm"] == TOOL.command
+        ours = row["syscall"] == "getppid" if by == "syscall" else row["comm"] == comm
         calls += int(str(row["count"])) if ours else 0
         return ours and calls >= DEMO_CALLS
 
@@ -282,6 +284,7 @@ def demo(by: str) -> Demo:
         workload=call_getppid,
         rows=1,
         caused=caused,
+        counted=DEMO_CALLS,
     )
 
 

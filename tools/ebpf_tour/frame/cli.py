@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 
 from ebpf_tour import __version__
+from ebpf_tour.base import limits
 from ebpf_tour.base.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.base.text import printable
 from ebpf_tour.base.typed import TYPE_CHECKING
@@ -291,17 +293,23 @@ def main(
 ) -> int:
     """Run a tool and return its exit status. Never raises, but for SystemExit."""
     _open_missing_streams()
-    interrupt = Interrupt()
+    # Who has started us may ignore it, and then there is no child to wait for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        return _run(tool, run, make_parser(tool, options), interrupt)
+        interrupt = Interrupt()
+        try:
+            return _run(tool, run, make_parser(tool, options), interrupt)
+        finally:
+            interrupt.forget()
     except Finished:
         return 0
-    except Error as error:
-        add_hint(error, tool.command)
-        _report(tool.command, error)
-        return error.status
-    finally:
-        interrupt.forget()
+    except (Error, OSError, MemoryError) as error:
+        told = limits.ran_out(error) or error
+        if not isinstance(told, Error):
+            raise
+        add_hint(told, tool.command)
+        _report(tool.command, told)
+        return told.status
 
 
 def _run(
@@ -317,6 +325,7 @@ def _run(
         )
     if tool.via and args.show:
         _check_show(parser, args)
+    limits.require_files()
     session = Session(tool, args, interrupt)
     _warn_of_long_name(session)
     try:
@@ -389,11 +398,13 @@ def _as_root(command: str) -> str:
     import shlex
     import shutil
 
+    from ebpf_tour.base.paths import absolute
+
     words = sys.argv[1:]
     path = shutil.which(command)
     if path and os.path.realpath(path) == os.path.realpath(sys.argv[0]):
         return " ".join([f'sudo "$(command -v {command})"', *map(shlex.quote, words)])
-    script = [os.path.abspath(sys.argv[0])]
+    script = [absolute(sys.argv[0])]
     if script[0].endswith(".py"):  # root's Python may not have this package
         script.insert(0, sys.executable)
     return " ".join(["sudo", *map(shlex.quote, [*script, *words])])

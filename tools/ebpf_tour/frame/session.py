@@ -10,10 +10,12 @@ import signal
 import sys
 import time
 
+from ebpf_tour.base.clock import kernel_ns
 from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.base.errors import Error
-from ebpf_tour.base.text import printable
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from ebpf_tour.base.text import printable, printable_lines
+from ebpf_tour.base.typed import TYPE_CHECKING
+from ebpf_tour.frame.demo import Demo, DemoRun
 from ebpf_tour.frame.output import Writer, open_writer
 
 if TYPE_CHECKING:
@@ -23,30 +25,20 @@ if TYPE_CHECKING:
     from ebpf_tour.frame.record import Column, Row, Tool
     from ebpf_tour.loader import Program
 
-# The longest that a demo waits for the events that it caused.
-_DEMO_SECONDS = 20.0
+__all__ = ["Demo", "Finished", "Interrupt", "Session"]
+
+# poll(2) takes no more than INT_MAX milliseconds, 24 days.
+_LONGEST_POLL_MS = 2**31 - 1
+
+# Options that do not choose which rows are shown.
+_CHOOSE_NO_ROWS = (
+    *("--demo", "--format", "--json", "--engine", "--via", "-v", "--verbose"),
+    *("--limit", "--time-limit", "--buffer", "--transport"),
+)
 
 
 class Finished(Exception):  # noqa: N818 - a normal end, not an error
     """There is nothing left to do: nobody reads our output any more, or --show is done."""
-
-
-class Demo(NamedTuple):
-    """What --demo does: cause events in a child process, and know which.
-
-    `story` tells the reader what happens, `workload` runs in a child once
-    everything is attached. It causes `rows` rows, `caused` recognises them, and
-    the demo ends when they all have come. With `exclusive`, a row that it did
-    not cause is an error; elsewhere the rest of the machine may go on. With
-    `makes_files`, the workload runs in a directory of its own, which goes with it.
-    """
-
-    story: str
-    workload: Callable[[], None]
-    rows: int
-    caused: Callable[[Row], bool]
-    exclusive: bool = False
-    makes_files: bool = False
 
 
 class Session:
@@ -55,7 +47,10 @@ class Session:
     It ends at Ctrl-C, SIGTERM or SIGHUP, after `--limit` rows, after
     `--time-limit` seconds, when the demo has seen enough, or as `end_with()`
     says; `running` says so. `lost` is for a tool to count what it could not show.
+    `program` is what `open()` has opened.
     """
+
+    program: Program | None = None
 
     def __init__(self, tool: Tool, args: argparse.Namespace, interrupt: Interrupt) -> None:
         self.tool = tool
@@ -69,11 +64,7 @@ class Session:
         self._end_fd: int | None = None
         self._writer: Writer | None = None
         self._limit: int | None = getattr(args, "limit", None)
-        self._demo: Demo | None = None
-        self._demo_rows = 0
-        self._foreign_rows = 0
-        self._child = 0
-        self._directory = ""
+        self._demo: DemoRun | None = None
 
     def open(self, tool: Tool) -> Program:
         """Open the tool's program, with the engine and through the hooks that it can use.
@@ -89,11 +80,13 @@ class Session:
             directory=tool.directory,
             engine=args.engine,
             via=getattr(args, "via", "auto"),  # a tool with one way has no --via
-            say=say,
+            say=lambda text: say(printable_lines(text)),
             verbose=args.verbose,
             whole_log=args.show == "log",
+            count_runs=args.demo,
             to_read=args.show == "source",
         )
+        self.program = program
         if program.fallback:
             self.warn(f"using BCC, since {program.fallback}")
         if args.show:
@@ -113,6 +106,7 @@ class Session:
             or self._interrupt.seen
             or time.monotonic() >= self._deadline
             or (self._end_fd is not None and is_readable(self._end_fd))
+            or (self._demo is not None and self._demo.over())
         )
 
     def end_with(self, fd: int) -> None:
@@ -139,7 +133,7 @@ class Session:
         gc.freeze()
         gc.set_threshold(100_000)
         gc.enable()
-        self._attached_ns = time.monotonic_ns()
+        self._attached_ns = kernel_ns()
         if not self.running:
             return False
         say(f"{printable(doing)}... Ctrl-C to end.\n")
@@ -166,29 +160,9 @@ class Session:
         return self._writer
 
     def _start_demo(self, demo: Demo) -> None:
-        self._demo = demo
-        self._deadline = min(self._deadline, time.monotonic() + _DEMO_SECONDS)
-        if demo.makes_files:
-            self._directory = _temporary_directory()
         say(f"Demo: {demo.story}\n")
-        ready, hold = os.pipe()
-        self._child = os.fork()
-        if self._child == 0:
-            status = 1
-            try:
-                self._interrupt.forget()
-                # What the tool has open in the kernel is to end with the tool:
-                # a trace instance, for one, cannot go while it is open here.
-                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-                if self._directory:
-                    os.chdir(self._directory)
-                demo.workload()
-                status = 0
-            finally:
-                os._exit(status)
-        os.close(hold)
-        os.read(ready, 1)  # returns when the child has closed everything
-        os.close(ready)
+        self._demo = DemoRun(demo, self._interrupt)
+        self._demo.begin()
 
     def row(self, row: Row) -> None:
         """Show one row, unless there are as many as were asked for."""
@@ -229,11 +203,9 @@ class Session:
 
     def _count(self, row: Row) -> None:
         self.rows += 1
-        if self._demo and self._demo.caused(row):
-            self._demo_rows += 1
-        elif self._demo:
-            self._foreign_rows += 1
-        if self.rows == self._limit or (self._demo and self._demo_rows == self._demo.rows):
+        if self._demo:
+            self._demo.count(row)
+        if self.rows == self._limit or (self._demo and self._demo.complete):
             self._full = True
 
     def sleep(self, seconds: float) -> None:
@@ -248,10 +220,13 @@ class Session:
         if self._writer:
             with writing():
                 self._writer.flush()
-        if self.running:
-            if self._end_fd is not None:
-                fds += (self._end_fd,)
-            self._interrupt.wait(min(seconds, self._deadline - time.monotonic()), *fds)
+        wait = self._demo.wait if self._demo else self._interrupt.wait
+        ends = fds if self._end_fd is None else (*fds, self._end_fd)
+        until = time.monotonic() + seconds
+        while self.running:
+            left = min(until, self._deadline) - time.monotonic()
+            if left <= 0 or not set(fds).isdisjoint(wait(left, *ends)):
+                return
 
     def warn(self, text: str) -> None:
         """Say something on stderr that the user should know."""
@@ -263,51 +238,43 @@ class Session:
             with writing():
                 self._writer.end({"events": self.rows, "lost": self.lost})
                 self._writer.flush()
-        if self.lost:
-            self.warn(f"{self.lost} events were lost besides the {self.rows} shown")
+            if self.lost:
+                self.warn(f"{self.lost} events were lost besides the {self.rows} shown")
         if self._demo:
             self._finish_demo(self._demo)
 
-    def _finish_demo(self, demo: Demo) -> None:
-        status = self._wait_for_child()
+    @property
+    def ended_by(self) -> str:
+        """What has ended the run: an option, a signal, or "" if there was nothing more to do."""
         if self._interrupt.seen:
-            return
-        wrong = ""
-        if status is None:
-            wrong = "its workload does not end"
-        elif status:
-            wrong = "its workload failed"
-        elif self._demo_rows < demo.rows:
-            wrong = f"it caused {demo.rows} rows and saw {self._demo_rows}"
-        elif demo.exclusive and self._foreign_rows:
-            wrong = f"it saw {self._foreign_rows} rows that it did not cause"
-        if wrong:
-            raise Error(f"the demo failed: {wrong}", "run it again with -v")
-        rest = ", and nothing else" if demo.exclusive else ""
-        say(f"Demo: saw every row that it caused ({demo.rows}){rest}.\n")
+            return "a signal"
+        if self.rows == self._limit:
+            return "--limit"
+        return "--time-limit" if time.monotonic() >= self._deadline else ""
 
-    def _wait_for_child(self) -> int | None:
-        """Return the demo's exit status, None if it does not end or is interrupted."""
-        deadline = time.monotonic() + _DEMO_SECONDS
-        while time.monotonic() < deadline and not self._interrupt.seen:
-            pid, status = os.waitpid(self._child, os.WNOHANG)
-            if pid:
-                self._child = 0
-                return status
-            self._interrupt.wait(0.005)
-        return None
+    def _finish_demo(self, demo: DemoRun) -> None:
+        """Say what the demo has seen. Raises Error if it failed."""
+        ran = self.program.runs if self.program else None
+        say(demo.verdict(self.ended_by, ran, self.next_step()))
+
+    def next_step(self) -> str:
+        """Return what to do about a demo whose rows do not come."""
+        words = [word for word in sys.argv[1:] if word.startswith("-")]
+        choosing = [word for word in words if word.partition("=")[0] not in _CHOOSE_NO_ROWS]
+        if choosing:
+            return f"run it without {' '.join(choosing)}, which may leave out rows of its own"
+        ways = []
+        if self.program:
+            ways += [f"--via {name}" for name in self.tool.via if name != self.program.via]
+            ways += [f"--engine {name}" for name in self.tool.engines]
+            ways.remove(f"--engine {self.program.engine}")
+        take = f"take another way: {' or '.join(ways)}; " if ways else ""
+        return f"{take}ebpf-tour check tries what works on this machine"
 
     def close(self) -> None:
         """End a demo that is still going on, and remove its files."""
-        if self._child:
-            os.kill(self._child, signal.SIGKILL)
-            os.waitpid(self._child, 0)
-            self._child = 0
-        if self._directory:
-            import shutil
-
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = ""
+        if self._demo:
+            self._demo.close()
 
 
 @contextlib.contextmanager
@@ -328,17 +295,6 @@ def cannot_write(error: OSError) -> Exception:
     if isinstance(error, BrokenPipeError):
         return Finished()
     return Error(f"cannot write to standard output: {error.strerror}", "send it somewhere else")
-
-
-def _temporary_directory() -> str:
-    import tempfile
-
-    try:
-        return tempfile.mkdtemp(prefix="ebpf-demo-")
-    except OSError:
-        raise Error(
-            "there is no place for the files of the demo", "name one: TMPDIR=DIRECTORY"
-        ) from None
 
 
 def say(text: str) -> None:
@@ -371,18 +327,27 @@ class Interrupt:
         self.seen = False
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = write
-        self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        self._previous = {
+            number: signal.signal(number, self._note)
+            for number in self.SIGNALS
+            # nohup(1) has us ignore this one, to go on without a terminal.
+            if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN)
+        }
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
 
     def _note(self, _number: int, _frame: object) -> None:
         self.seen = True
 
-    def wait(self, seconds: float, *fds: int) -> None:
-        """Wait so long, or until a signal comes or one of `fds` is readable."""
+    def wait(self, seconds: float, *fds: int) -> list[int]:
+        """Wait so long, or until a signal comes or some of `fds` are readable; return those."""
         poll = select.poll()
         for fd in (self._read, *fds):
             poll.register(fd, select.POLLIN)
-        poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000)
+        until = time.monotonic() + seconds
+        ready: list[tuple[int, int]] = []
+        while not ready and (left := until - time.monotonic()) > 0:
+            ready = poll.poll(min(left * 1000, _LONGEST_POLL_MS))
+        return [fd for fd, _ in ready]
 
     def forget(self) -> None:
         """Give the signals back to whoever had them before."""

@@ -13,10 +13,10 @@ of ebpf_tour.base.errors: their text is the cause, `hint` the next step.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from ebpf_tour.base.errors import EngineUnavailable, Error
+from ebpf_tour.base.paths import absolute
 from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
@@ -40,6 +40,7 @@ def open_program(
     say: Callable[[str], None] | None = None,
     verbose: bool = False,
     whole_log: bool = False,
+    count_runs: bool = False,
     to_read: bool = False,
 ) -> Program:
     """Open the program of NAME.bpf.c or NAME.bcc.c. Nothing is loaded yet.
@@ -47,13 +48,15 @@ def open_program(
     `hooks` are those to attach to; the C file may have programs for others. Or
     they are all ways to see the same event, by name and the best one first: then
     `via` names one, or the first that works here is taken (`Program.via`), and the
-    C file may have no other programs. `directory` is where the C file is, if not in this package.
-    `engine` is "libbpf", "bcc", or "auto": libbpf where it can be used, otherwise
+    C file may have no other programs. `directory` is where the C file is, if not in
+    this package. `engine` is "libbpf", "bcc", or "auto": libbpf where it can be used, otherwise
     BCC (`Program.fallback` says why).
 
     `say` gets warnings of the libraries, with `verbose` all that they say. With
-    `whole_log`, the verifier's log has each of its steps. `to_read` opens a
-    program only for its C, also without privileges or hooks.
+    `whole_log`, the verifier's log has each of its steps. With `count_runs`, the
+    kernel counts how often the programs run, and `Program.runs` has that once they
+    are unloaded. `to_read` opens a program only for its C, also without privileges
+    or hooks.
 
     Raises NotPermitted, Unsupported (a hook that this kernel lacks), EngineUnavailable.
     """
@@ -63,11 +66,11 @@ def open_program(
     known = tuple(hook for way in ways.values() for hook in way) if ways is hooks else ()
     if via != "auto":
         ways = {via: ways[via]}
-    place = os.path.abspath(directory) if directory else sources()
+    place = absolute(directory) if directory else sources()
 
     def open_with(engine: str) -> Program:
         via, chosen = _choose_way(engine, ways, to_read=to_read)
-        options = Options(name, place, via, chosen, known, say, verbose, whole_log)
+        options = Options(name, place, via, chosen, known, say, verbose, whole_log, count_runs)
         if engine == "libbpf":
             from ebpf_tour.loader.libbpf import LibbpfProgram
 

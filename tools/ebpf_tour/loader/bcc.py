@@ -316,7 +316,7 @@ class BccProgram(Program):
 
     def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
-        with self._capture(quiet=bool(debug)) as said:
+        with self._capture(quiet=bool(debug)) as said, _in_a_directory():
             try:
                 flags = self._flags + self._defines.flags + self._sizes.flags
                 program = self._bpf_class(text=text.encode(), cflags=flags, debug=debug)
@@ -544,6 +544,23 @@ class BccProgram(Program):
             self._say(said[0])
 
 
+@contextlib.contextmanager
+def _in_a_directory() -> Iterator[None]:
+    """Be in a directory that is there: in one that was removed, BCC compiles nothing."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        removed = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        os.chdir("/")
+        try:
+            yield
+        finally:
+            os.fchdir(removed)
+            os.close(removed)
+    else:
+        yield
+
+
 def _same_code(one: bytes, other: bytes) -> bool:
     """Say whether two programs have the same instructions, apart from what they name."""
     return one[::8] == other[::8]
@@ -567,6 +584,8 @@ def _import_bcc() -> tuple[Any, Any]:
         )
         raise EngineUnavailable("BCC's Python package is not installed", hint) from None
     except OSError as error:
+        if "failed to map segment" in str(error):  # the dynamic linker's words
+            raise MemoryError from None
         raise EngineUnavailable(f"BCC's library cannot be loaded: {error}", _INSTALL) from None
     if bcc.__file__ is None:  # a directory that Python takes for a package all the same
         raise EngineUnavailable("BCC's Python package is not installed", _INSTALL)

@@ -226,7 +226,7 @@ class Btf:
         lib.btf_ext__free.argtypes = [ct.c_void_p]
         lib.btf_ext__free.restype = None
         ext, size = ct.c_void_p(), ct.c_uint32()
-        pointer = lib.btf__parse_elf(path.encode(), ct.byref(ext))
+        pointer = lib.btf__parse_elf(os.fsencode(path), ct.byref(ext))
         if not pointer:
             number = ct.get_errno()
             raise OSError(number, os.strerror(number), path)

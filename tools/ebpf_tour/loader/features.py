@@ -174,7 +174,12 @@ def explain_eperm(action: str) -> NotPermitted:
 
 
 def require_privileges() -> None:
-    """Raise NotPermitted unless this process may load tracing programs."""
+    """Raise NotPermitted unless this process may load tracing programs.
+
+    Raises Unsupported where nothing says so.
+    """
+    if not os.path.exists("/proc/self/status"):
+        raise Unsupported("/proc is not mounted", "mount it: mount -t proc proc /proc")
     if not has_capabilities() or in_user_namespace():
         raise explain_eperm("load BPF programs")
 

@@ -532,7 +532,7 @@ class LibbpfProgram(Program):
 def open_object(lib: ct.CDLL, path: str, name: str) -> int:
     """Open a compiled object; 0 and errno if libbpf cannot."""
     opts = _OpenOpts(sz=ct.sizeof(_OpenOpts), object_name=name.encode())
-    return lib.bpf_object__open_file(path.encode(), ct.byref(opts)) or 0
+    return lib.bpf_object__open_file(os.fsencode(path), ct.byref(opts)) or 0
 
 
 def find_map(lib: ct.CDLL, obj: int, name: str, source: str) -> int:

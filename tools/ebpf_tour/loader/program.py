@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
 import time
 
@@ -89,11 +90,18 @@ class Program(Closing, abc.ABC):
     perf_bytes: int
     """Size of the perf buffer of each CPU, a power of two; set before attach."""
 
+    runs: int | None = None
+    """How often its programs ran, once they are unloaded; None if nobody has counted.
+
+    Only with `Options.count_runs`, and where the kernel lets us.
+    """
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self.via = options.via
         self.perf_bytes = 64 * os.sysconf("SC_PAGE_SIZE")  # as in libbpf-bootstrap
         self._readers: dict[int, Reader] = {}
+        self._counting = -1
 
     def load(self) -> None:
         """Hand programs and maps to the kernel, whose verifier checks them.
@@ -169,6 +177,11 @@ class Program(Closing, abc.ABC):
         # A perf buffer takes nothing before it is open, unlike a ring buffer.
         for fd in self._perf_event_arrays():
             self._readers[fd] = self._open_reader(fd)
+        if self._options.count_runs:
+            from ebpf_tour.loader import syscall
+
+            with contextlib.suppress(OSError):
+                self._counting = syscall.count_runs()
         self._attach()
 
     @abc.abstractmethod
@@ -297,6 +310,12 @@ class Program(Closing, abc.ABC):
         self.detach()
         while self._readers:  # opened, but never read
             self._readers.popitem()[1].close()
+        if self._counting >= 0:
+            from ebpf_tour.loader import syscall
+
+            self.runs = sum(syscall.program_info(fd).runs for fd in self.program_fds())
+            os.close(self._counting)
+            self._counting = -1
         self._close()
 
     @abc.abstractmethod
@@ -304,9 +323,12 @@ class Program(Closing, abc.ABC):
         """Do what `close()` is for, once everything is detached."""
 
     def source_text(self) -> str:
-        """Return the C that is loaded."""
-        with open(self.source, encoding="utf-8") as file:
-            return file.read()
+        """Return the C that is loaded. Raises Error if it did not come with the program."""
+        try:
+            with open(self.source, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise Error(f"{self.source} is not there", "see the bytecode: --show asm") from None
 
     @abc.abstractmethod
     def bytecode(self) -> list[tuple[str, bytes]]:
@@ -343,7 +365,8 @@ class Options(NamedTuple):
     was chosen, `hooks` are the ones to attach. `known` are all that the C file may
     have programs for; empty where the caller does not know. `say` gets what the
     libraries say: with `verbose` all of it, otherwise their warnings. With
-    `whole_log`, the verifier writes down each step.
+    `whole_log`, the verifier writes down each step; with `count_runs`, the kernel
+    counts how often the programs run.
     """
 
     name: str
@@ -354,3 +377,4 @@ class Options(NamedTuple):
     say: Callable[[str], None] | None = None
     verbose: bool = False
     whole_log: bool = False
+    count_runs: bool = False

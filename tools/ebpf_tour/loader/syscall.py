@@ -29,6 +29,7 @@ _OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 _LINK_CREATE = 28
+_ENABLE_STATS = 32
 
 _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
@@ -251,6 +252,7 @@ def _info(fd: int, size: int) -> bytes:
 class ProgramInfo(NamedTuple):
     """A loaded program; sizes in bytes. Source: struct bpf_prog_info.
 
+    `runs` says how often it ran while a descriptor of `count_runs()` was open.
     `missed` says how often it did not run, since a BPF program was running on
     that CPU already; 0 before commit 9ed9e9ba2337 ("bpf: Count the number of
     times recursion was prevented") (in v5.12).
@@ -261,6 +263,7 @@ class ProgramInfo(NamedTuple):
     name: str
     jited_bytes: int
     xlated_bytes: int
+    runs: int
     missed: int
 
 
@@ -282,10 +285,21 @@ def _name(raw: bytes) -> str:
 def program_info(fd: int) -> ProgramInfo:
     """Ask the kernel about the program behind `fd`. Raises OSError."""
     # type, id, tag[8], jited_len, xlated_len, two pointers, load_time, uid,
-    # nr_map_ids, map_ids, name[16], more of the kind, recursion_misses
-    form = "=II8xII16x8x8x8x16s128xQ"
-    kind, number, jited, xlated, name, missed = struct.unpack(form, _info(fd, 216))
-    return ProgramInfo(kind, number, _name(name), jited, xlated, missed)
+    # nr_map_ids, map_ids, name[16], more of the kind, run_cnt, recursion_misses
+    form = "=II8xII16x8x8x8x16s120xQQ"
+    kind, number, jited, xlated, name, runs, missed = struct.unpack(form, _info(fd, 216))
+    return ProgramInfo(kind, number, _name(name), jited, xlated, runs, missed)
+
+
+def count_runs() -> int:
+    """Return a file descriptor; while it is open, the kernel counts how often programs run.
+
+    commit d46edd671a14 ("bpf: Sharing bpf runtime stats with BPF_ENABLE_STATS") (in
+    v5.8). It needs CAP_SYS_ADMIN. Raises OSError.
+    """
+    run_time = 0  # BPF_STATS_RUN_TIME
+    fd, _ = bpf(_ENABLE_STATS, struct.pack("=I", run_time))
+    return fd
 
 
 def map_info(fd: int) -> MapInfo:

@@ -26,10 +26,26 @@ _PREFIX = "ebpf-tour-"
 
 # "         python3-2338    [001]   742.294553: bpf_trace_printk: ". The name is
 # padded to 16 columns and cannot be longer, so a name that looks like a header
-# deceives nobody.
+# deceives nobody. Behind the thread's ID there is "(   2338) ", its process, if the
+# machine's option record-tgid is on.
 # They are compiled when the first line is read: by then the tool is attached.
-_HEADER = rb"(?ms)^(?P<comm>.{16})-(?P<tid>\d+) +\[(?P<cpu>\d+)\] +(?P<time>\d+\.\d+): \w+: "
+_HEADER = (
+    rb"(?ms)^(?P<comm>.{16})-(?P<tid>\d+) +(?:\([ \d-]+\) )?\[(?P<cpu>\d+)\]"
+    rb" +(?P<time>\d+\.\d+): \w+: "
+)
 _LOST = rb"(?m)^CPU:\d+ \[LOST (\d+) EVENTS\]\n"
+
+# The options that make a line look as above, one for each event, that keep the
+# newest lines, and that let a poll() wait. A new instance has those of the machine.
+#
+# Not here are record-tgid and record-cmd. The kernel would switch what they record
+# for the events of all other instances, too: see trace_event_enable_tgid_record() in
+# kernel/trace/trace_events.c. Without record-cmd, threads are called <...>.
+_OPTIONS = (
+    *("context-info", "noirq-info", "nolatency-format"),
+    *("noraw", "nohex", "nobin", "nofields", "noprintk-msg-only"),
+    *("nostacktrace", "nouserstacktrace", "markers", "overwrite", "noblock"),
+)
 
 # How often to read at once, a page or two each time: who prints all the time
 # must not keep the tool from showing what it has, and from ending.
@@ -63,11 +79,9 @@ class TraceInstance(Closing):
         self._instances = f"{features.tracefs()}/instances"
         self._path = f"{self._instances}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
         self.fd = self._create()
-        # Without the column of interrupt flags, whose width varies.
-        self._write("trace_options", "noirq-info")
 
     def _create(self) -> int:
-        """Make the instance and return its trace_pipe, open.
+        """Make the instance, set its options, and return its trace_pipe, open.
 
         While that is open nobody can remove the instance, and a starting tool
         removes what it can; the lock is for the moment between the two.
@@ -76,7 +90,12 @@ class TraceInstance(Closing):
             with self._lock():
                 self._remove_abandoned()
                 os.mkdir(self._path)
-                return os.open(f"{self._path}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+                try:
+                    self._set_options()  # some count when trace_pipe is opened
+                    return os.open(f"{self._path}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+                except BaseException:
+                    os.rmdir(self._path)
+                    raise
         except FileNotFoundError:
             raise Unsupported("this kernel's tracefs has no trace instances") from None
         except PermissionError:
@@ -106,6 +125,18 @@ class TraceInstance(Closing):
             if name.startswith(_PREFIX):
                 with contextlib.suppress(OSError):
                     os.rmdir(f"{self._instances}/{name}")
+
+    def _set_options(self) -> None:
+        """Set what differs from what `_parse()` can read. Raises Error, OSError.
+
+        An option that the kernel does not have is not in its list, nor is its opposite.
+        """
+        with open(f"{self._path}/trace_options", encoding="ascii") as file:
+            there = set(file.read().split())
+        for option in _OPTIONS:
+            opposite = option.removeprefix("no") if option.startswith("no") else f"no{option}"
+            if opposite in there:
+                self._write("trace_options", option)
 
     def _write(self, file: str, text: str) -> None:
         try:

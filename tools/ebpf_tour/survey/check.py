@@ -229,8 +229,11 @@ def clang() -> str:
     path = shutil.which("clang")
     if not path:
         raise Unsupported("there is no clang", "apt install clang llvm (make demo does it)")
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"version (\S+)", said)
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Error(f"cannot run {path}: {error.strerror}", "run it by hand") from None
+    version = re.search(r"version (\S+)", done.stdout)
     return f"{version[1]}, {path}" if version else path
 
 

@@ -9,6 +9,7 @@ import shutil
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error, NotPermitted
+from ebpf_tour.base.paths import absolute
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.userland.elf import BadElf, Elf, Usdt
@@ -101,7 +102,7 @@ def find(name: str) -> list[Binary]:
             return found
         raise Error(f"no program or library matches {name}", "see what there is: ls -l")
     if "/" in name:
-        return [Binary(os.path.abspath(name))]  # as it can be pasted anywhere
+        return [Binary(absolute(name))]  # as it can be pasted anywhere
     program = shutil.which(name)
     if program:
         return [Binary(program)]

@@ -134,7 +134,7 @@ class Elf:
         """
         kinds = (_SHT_DYNSYM, _SHT_SYMTAB) if self.static else (_SHT_DYNSYM,)
         for kind in kinds:
-            for function, binding in self._symbols(kind, to_bytes(name)):
+            for function, binding in self._symbols(kind, os.fsencode(name)):
                 if binding != _STB_LOCAL:
                     return function
         return None

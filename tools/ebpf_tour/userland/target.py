@@ -8,6 +8,7 @@ that is deleted. So nothing here depends on names.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 from ebpf_tour.base.errors import Error
@@ -118,7 +119,9 @@ class Target(Process):
         ):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    raise  # not the file's fault
                 continue
             self._modules[mapping.file] = Module(name, path, fd)
             return

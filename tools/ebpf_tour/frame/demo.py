@@ -1,0 +1,279 @@
+"""--demo: a child process that causes events, and which rows are its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+from ebpf_tour.base import limits
+from ebpf_tour.base.errors import Error
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ebpf_tour.frame.record import Row
+    from ebpf_tour.frame.session import Interrupt
+
+# How long its child process may take, and how long after that, and after each row
+# of its own, the demo waits for the next one.
+_PATIENCE_SECONDS = 20.0
+_GRACE_SECONDS = 5.0
+
+
+class Demo(NamedTuple):
+    """What --demo does: cause events in a child process, and know which.
+
+    `story` tells the reader what happens, `workload` runs in a child once
+    everything is attached. It causes `rows` rows, `caused` recognises them, and
+    the demo ends when they all have come. A row with a `pid` has to be by the
+    tool, by the child, or by a process that comes from them, which `ppid` tells;
+    in a container, where PIDs are not ours to compare, `caused` alone decides.
+    With `exclusive`, a row that it did not cause is an error; elsewhere the rest
+    of the machine may go on. With `makes_files`, the workload runs in a directory
+    of its own, which goes with it.
+
+    Of a tool that counts what the whole machine does, `counted` is how many events
+    the child causes. Its last report comes once the child has ended.
+    """
+
+    story: str
+    workload: Callable[[], None]
+    rows: int
+    caused: Callable[[Row], bool]
+    exclusive: bool = False
+    makes_files: bool = False
+    counted: int = 0
+
+
+class DemoRun:
+    """A demo under way: its child process, and how many rows have come."""
+
+    def __init__(self, demo: Demo, interrupt: Interrupt) -> None:
+        from ebpf_tour.loader import features
+
+        self.demo = demo
+        self._interrupt = interrupt
+        self._own_rows = self._other_rows = 0
+        # Those whose rows are its own: the tool, the child, and who comes from them.
+        self._family = {os.getpid()}
+        self._knows_pids = features.pid_in_first_namespace() > 0
+        self._directory = ""
+        self._child = 0
+        self._status: int | None = None
+        self._pidfd = self._reason = -1
+        self._deadline = float("inf")
+
+    def begin(self) -> None:
+        """Start the child process."""
+        if self.demo.makes_files:
+            self._directory = _temporary_directory()
+        self._reason, writer = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            self._work(writer)
+        os.close(writer)
+        self._family.add(self._child)
+        os.read(self._reason, 1)  # returns when the child has closed everything
+        os.set_blocking(self._reason, False)
+        self._pidfd = os.pidfd_open(self._child)
+        self._deadline = time.monotonic() + _PATIENCE_SECONDS
+
+    def _work(self, writer: int) -> None:
+        """Do what the child is for, and write to the parent why it cannot. Does not return."""
+        status = 1
+        try:
+            self._interrupt.forget()
+            # What the tool has open in the kernel is to end with the tool:
+            # a trace instance, for one, cannot go while it is open here.
+            os.closerange(3, writer)
+            os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
+            os.write(writer, b".")
+            if self._directory:
+                os.chdir(self._directory)
+            self.demo.workload()
+            status = 0
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent tells
+            told = limits.ran_out(error)
+            reason = f"{told or _said(error)}\n{told.hint if told else ''}"
+            os.write(writer, reason.encode("utf-8", "surrogateescape"))
+        finally:
+            os._exit(status)
+
+    def count(self, row: Row) -> None:
+        """Take note of a row that is shown."""
+        if self._is_familys(row) and self.demo.caused(row):
+            self._own_rows += 1
+            if self._status is not None:
+                self._deadline = time.monotonic() + _GRACE_SECONDS
+        else:
+            self._other_rows += 1
+
+    def _is_familys(self, row: Row) -> bool:
+        """Say whether a row is by one of its processes, as far as the row tells."""
+        pid = row.get("pid")
+        if not self._knows_pids or not isinstance(pid, int):
+            return True
+        if row.get("ppid") in self._family:
+            self._family.add(pid)
+        return pid in self._family
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows have come; of counts, those at the end of the child, too."""
+        if self.demo.counted and self._status is None:
+            return False
+        return self._own_rows >= self.demo.rows
+
+    def over(self) -> bool:
+        """Say whether there is nothing more to wait for.
+
+        When the child has ended, what it did has been counted: the report at the end has it.
+        """
+        self._look()
+        if self._status is not None and (self._status != 0 or self.demo.counted):
+            return True
+        return self.complete or time.monotonic() >= self._deadline
+
+    def _look(self) -> None:
+        """See whether the child has ended."""
+        if self._child and self._status is None:
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+            if pid:
+                self._status = status
+                self._deadline = time.monotonic() + _GRACE_SECONDS
+
+    def wait(self, seconds: float, *fds: int) -> list[int]:
+        """Wait like `Interrupt.wait()`, but a second at most, and not past the child's end."""
+        if self._status is None:
+            fds += (self._pidfd,)
+        asked = min(seconds, 1.0)
+        begun = time.monotonic()
+        ready = self._interrupt.wait(asked, *fds)
+        # Time for which we were stopped (Ctrl-Z) is not time that the child has had.
+        late = time.monotonic() - begun - asked
+        if late > 0.5:
+            self._deadline += late
+        return ready
+
+    def verdict(self, ended_by: str, ran: int | None, hint: str) -> str:
+        """Return what there is to say at the end. Raises Error if the demo failed.
+
+        `ended_by` is what has ended the run before the demo was over, `ran` how often
+        the program was run, if that is known, `hint` what to do where rows are missing.
+        """
+        rows, own, others = self.demo.rows, self._own_rows, self._other_rows
+        if self.complete or not ended_by:
+            self._wait_for_child()
+        self._look()
+        if self._interrupt.seen and not (self.complete and self._status == 0):
+            return self._ended_early("a signal")
+        if self._status:
+            raise self._child_failed(self._status)
+        if own < rows and not ended_by:
+            raise Error(f"the demo failed: {self._what_came(ran)}", hint)
+        if self.demo.exclusive and others:
+            raise Error(f"the demo failed: {_rows(others)} came that it did not cause", hint)
+        if not self.complete and ended_by:
+            return self._ended_early(ended_by)
+        if self._status is None:
+            raise Error("the demo failed: its child process does not end", self._by_hand())
+        if self.demo.counted:
+            return f"Demo: saw at least as many as it caused ({self.demo.counted}).\n"
+        rest = ", and nothing else" if self.demo.exclusive else ""
+        return f"Demo: saw every row that it caused ({rows}){rest}.\n"
+
+    def _wait_for_child(self) -> None:
+        self._deadline = time.monotonic() + _PATIENCE_SECONDS
+        self._look()
+        while self._status is None and not self._interrupt.seen:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                return
+            self.wait(left)
+            self._look()
+
+    def _ended_early(self, ended_by: str) -> str:
+        if self.demo.counted:
+            return f"Demo: ended by {ended_by} before its own counts had come.\n"
+        rows = f"{self._own_rows} of the {self.demo.rows} rows that it causes"
+        return f"Demo: ended by {ended_by} after {rows}.\n"
+
+    def _what_came(self, ran: int | None) -> str:
+        """Return what is wrong with the rows."""
+        if self.demo.counted:
+            return f"the {self.demo.counted} that it caused are not among the counts"
+        if self._own_rows:
+            return f"of {_rows(self.demo.rows)} that it caused, {self._own_rows} came"
+        if self._other_rows:
+            return f"{_rows(self._other_rows)} came, none of which it caused"
+        if ran is None:
+            return "no row came"
+        if ran == 0:
+            return "the program is attached, but the kernel never ran it"
+        return f"the kernel ran the program {ran} times, but no row came"
+
+    def _child_failed(self, status: int) -> Error:
+        """Return the error for a child that did not do its work."""
+        said = b""
+        with contextlib.suppress(BlockingIOError):  # it was killed, and left a process behind
+            said = os.read(self._reason, 4096)
+        cause, _, hint = said.decode("utf-8", "surrogateescape").partition("\n")
+        if os.WIFSIGNALED(status):
+            from ebpf_tour.base.names import signal_name
+
+            cause = f"{signal_name(os.WTERMSIG(status))} killed it"
+        return Error(
+            f"the demo failed: its child process did not do its work: {cause}",
+            hint or self._by_hand(),
+        )
+
+    def _by_hand(self) -> str:
+        return f"try by hand what it does: {self.demo.story}"
+
+    def close(self) -> None:
+        """End the child if it is still going on, and remove its files."""
+        if self._child and self._status is None:
+            os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            self._child = 0
+        for fd in (self._reason, self._pidfd):
+            if fd >= 0:
+                os.close(fd)
+        self._reason = self._pidfd = -1
+        if self._directory:
+            import shutil
+
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = ""
+
+
+def own_comm() -> str:
+    """Return the kernel's name for this process, which the child has, too."""
+    with open("/proc/self/comm", "rb") as file:
+        return from_kernel(file.read().removesuffix(b"\n"))
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
+
+
+def _said(error: BaseException) -> str:
+    """Return what an exception says, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _temporary_directory() -> str:
+    import tempfile
+
+    try:
+        return tempfile.mkdtemp(prefix="ebpf-demo-")
+    except OSError:
+        raise Error(
+            "there is no place for the files of the demo", "name one: TMPDIR=DIRECTORY"
+        ) from None
