@@ -207,7 +207,7 @@ def test_no_struct_event(own: Own) -> None:
     text = C.replace("struct event", "struct record")
     cause, hint = assert_error(own.run(c=text), 1, "own")
     assert cause == NO_EVENT
-    assert hint == "call the structure so that rb takes to user space"
+    assert hint == "give the structure that goes through rb that name"
     # A name alone is no layout.
     text = C.replace("struct event", "struct record") + "struct event *other;\n"
     assert assert_error(own.run(c=text), 1, "own")[0] == cause
@@ -370,7 +370,7 @@ def test_a_size_that_is_fixed(own: Own) -> None:
     tool = with_line('program.max_entries["rb"] = 65536', before_load=True)
     cause, hint = assert_refused(own.run(tool=tool))
     assert cause == "own.bcc.c does not say rb_max_entries, so the size of the map rb is fixed"
-    assert "say it there where rb is declared" in hint
+    assert hint.startswith("write rb_max_entries where rb is declared")
     sized = "BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE)"
     c = changed(C, "BPF_RINGBUF_OUTPUT(rb, 16)", sized)
     result = own.run("--limit", "1", c=c, tool=tool)

@@ -34,10 +34,11 @@ def assert_places(btf: Btf, structs: dict[str, str], text: str, where: Path) -> 
         for member in re.findall(r"(\w+)(?:\[\w+\])?;", body):
             place = btf.place(name, member)
             offset = f"__builtin_offsetof(struct {name}, {member})"
-            lines += [f"_Static_assert({offset} == {place.offset});"] if place else []
+            if place:
+                lines.append(f'_Static_assert({offset} == {place.offset}, "{member}");')
     where.write_text("\n".join([text, *lines]))
     types = ("-include", ROOT / "bpf/include/linux/types.h")
-    result = run("clang", "-target", "bpf", "-std=gnu2x", "-fsyntax-only", *types, where)
+    result = run("clang", "-target", "bpf", "-std=gnu11", "-fsyntax-only", *types, where)
     assert (result.status, result.stderr) == (0, "")
     return len(lines)
 

@@ -107,7 +107,7 @@ class _MaxEntries(_Defines):
         if not self._names(size):
             raise Error(
                 f"{self._file} does not say {size}, so the size of the map {name} is fixed",
-                f"say it there where {name} is declared: the compiler gets -D{size}=",
+                f"write {size} where {name} is declared: the compiler gets -D{size}=",
             )
         self._define(size, value)
 
@@ -168,8 +168,8 @@ class BccProgram(Program):
         self._flags += [f"-I{directory}" for directory in (options.directory, self._directory)]
         self._cleanup = contextlib.ExitStack()
         self._choose_headers()
-        self._include(self._header)
         self._bpf_class, self._lib = _import_bcc()
+        self._include(self._header)
         code = bcc_functions.code_of(file)
         self.globals = self._defines = _Defines(code, self.source)
         self.max_entries = self._sizes = _MaxEntries(code, self.source)
@@ -454,7 +454,7 @@ class BccProgram(Program):
             raise Error(
                 f"there is no struct event in {os.path.basename(self.source)}, which says what a "
                 "record looks like",
-                f"call the structure so that {table.name} takes to user space",
+                f"give the structure that goes through {table.name} that name",
             )
         return layout
 
