@@ -203,6 +203,45 @@ def test_value_that_does_not_fit(own: Path, value: int) -> None:
     assert "type" in hint
 
 
+CALLS = """\
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__uint(key_size, 4);
+	__uint(value_size, 8);
+} calls SEC(".maps");
+"""
+
+
+@native
+@pytest.mark.parametrize("name", ["rb", "calls"])
+def test_map_without_types(own: Path, name: str) -> None:
+    change(own / "kills.bpf.c", "__u64 lost;\n", f"__u64 lost;\n{CALLS}")
+    load = "        program.load()\n"
+    cause, hint = of_python(own, load, f'{load}        program.map("{name}")\n')
+    assert cause == f"the map {name} of kills.bpf.c says no types of key and value"
+    assert "__type(key, ...) and __type(value, ...)" in hint
+
+
+@native
+def test_map_without_records(own: Path) -> None:
+    change(own / "kills.bpf.c", "__u64 lost;\n", f"__u64 lost;\n{CALLS}")
+    cause, hint = of_python(own, 'events("rb"', 'events("calls"')
+    assert cause.startswith(
+        "the map calls of kills.bpf.c is no ring buffer and no perf event array"
+    )
+    assert hint == 'read its keys and values: program.map("calls").items()'
+
+
+@native
+def test_no_such_c_file(own: Path) -> None:
+    """Compiling is no help, so the hint is another one."""
+    (own / "kills.bpf.c").rename(own / "kill.bpf.c")
+    cause, hint = assert_error(kills(own, *DEMO), 69, "kills")
+    assert cause == f"there is no kills.bpf.c in {own}"
+    assert hint.startswith("the tool's record says the name and the directory")
+
+
 # What is missing in the C.
 
 

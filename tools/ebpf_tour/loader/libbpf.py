@@ -48,6 +48,9 @@ _UNSPEC = 0  # BPF_PROG_TYPE_UNSPEC
 # The sections that clang makes of global variables.
 _SECTIONS = (".data", ".bss", ".rodata")
 
+# The maps that records come through.
+_BUFFERS = (PERF_EVENT_ARRAY, RINGBUF)
+
 _OBJECTS = {"x86_64": "x86", "aarch64": "arm64"}
 
 
@@ -345,9 +348,7 @@ class LibbpfProgram(Program):
 
     def _require_event(self) -> None:
         """Raise Error if nothing says what the records look like that a buffer takes."""
-        kinds = (PERF_EVENT_ARRAY, RINGBUF)
-        buffers = [item for item in self._maps() if self._lib.bpf_map__type(item) in kinds]
-        if buffers:
+        if any(self._lib.bpf_map__type(item) in _BUFFERS for item in self._maps()):
             event_layout(self._lib, self._object)
 
     def _load(self) -> None:
@@ -440,7 +441,14 @@ class LibbpfProgram(Program):
         from ebpf_tour.loader.maps import Map
 
         fd = self.map_fd(name)  # raises Error if there is no map of that name
-        return Map(fd, *map_layouts(self._lib, self._object, self._map_types[name]))
+        types = self._map_types[name]
+        if not all(types):
+            raise Error(
+                f"the map {name} of {self._options.name}.bpf.c says no types of key and value",
+                "with __type(key, ...) and __type(value, ...) it does, in place of their sizes; "
+                "a buffer has records, and events() reads them",
+            )
+        return Map(fd, *map_layouts(self._lib, self._object, types))
 
     def _find_map(self, name: str) -> int:
         return find_map(self._lib, self._object, name, self.source)
@@ -453,8 +461,16 @@ class LibbpfProgram(Program):
         return fd
 
     def _open_reader(self, fd: int) -> Reader:
+        from ebpf_tour.loader import syscall
         from ebpf_tour.loader.reader import open_reader
 
+        info = syscall.map_info(fd)
+        if info.type not in _BUFFERS:
+            raise Error(
+                f"the map {info.name} of {self._options.name}.bpf.c is no ring buffer and no perf "
+                "event array, so it has no records",
+                f'read its keys and values: program.map("{info.name}").items()',
+            )
         return open_reader(self._lib, fd, event_layout(self._lib, self._object), self.perf_bytes)
 
     def _close(self) -> None:
@@ -607,5 +623,10 @@ def object_path(directory: str, name: str) -> str:
         )
     path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
     if not os.path.exists(path):
+        if not os.path.exists(f"{directory}/{name}.bpf.c"):
+            raise EngineUnavailable(
+                f"there is no {name}.bpf.c in {directory}",
+                "the tool's record says the name and the directory: Tool(NAME, directory=...)",
+            )
         raise EngineUnavailable(f"{path} is not there", _how_to_compile(directory))
     return path
