@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -18,6 +20,7 @@ from support import (
     UNSUPPORTED,
     KernelLog,
     bpf_objects,
+    checked_in,
     compile_program,
     held_objects,
     wait_until,
@@ -208,6 +211,41 @@ def compiled(common: Path) -> Compiled:
         return together.once(programs / name, lambda target: compile_program(source, target))
 
     return functools.cache(program)
+
+
+@pytest.fixture(scope="session")
+def dist(common: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory with the sdist and the wheel that was built from it."""
+
+    def build(target: Path) -> None:
+        checkout = tmp_path_factory.mktemp("checkout")
+        for name in checked_in():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, checkout / name, follow_symlinks=False)
+        command = [sys.executable, "-m", "build", "--outdir", target, checkout]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return together.once(common / "dist", build)
+
+
+@pytest.fixture(scope="session")
+def wheel(dist: Path) -> Path:
+    (path,) = dist.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, common: Path) -> Path:
+    """Return a virtual environment of its own with the wheel in it."""
+
+    def install(home: Path) -> None:
+        venv = ["/usr/bin/python3", "-m", "venv", "--system-site-packages", home]
+        subprocess.run(venv, check=True)
+        pip = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel]
+        subprocess.run(pip, check=True)
+
+    return together.once(common / "venv", install)
 
 
 @pytest.fixture

@@ -248,6 +248,21 @@ def scaled(number: int) -> int:
     return round(number * _SCALE)
 
 
+def checked_in() -> list[str]:
+    """Return the files that a fresh checkout would have."""
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    listed = subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip(f"this is no git checkout: {listed.stderr.strip()}")
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
 def in_guest() -> bool:
     """Say whether this is a virtual machine of tools/kernels.sh, gone after the tests."""
     return "virtme" in Path("/proc/cmdline").read_text(encoding="ascii")

@@ -11,64 +11,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import together
-from support import ROOT, Result, assert_error, run
+from support import ROOT, Result, assert_error, checked_in, run
 
 from ebpf_tour.build import ARCHITECTURES, compile_all
 from ebpf_tour.commands.minimal import TOOL
 from ebpf_tour.frame.catalogue import parser_of, tools
 
 SOURCES = sorted(path.name for path in (ROOT / "bpf").glob("*.bpf.c"))
-
-
-def checked_in() -> list[str]:
-    """Return the files that a fresh checkout would have."""
-    if not shutil.which("git"):
-        pytest.skip("git is not installed")
-    listed = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if listed.returncode:
-        pytest.skip(f"this is no git checkout: {listed.stderr.strip()}")
-    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
-
-
-@pytest.fixture(scope="module")
-def dist(common: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory with the sdist and the wheel that was built from it."""
-
-    def build(target: Path) -> None:
-        checkout = tmp_path_factory.mktemp("checkout")
-        for name in checked_in():
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, checkout / name, follow_symlinks=False)
-        command = [sys.executable, "-m", "build", "--outdir", target, checkout]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    return together.once(common / "dist", build)
-
-
-@pytest.fixture(scope="module")
-def wheel(dist: Path) -> Path:
-    (path,) = dist.glob("*.whl")
-    return path
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, common: Path) -> Path:
-    """Return a virtual environment of its own with the wheel in it."""
-
-    def install(home: Path) -> None:
-        venv = ["/usr/bin/python3", "-m", "venv", "--system-site-packages", home]
-        subprocess.run(venv, check=True)
-        pip = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel]
-        subprocess.run(pip, check=True)
-
-    return together.once(common / "venv", install)
 
 
 def test_wheel_has_everything(wheel: Path) -> None:
