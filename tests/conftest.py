@@ -178,8 +178,8 @@ def quiet_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
     """Demand that the kernel logs nothing on account of the test.
 
     It seldom says on whose account. What it says while another test runs beside
-    this one may be about that one, so both are named. A test that makes it complain
-    on purpose is `alone`.
+    this one may be about that one, so both are named. What tests make it say on
+    purpose is no complaint.
     """
     log, neighbours = KernelLog(), together.Neighbours(request.config)
     yield
