@@ -17,6 +17,8 @@ from support import (
     ROOT,
     UNSUPPORTED,
     KernelLog,
+    Running,
+    abandoned,
     bpf_objects,
     compile_program,
     held_objects,
@@ -158,8 +160,11 @@ def leaves_nothing() -> Iterator[None]:
     test has ended is not its own. If one of them leaves something behind, both
     tests fail: nobody can say of which it was.
     """
+    Running.started.clear()
     before = bpf_objects()
     yield
+    # At once, since the next tool that starts, of whomever, removes these.
+    assert not abandoned(Running.started)
     left = bpf_objects() - before
 
     def nothing_is_left() -> bool:

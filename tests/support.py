@@ -16,7 +16,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGCONT
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -24,7 +24,7 @@ from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Self
 
     from ebpf_tour.loader.hooks import Hook
@@ -82,7 +82,12 @@ class Result(NamedTuple):
 
 
 class Running:
-    """A command that runs beside the test. Killed, if need be, when the `with` ends."""
+    """A command that runs beside the test. Killed, if need be, when the `with` ends.
+
+    `started` has the PIDs of all of them.
+    """
+
+    started: ClassVar[set[int]] = set()
 
     def __init__(
         self,
@@ -103,6 +108,7 @@ class Running:
             env={**os.environ, **(env or {})},
         )
         self.pid = self.process.pid
+        self.started.add(self.pid)
 
     def wait_attached(self) -> Self:
         """Wait for the line on stderr by which a tool says that it is attached."""
@@ -328,6 +334,12 @@ def instances(pid: int) -> list[str]:
     """Return the trace instances that a process has made."""
     names = os.listdir(f"{features.tracefs()}/instances")
     return [name for name in names if name.startswith(f"ebpf-tour-{pid}-")]
+
+
+def abandoned(pids: Iterable[int]) -> list[str]:
+    """Return the trace instances and kretprobes of those processes that have ended."""
+    ended = [pid for pid in pids if not os.path.exists(f"/proc/{pid}")]
+    return [left for pid in ended for left in (*instances(pid), *kretprobe_events(pid))]
 
 
 def _descriptors() -> Iterator[str]:
