@@ -1,7 +1,7 @@
 """ebpf-probes: what can be hooked here.
 
 No BPF program: the kernel and the files of programs say themselves where one
-can be attached. `loader/places.py` knows where to ask.
+can be attached. `survey/places.py` knows where to ask.
 """
 
 from __future__ import annotations
