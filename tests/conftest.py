@@ -17,6 +17,8 @@ from support import (
     ROOT,
     UNSUPPORTED,
     KernelLog,
+    Running,
+    abandoned,
     bpf_objects,
     compile_program,
     held_objects,
@@ -158,8 +160,11 @@ def leaves_nothing() -> Iterator[None]:
     test has ended is not its own. If one of them leaves something behind, both
     tests fail: nobody can say of which it was.
     """
+    Running.started.clear()
     before = bpf_objects()
     yield
+    # At once, since the next tool that starts, of whomever, removes these.
+    assert not abandoned(Running.started)
     left = bpf_objects() - before
 
     def nothing_is_left() -> bool:
@@ -178,8 +183,8 @@ def quiet_kernel(request: pytest.FixtureRequest) -> Iterator[None]:
     """Demand that the kernel logs nothing on account of the test.
 
     It seldom says on whose account. What it says while another test runs beside
-    this one may be about that one, so both are named. A test that makes it complain
-    on purpose is `alone`.
+    this one may be about that one, so both are named. What tests make it say on
+    purpose is no complaint.
     """
     log, neighbours = KernelLog(), together.Neighbours(request.config)
     yield

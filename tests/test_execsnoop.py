@@ -300,7 +300,6 @@ def test_failed_calls_only_when_asked_for(way: tuple[str, ...], odd: Path) -> No
     assert all(row["ret"] == 0 for row in result.records)
 
 
-@pytest.mark.alone  # the kernel warns of it, the first time
 @pytest.mark.native
 def test_an_empty_list(way: tuple[str, ...], odd: Path) -> None:
     """Linux makes one empty argument of it, but older kernels do not."""
