@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -94,10 +93,8 @@ def test_no_compiled_object(own: Own, engine: str) -> None:
     assert len(result.records) == 1
     *fallback, attached = result.stderr.splitlines()
     assert attached == "Tracing getppid()... Ctrl-C to end."
-    machine = {"x86_64": "x86", "aarch64": "arm64"}[os.uname().machine]
-    path = own.directory / machine / "own.bpf.o"
-    said = [f"own: using BCC, since {path} is not there"]
-    assert fallback == (said if engine == "auto" else [])
+    assert len(fallback) == (engine == "auto")
+    assert all(re.match(r"own: using BCC, since .*\bown\.bpf\.", line) for line in fallback)
 
 
 @pytest.mark.native
@@ -422,4 +419,4 @@ def test_no_file_in_this_dialect(own: Own) -> None:
     result = run(sys.executable, own.directory / "own.py", "--engine", "bcc")
     cause, hint = assert_error(result, 69, "own")
     assert cause == f"{own.directory}/own.bcc.c is not there"
-    assert hint == "without it, the program is for --engine libbpf only"
+    assert hint == "write it, or take --engine libbpf"

@@ -93,7 +93,7 @@ def test_long_wait_is_not_cut_short() -> None:
     """What poll(2) cannot do at once, it does in parts."""
     script = (
         "import time\n"
-        "from ebpf_tour import session\n"
+        "from ebpf_tour.frame import session\n"
         "session._LONGEST_POLL_MS = 20\n"
         "begun = time.monotonic()\n"
         "session.Interrupt().wait(0.3)\n"

@@ -256,7 +256,7 @@ def test_stacks_that_share_a_hash(engine: str, programs: Path, tmp_path: Path) -
     compile_all(package / "bpf", package / "bpf")
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from ebpf_tour import mallocstacks\n"
+        "from ebpf_tour.commands import mallocstacks\n"
         "assert mallocstacks.__file__.startswith(sys.path[0])\n"
         "sys.exit(mallocstacks.main())"
     )

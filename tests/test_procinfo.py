@@ -334,7 +334,7 @@ def test_the_map_makes_room(engine: str, compiled: Compiled) -> None:
     waits = ["sh", "-c", "read line; exec /bin/true"]
     script = (
         "import sys\n"
-        "from ebpf_tour import procinfo\n"
+        "from ebpf_tour.commands import procinfo\n"
         "procinfo.REMEMBERED = 512\n"
         "sys.exit(procinfo.main())\n"
     )

@@ -181,10 +181,10 @@ class BccProgram(Program):
                 return file.read()
         except FileNotFoundError:
             raise EngineUnavailable(
-                f"{self.source} is not there", "without it, the program is for --engine libbpf only"
+                f"{self.source} is not there", "write it, or take --engine libbpf"
             ) from None
 
-    def _is_for_another_hook(self, function: bcc_functions.Function) -> bool:
+    def _is_for_another_hook(self, function: bcc_functions.CFunction) -> bool:
         if function.is_among(hook.function for hook in self._options.hooks):
             return False
         known = [hook.function for hook in self._options.known]

@@ -38,7 +38,7 @@ _HEAD = re.compile(
 )
 
 
-class Function(NamedTuple):
+class CFunction(NamedTuple):
     """A function that is not static: to BCC, that is a program, which nobody may call.
 
     `names` are those that it may have, `written` is how the file says it. It
@@ -60,7 +60,7 @@ def code_of(text: str) -> str:
     return _NO_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 
 
-def functions(text: str) -> list[Function]:
+def functions(text: str) -> list[CFunction]:
     """Return the functions of a C file that are not static."""
     code = code_of(text)
     found = []
@@ -68,7 +68,7 @@ def functions(text: str) -> list[Function]:
         names, written = _names(head)
         if names:
             start = code.count("\n", 0, head.start())
-            found.append(Function(names, written, start, _end(code, head)))
+            found.append(CFunction(names, written, start, _end(code, head)))
     return found
 
 
@@ -95,7 +95,7 @@ def _end(code: str, head: re.Match[str]) -> int:
     return code.count("\n", 0, position) + 1
 
 
-def without(text: str, functions: Iterable[Function]) -> str:
+def without(text: str, functions: Iterable[CFunction]) -> str:
     """Return a C file without some of its functions; all others keep their lines."""
     lines = text.split("\n")
     for function in functions:
