@@ -324,3 +324,14 @@ def test_helper_that_no_kernel_has(own: Path) -> None:
         r"the kernel's verifier refuses handle_kill.*: invalid func unknown#4000", cause
     )
     assert "this kernel does not have it: see bpf-helpers(7)" in hint
+
+
+@native
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_wrong_column(own: Path, form: str) -> None:
+    """A row has another key than the record says."""
+    compile_all(own, own)
+    change(own / "kills.py", 'Column("target", "TARGET"', 'Column("victim", "TARGET"')
+    cause, hint = assert_error(kills(own, *DEMO[:3], f"--format={form}"), 1, "kills")
+    assert cause == "a row has no victim, which is a column of the record"
+    assert hint == "it has pid, target, signal, comm"

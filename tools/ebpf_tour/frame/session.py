@@ -63,6 +63,7 @@ class Session:
         self._deadline = float("inf")
         self._end_fd: int | None = None
         self._writer: Writer | None = None
+        self._columns: tuple[Column, ...] = ()
         self._limit: int | None = getattr(args, "limit", None)
         self._demo: DemoRun | None = None
 
@@ -128,7 +129,7 @@ class Session:
         --demo, the workload begins now. `columns` are those of this run, where
         they are not the tool's, `report` says that rows come by `report()`.
         """
-        # See ebpf_tour/__init__.py. Records and rows hold no cycles, so that a look
+        # See commands/__init__.py. Records and rows hold no cycles, so that a look
         # for garbage need not come often, nor at what was there before them.
         gc.freeze()
         gc.set_threshold(100_000)
@@ -151,6 +152,7 @@ class Session:
     def _writer_for(self, columns: tuple[Column, ...], *, report: bool) -> Writer:
         """Open the writer, unless it is open, and write what comes before the rows."""
         if self._writer is None:
+            self._columns = columns
             given = [name for name, value in vars(self.args).items() if value]
             self._writer = open_writer(self.args.format, columns, given)
             with writing():
@@ -168,6 +170,8 @@ class Session:
         """Show one row, unless there are as many as were asked for."""
         if self._full or self._writer is None:
             return
+        if not self.rows:
+            require_columns(row, self._columns)
         try:
             self._writer.row(row)
         except OSError as error:
@@ -188,8 +192,11 @@ class Session:
         if self._full or (self._interrupt.seen and self._writer is None):
             return  # there were enough, or it ended before it was attached
         shown = list(self._counted(rows))
+        columns = columns or self.tool.columns
+        if shown:
+            require_columns(shown[0], columns)
         with writing():
-            writer = self._writer_for(columns or self.tool.columns, report=True)
+            writer = self._writer_for(columns, report=True)
             writer.report(shown, lines)
             writer.flush()
 
@@ -275,6 +282,16 @@ class Session:
         """End a demo that is still going on, and remove its files."""
         if self._demo:
             self._demo.close()
+
+
+def require_columns(row: Row, columns: tuple[Column, ...]) -> None:
+    """Raise Error unless a row has a value for each column."""
+    for column in columns:
+        if column.key not in row:
+            raise Error(
+                f"a row has no {column.key}, which is a column of the record",
+                f"it has {', '.join(row)}",
+            )
 
 
 @contextlib.contextmanager
