@@ -334,4 +334,4 @@ def test_wrong_column(own: Path, form: str) -> None:
     change(own / "kills.py", 'Column("target", "TARGET"', 'Column("victim", "TARGET"')
     cause, hint = assert_error(kills(own, *DEMO[:3], f"--format={form}"), 1, "kills")
     assert cause == "a row has no victim, which is a column of the record"
-    assert hint == "it has pid, target, signal, comm"
+    assert hint == "it has pid, signal, target, comm"
