@@ -187,7 +187,8 @@ def output(tool: Tool) -> str:
         parts += map(column_term, command.columns)
     names = [column.key for column in tool.columns if column.kernel_bytes]
     if names:
-        parts += [".PP", roff(EXACT.format(columns=" and ".join(names)))]
+        columns = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        parts += [".PP", roff(EXACT.format(columns=columns))]
     parts += [".PP", roff(SUMMARY)]
     return "\n".join(part for part in parts if part)
 
