@@ -192,11 +192,10 @@ class Session:
         if self._full or (self._interrupt.seen and self._writer is None):
             return  # there were enough, or it ended before it was attached
         shown = list(self._counted(rows))
-        columns = columns or self.tool.columns
-        if shown:
-            require_columns(shown[0], columns)
         with writing():
-            writer = self._writer_for(columns, report=True)
+            writer = self._writer_for(columns or self.tool.columns, report=True)
+            if shown:
+                require_columns(shown[0], self._columns)
             writer.report(shown, lines)
             writer.flush()
 
