@@ -219,7 +219,10 @@ class BccProgram(Program):
             os.environ["BCC_KERNEL_SOURCE"] = self._directory
             self._header = self._kernel_structs() + self._header
             self._flags.append(f"-DPAGE_SIZE={os.sysconf('SC_PAGE_SIZE')}")
-        elif features.kernel_headers():
+            return
+        # Linux 7.2 is compiled so: its struct ns_common has a struct ns_tree without a name.
+        self._flags.append("-fms-extensions")
+        if features.kernel_headers():
             os.environ.pop("BCC_KERNEL_SOURCE", None)
         elif os.path.exists(_KHEADERS):
             # BCC unpacks the archive below TMPDIR. In /tmp, another user could
