@@ -71,6 +71,8 @@ for engine in ENGINES * 2:
         seen = {event.pid for event in p.events("rb", seconds=0.5)}
         assert pids <= seen, (engine, pids, seen)
         assert p.counter("lost") == 0
+    del p
+    gc.collect()  # nothing may call what is gone with it
 assert before == (signal.getsignal(signal.SIGINT), gc.isenabled(), os.environ.get("TMPDIR"))
 """
 

@@ -66,6 +66,11 @@ class _OpenOpts(ct.Structure):
 _PrintFn = ct.CFUNCTYPE(ct.c_int, ct.c_int, ct.c_char_p, ct.c_void_p)
 
 
+# libbpf has one function for its messages, the latest, and may call it after the
+# program is closed that gave it: when BCC's engine asks for the kernel's types, say.
+_LATEST: list[object] = []
+
+
 class _Messages:
     """libbpf's own messages: kept, so that a failure can quote them."""
 
@@ -75,7 +80,7 @@ class _Messages:
         self._vsnprintf = ct.CDLL(None).vsnprintf
         self._vsnprintf.argtypes = [ct.c_char_p, ct.c_size_t, ct.c_char_p, ct.c_void_p]
         self.warnings: list[str] = []
-        self.callback = _PrintFn(self._receive)  # alive as long as libbpf may call it
+        self.callback = _PrintFn(self._receive)
 
     def _receive(self, level: int, form: bytes, arguments: int) -> int:
         if level != _WARN and not self._verbose:
@@ -277,6 +282,7 @@ class LibbpfProgram(Program):
         self._lib = declared_libbpf()
         self._messages = _Messages(self._say, options.verbose)
         self._lib.libbpf_set_print(self._messages.callback)
+        _LATEST[:] = [self._messages.callback]
         self._path = object_path(options.directory, options.name)
         _require_current(self._path, options.directory)
         self._open(self._path)
