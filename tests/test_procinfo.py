@@ -259,7 +259,8 @@ def test_every_process_is_found(engine: str) -> None:
 
 def test_the_tool_in_a_pid_namespace(engine: str) -> None:
     """PID is what the user sees there."""
-    script = 'sleep 60 & "$@" $!; kill $!'
+    # It has to have become sleep first.
+    script = 'sleep 60 & until grep -q sleep /proc/$!/comm; do :; done; "$@" $!; kill $!'
     command = (PROCINFO, "--engine", engine, "--json", "--limit", "1")
     wrapper = ("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh")
     (row,) = run(*wrapper, *command).records
