@@ -179,8 +179,6 @@ class Btf:
         lib.btf__resolve_size.restype = ct.c_int64
         lib.btf__align_of.argtypes = [ct.c_void_p, ct.c_uint32]
         lib.btf__align_of.restype = ct.c_int
-        lib.btf__type_cnt.argtypes = [ct.c_void_p]
-        lib.btf__type_cnt.restype = ct.c_uint32
         lib.btf__free.argtypes = [ct.c_void_p]
         lib.btf__free.restype = None
 
@@ -239,11 +237,6 @@ class Btf:
     def close(self) -> None:
         """Free it. Not for one that belongs to an open object."""
         self._lib.btf__free(self._pointer)
-
-    def count(self) -> int:
-        """Return how many types there are, void included: their ids are below it."""
-        count: int = self._lib.btf__type_cnt(self._pointer)
-        return count
 
     def _find(self, name: str, kind: int) -> int:
         number: int = self._lib.btf__find_by_name_kind(self._pointer, name.encode(), kind)

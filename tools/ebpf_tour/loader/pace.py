@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import time
 
+from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.base.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Until:
         """Whether to go on."""
         if time.monotonic() >= self._deadline or (self._until and self._until()):
             return False
-        return self._wake is None or not _wait(0, self._wake)
+        return self._wake is None or not is_readable(self._wake)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not past the end."""
@@ -65,9 +66,9 @@ class Until:
         _wait(max(0.0, min(seconds, left, longest)), *fds)
 
 
-def _wait(seconds: float, *fds: int) -> bool:
-    """Wait so long, or until one of `fds` is readable; say whether one is."""
+def _wait(seconds: float, *fds: int) -> None:
+    """Wait so long, or until one of `fds` is readable."""
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+    poll.poll(seconds * 1000)
