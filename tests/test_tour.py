@@ -409,8 +409,10 @@ def test_check_in_csv() -> None:
 
 
 def test_no_such_command() -> None:
-    cause, _ = assert_error(run(TOUR, "chekc"), 2, "ebpf-tour")
-    assert "invalid choice: 'chekc'" in cause
+    for word, hint in (("chekc", "did you mean check?"), ("mkdri", "did you mean mkdir?")):
+        assert assert_error(run(TOUR, word), 2, "ebpf-tour") == (f"there is no tool '{word}'", hint)
+    _, hint = assert_error(run(TOUR, "\x1b[1A\n"), 2, "ebpf-tour")
+    assert hint == "ebpf-tour without it lists the tools"
 
 
 # The trials

@@ -23,6 +23,6 @@ def run(session):
         session.attached("Tracing kill", demo)
         for event in program.events("rb", session):
             session.row(event._asdict() | {"comm": from_kernel(event.comm)})
-        session.lost = program.counter("lost")
+        session.lost = program.lost()
 
 sys.exit(cli.main(TOOL, run))

@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported, UsageError
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import origin
 
 if TYPE_CHECKING:

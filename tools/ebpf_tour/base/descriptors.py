@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import select
-
-from ebpf_tour.base.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Self

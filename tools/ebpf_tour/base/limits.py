@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error
-from ebpf_tour.base.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

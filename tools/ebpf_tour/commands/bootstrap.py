@@ -6,103 +6,14 @@ record of each to user space.
 
 from __future__ import annotations
 
-import sys
+import argparse
+from typing import Any
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import signal_name
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING
-from ebpf_tour.frame import cli
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
-from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-
-if TYPE_CHECKING:
-    import argparse
-    from typing import Any
-
-
-def filename_or_exit(row: Row) -> str:
-    """Return the last cell of a row: what was executed, or how it ended."""
-    if row["event"] == "EXEC":
-        return str(row["filename"])
-    text = f"[{row['exit_code']}]"
-    if isinstance(row["duration_ns"], int):
-        text += f" ({row['duration_ns'] // 1_000_000}ms)"
-    return f"{text} {row['signal']}" if row["signal"] else text
-
-
-TOOL = Tool(
-    name="bootstrap",
-    lesson=30,
-    summary="show processes as they begin and end, with exit code and duration",
-    description=(
-        "Show a row for each program that is executed and for each process that ends: who, by "
-        "whom, how it ended and how long it lived. A good frame for an eBPF tool of your own."
-    ),
-    how_it_works=(
-        "Two programs are attached to the tracepoints sched:sched_process_exec and "
-        "sched:sched_process_exit. The first notes the time in a hash map, by process ID; the "
-        "second looks it up, which gives the duration. Both send a record through a ring buffer "
-        "(or, with --transport perf, through a perf buffer for each CPU). The tool reads the "
-        "records in batches, straight from the memory that the kernel wrote them to. A process "
-        "ends when its last thread does; threads as such are not shown."
-    ),
-    via={
-        "tracepoint": (
-            Tracepoint("sched", "sched_process_exec"),
-            Tracepoint("sched", "sched_process_exit"),
-        )
-    },
-    maps=(
-        Map("start", "hash", "when each process began: PID to nanoseconds"),
-        Map("leaderless", "hash", "processes whose first thread ended before the others"),
-        Map("rb", "ring buffer", "the records, on their way to the tool"),
-        Map("pb", "perf event array", "the same with --transport perf"),
-    ),
-    columns=(
-        Column("time", "TIME", "when it happened, local time", 8),
-        Column("event", "EVENT", "EXEC or EXIT", 5),
-        Column("comm", "COMM", "name of the process", 16, kernel_bytes=True),
-        Column("pid", "PID", "its process ID", 7, right=True),
-        Column("ppid", "PPID", "its parent's process ID", 7, right=True),
-        Column(
-            "filename",
-            "FILENAME/EXIT CODE",
-            "what was executed (EXEC); exit code, duration and signal (EXIT)",
-            text=filename_or_exit,
-            kernel_bytes=True,
-        ),
-        Column("exit_code", "", "0 to 255; 0 if a signal ended the process; null for EXEC"),
-        Column("signal", "", "name of the signal that ended it, or null"),
-        Column("duration_ns", "", "how long it lived; null if it began before the tool did"),
-    ),
-    examples=(
-        Example("ebpf-bootstrap", "every process that begins or ends"),
-        Example("ebpf-bootstrap -d 50", "exits of processes that lived 50 ms or longer"),
-        Example("ebpf-bootstrap --demo", "see processes that it starts itself"),
-        Example("ebpf-bootstrap --transport perf", "through a perf buffer, as older kernels need"),
-    ),
-    requirements="Linux 5.8 or newer, tracefs, and root (or CAP_BPF and CAP_PERFMON).",
-    overhead=("Two map operations and one record for each exec and each exit; nothing in between."),
-    see_also=("wait(2)", "signal(7)"),
-)
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-d",
-        "--duration",
-        type=cli.positive_int,
-        metavar="MS",
-        help="as in libbpf-bootstrap: only exits of processes that lived at least MS milliseconds",
-    )
-    parser.add_argument(
-        "--transport",
-        choices=("ringbuf", "perf"),
-        help="how records come to user space (default: ringbuf where the kernel has it)",
-    )
-    cli.add_buffer_option(parser, " (of a perf buffer: for each CPU)")
 
 
 def run(session: Session) -> None:
@@ -123,7 +34,7 @@ def run(session: Session) -> None:
         for event in program.events("pb" if use_perf else "rb", session):
             session.row(row_of(event))
 
-        session.lost = program.counter("lost") + program.missed()
+        session.lost = program.lost()
         untimed = program.counter("untimed")
         if untimed:
             session.warn(f"{untimed} processes have no duration: the map start was full")
@@ -155,6 +66,32 @@ def row_of(event: Any) -> Row:
 EVENT_EXEC = 0  # enum event_kind of bootstrap.h
 
 
+def filename_or_exit(row: Row) -> str:
+    """Return the last cell of a row: what was executed, or how it ended."""
+    if row["event"] == "EXEC":
+        return str(row["filename"])
+    text = f"[{row['exit_code']}]"
+    if isinstance(row["duration_ns"], int):
+        text += f" ({row['duration_ns'] // 1_000_000}ms)"
+    return f"{text} {row['signal']}" if row["signal"] else text
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-d",
+        "--duration",
+        type=cli.positive_int,
+        metavar="MS",
+        help="as in libbpf-bootstrap: only exits of processes that lived at least MS milliseconds",
+    )
+    parser.add_argument(
+        "--transport",
+        choices=("ringbuf", "perf"),
+        help="how records come to user space (default: ringbuf where the kernel has it)",
+    )
+    cli.add_buffer_option(parser, " (of a perf buffer: for each CPU)")
+
+
 def demo() -> Demo:
     return Demo(
         "a child process runs `sh -c 'exit 7'` three times.",
@@ -174,10 +111,58 @@ def run_shell() -> None:
         subprocess.run(["/bin/sh", "-c", f"exit {DEMO_CODE}"], check=False)
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+EXEC = Tracepoint("sched", "sched_process_exec")
+EXIT = Tracepoint("sched", "sched_process_exit")
 
+TOOL = Tool(
+    name="bootstrap",
+    lesson=30,
+    summary="show processes as they begin and end, with exit code and duration",
+    description=(
+        "Show a row for each program that is executed and for each process that ends: who, by "
+        "whom, how it ended and how long it lived. A good frame for an eBPF tool of your own."
+    ),
+    via={"tracepoint": (EXEC, EXIT)},
+    maps=(
+        Map("start", "hash", "when each process began: PID to nanoseconds"),
+        Map("leaderless", "hash", "processes whose first thread ended before the others"),
+        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+        Map("pb", "perf event array", "the same with --transport perf", tool="reads"),
+    ),
+    picture=(
+        Flow("a program is executed", {EXEC: "handle_exec"}, writes=("start", "leaderless", "rb")),
+        Flow(
+            "a thread ends",
+            {EXIT: "handle_exit"},
+            reads=("start", "leaderless"),
+            writes=("leaderless", "rb"),
+        ),
+    ),
+    columns=(
+        Column("time", "TIME", "when it happened, local time", width=8),
+        Column("event", "EVENT", "EXEC or EXIT", width=5),
+        Column("comm", "COMM", "name of the process", width=16, kernel_bytes=True),
+        Column("pid", "PID", "its process ID", width=7, right=True),
+        Column("ppid", "PPID", "its parent's process ID", width=7, right=True),
+        Column(
+            "filename",
+            "FILENAME/EXIT CODE",
+            "what was executed (EXEC); exit code, duration and signal (EXIT)",
+            text=filename_or_exit,
+            kernel_bytes=True,
+        ),
+        Column("exit_code", "", "0 to 255; 0 if a signal ended the process; null for EXEC"),
+        Column("signal", "", "name of the signal that ended it, or null"),
+        Column("duration_ns", "", "how long it lived; null if it began before the tool did"),
+    ),
+    examples=(
+        Example("ebpf-bootstrap", "every process that begins or ends"),
+        Example("ebpf-bootstrap -d 50", "exits of processes that lived 50 ms or longer"),
+        Example("ebpf-bootstrap --demo", "see processes that it starts itself"),
+        Example("ebpf-bootstrap --transport perf", "through a perf buffer, as older kernels need"),
+    ),
+    requirements="Linux 5.8 or newer, tracefs, and root (or CAP_BPF and CAP_PERFMON).",
+    see_also=("wait(2)", "signal(7)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run, options)

@@ -6,101 +6,15 @@ for an event, so this works at any rate of events.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING
-from ebpf_tour.frame import cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.demo import own_comm
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
-from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-
-if TYPE_CHECKING:
-    import argparse
-
-    from ebpf_tour.loader import Program
-
-TOOL = Tool(
-    name="execcount",
-    lesson=40,
-    summary="count how often programs are executed, in total or by command",
-    description=(
-        "Count the calls of execve(2) and execveat(2) on the whole machine and report the count "
-        "and the rate every few seconds."
-    ),
-    how_it_works=(
-        "The programs are attached to the tracepoints syscalls:sys_enter_execve and "
-        "syscalls:sys_enter_execveat. They add one, atomically, to an element of a hash map whose "
-        'keys are strings: to the element "execve_counter", or with --by-comm to one for each '
-        "command. The tool reads the map when a report is due. A call counts when it is made, "
-        "whether it succeeds or not."
-    ),
-    output=(
-        "Counts are totals since the tool was attached; the rate is that of the time since the "
-        "report before. The last report, after Ctrl-C, covers the time that really passed. With "
-        "--by-comm each report is a table, largest first. When many programs are executed at once, "
-        "Linux 7.2 may skip a few of the calls: they count as lost, and the tool says so at its "
-        "end."
-    ),
-    via={
-        "tracepoint": (
-            Tracepoint("syscalls", "sys_enter_execve"),
-            Tracepoint("syscalls", "sys_enter_execveat"),
-        )
-    },
-    maps=(Map("counts", "hash", "name to number of calls"),),
-    columns=(
-        Column("time", "TIME", "when the report was made, local time", 8),
-        Column(
-            "comm",
-            "COMM",
-            "with --by-comm: the process that called, by its old name",
-            16,
-            kernel_bytes=True,
-        ),
-        Column("count", "COUNT", "calls since the tool was attached", 10, right=True),
-        Column(
-            "rate_per_s", "RATE(/s)", "calls a second since the report before", 10, "%.1f", True
-        ),
-        Column("interval_s", "", "seconds since the report before, as measured"),
-    ),
-    examples=(
-        Example("ebpf-execcount --interval 5", "a report every five seconds"),
-        Example("ebpf-execcount 1 3", "three reports, one second apart"),
-        Example("ebpf-execcount --by-comm", "who executes programs"),
-        Example("ebpf-execcount --demo", "count what it executes itself"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
-        "CAP_PERFMON)."
-    ),
-    overhead="One atomic addition for each call; no wake-up of the tool.",
-    see_also=("execve(2)", "execveat(2)"),
-)
-
-ALL = b"execve_counter"
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    seconds, number = cli.seconds, cli.positive_int
-    parser.add_argument("interval", nargs="?", type=seconds, help="same as --interval")
-    parser.add_argument("count", nargs="?", type=number, help="same as --count")
-    parser.add_argument(
-        "--interval",
-        type=seconds,
-        metavar="SECONDS",
-        dest="interval_option",
-        help="time between reports (default: 5)",
-    )
-    parser.add_argument(
-        "--count", type=number, metavar="N", dest="count_option", help="end after N reports"
-    )
-    parser.add_argument(
-        "--by-comm", action="store_true", help="a counter for each command, as a sorted table"
-    )
 
 
 def run(session: Session) -> None:
@@ -120,7 +34,7 @@ def run(session: Session) -> None:
         if args.demo:
             interval, count = 1.0, None
         report_often(program, session, interval, count)
-        session.lost = program.counter("lost") + program.missed()
+        session.lost = program.lost()
 
 
 def one_of(name: str, positional: float | None, option: float | None) -> float | None:
@@ -165,6 +79,26 @@ def report(session: Session, counts: dict[str, int], before: dict[str, int], pas
         session.row(row)
 
 
+ALL = b"execve_counter"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    seconds, number = cli.seconds, cli.positive_int
+    parser.add_argument("interval", nargs="?", type=seconds, help="same as --interval")
+    parser.add_argument("count", nargs="?", type=number, help="same as --count")
+    parser.add_argument(
+        "--interval",
+        type=seconds,
+        metavar="SECONDS",
+        dest="interval_option",
+        help="time between reports (default: 5)",
+    )
+    parser.add_argument(
+        "--count", type=number, metavar="N", dest="count_option", help="end after N reports"
+    )
+    cli.add_flag(parser, "--by-comm", help="a counter for each command, as a sorted table")
+
+
 def demo() -> Demo:
     comm = own_comm()
     return Demo(
@@ -186,10 +120,57 @@ def execute_true() -> None:
         subprocess.run(["/bin/true"], check=True)
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+EXECVE = Tracepoint("syscalls", "sys_enter_execve")
+EXECVEAT = Tracepoint("syscalls", "sys_enter_execveat")
 
+TOOL = Tool(
+    name="execcount",
+    lesson=40,
+    summary="count how often programs are executed, in total or by command",
+    description=(
+        "Count the calls of execve(2) and execveat(2) on the whole machine and report the count "
+        "and the rate every few seconds."
+    ),
+    via={"tracepoint": (EXECVE, EXECVEAT)},
+    maps=(Map("counts", "hash", "name to number of calls", tool="sets and reads"),),
+    picture=(
+        Flow(
+            "a process calls execve or execveat",
+            {EXECVE: "handle_execve", EXECVEAT: "handle_execveat"},
+            writes=("counts",),
+        ),
+    ),
+    columns=(
+        Column("time", "TIME", "when the report was made, local time", width=8),
+        Column(
+            "comm",
+            "COMM",
+            "with --by-comm: the process that called, by its old name",
+            width=16,
+            kernel_bytes=True,
+        ),
+        Column("count", "COUNT", "calls since the tool was attached", width=10, right=True),
+        Column(
+            "rate_per_s",
+            "RATE(/s)",
+            "calls a second since the report before",
+            width=10,
+            form="%.1f",
+            right=True,
+        ),
+        Column("interval_s", "", "seconds since the report before, as measured"),
+    ),
+    examples=(
+        Example("ebpf-execcount --interval 5", "a report every five seconds"),
+        Example("ebpf-execcount 1 3", "three reports, one second apart"),
+        Example("ebpf-execcount --by-comm", "who executes programs"),
+        Example("ebpf-execcount --demo", "count what it executes itself"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
+        "CAP_PERFMON)."
+    ),
+    see_also=("execve(2)", "execveat(2)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run, options)

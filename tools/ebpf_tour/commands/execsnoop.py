@@ -7,208 +7,16 @@ each CPU.
 
 from __future__ import annotations
 
-import sys
+import argparse
+from typing import Any, NamedTuple
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import error_name
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
-from ebpf_tour.frame import cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.pattern import is_named, pattern
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
-from ebpf_tour.frame.session import Demo, Session
 from ebpf_tour.loader.hooks.ksyscall import Ksyscall
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-
-if TYPE_CHECKING:
-    import argparse
-    from typing import Any
-
-MORE = b"..."
-
-# They are read one by one, and the verifier follows each turn of a loop.
-MOST_ARGS_OF_FAILED = 1000
-
-
-def command_line(row: Row) -> str:
-    """Return the last cell of a row: the file and the arguments; before them, what went wrong."""
-    args, error = row["args"], row["errno"]
-    words = [str(row["filename"] or "-"), *(args[1:] if isinstance(args, list) else [])]
-    prefix = [f"[{error_name(error)}]"] if isinstance(error, int) and error else []
-    return " ".join(prefix + words)
-
-
-TOOL = Tool(
-    name="execsnoop",
-    lesson=80,
-    summary="show each program that is executed, with its arguments",
-    description=(
-        "Show a row for each program that any process executes, with its arguments, and with -x "
-        "also for each attempt that fails. Options and columns are those of bcc's execsnoop."
-    ),
-    how_it_works=(
-        "A system call is a function of the kernel whose name depends on the architecture, such "
-        "as __x64_sys_execve. A kprobe runs a program when it is called, a kretprobe another one "
-        "when it returns; so it is done for execve(2) and execveat(2). The first notes in a hash "
-        "who calls and where the arguments are. They are read by the second: of a call that has "
-        "succeeded from the new program's stack, where the kernel has copied them in one piece, "
-        "of one that has failed from the caller's memory. A record with as much text as there is "
-        "goes through a perf event array, a buffer for each CPU. --via tracepoint watches the "
-        "same calls where kprobes are compiled out."
-    ),
-    via={
-        "kprobe": (
-            Ksyscall("execve"),
-            Ksyscall("execve", returns=True),
-            Ksyscall("execveat"),
-            Ksyscall("execveat", returns=True),
-        ),
-        "tracepoint": (
-            Tracepoint("syscalls", "sys_enter_execve"),
-            Tracepoint("syscalls", "sys_exit_execve"),
-            Tracepoint("syscalls", "sys_enter_execveat"),
-            Tracepoint("syscalls", "sys_exit_execveat"),
-        ),
-    },
-    maps=(
-        Map("pb", "perf event array", "the records, on their way to the tool"),
-        Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
-        Map("cgroupset", "hash", "with --cgroupmap: the cgroups that are wanted"),
-        Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces that are wanted"),
-    ),
-    columns=(
-        Column("time", "TIME", "with -T: when the call ended, local time", 8, option="time"),
-        Column(
-            "time_s",
-            "TIME(s)",
-            "with -t: the same in seconds since the tool was attached",
-            8,
-            "%.3f",
-            option="timestamp",
-        ),
-        Column("uid", "UID", "with -U: the user's ID", 6, option="print_uid"),
-        Column(
-            "comm", "PCOMM", "name of the thread; on success the new one", 16, kernel_bytes=True
-        ),
-        Column("process_comm", "", "name of its process", kernel_bytes=True),
-        Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
-        Column("ppid", "PPID", "its parent's process ID", 7, right=True),
-        Column(
-            "ret", "RET", "0, or the negative error number of a call that failed", 3, "%s", True
-        ),
-        Column(
-            "args",
-            "ARGS",
-            "the file that was executed and the arguments without the program's name; before "
-            "them, in brackets, the error of a call that failed. In JSON a list of all arguments, "
-            "with the program's name first",
-            text=command_line,
-            kernel_bytes=True,
-        ),
-        Column(
-            "filename",
-            "",
-            "the file as the caller named it; null if that cannot be read",
-            kernel_bytes=True,
-        ),
-        Column(
-            "interpreter",
-            "",
-            "for a script, a list of the words that its first line put first",
-            kernel_bytes=True,
-        ),
-        Column("errno", "", "0, or the error number of a call that failed"),
-        Column("truncated", "", "whether arguments are missing or cut off"),
-    ),
-    output=(
-        "Three dots stand for what is missing of the arguments: more than --max-args (of a call "
-        "that failed more than 1000), or more than 12 KiB of text, or what cannot be read of a "
-        "call that failed. -q puts arguments "
-        "into double quotes, with a backslash before quotes and backslashes in them. "
-        "Not seen are programs that the kernel executes by itself, such as modprobe, and calls by "
-        "32-bit programs; --via tracepoint does not see the end of a call that executes a 32-bit "
-        "program, either, and counts it as lost. When hundreds of programs are executed at once, "
-        "Linux 7.2 skips some of the calls at these tracepoints, which count as lost, too; "
-        "--via kprobe sees them. Unlike bcc's execsnoop, --max-args does not "
-        "count the program's name, and the path of a missing map is an error."
-    ),
-    examples=(
-        Example("ebpf-execsnoop", "every program that is executed"),
-        Example("ebpf-execsnoop -x", "attempts that fail, too"),
-        Example("ebpf-execsnoop -TU -u root", "by root, with time and user"),
-        Example("ebpf-execsnoop -P 181", "by children of process 181"),
-        Example("ebpf-execsnoop -n '^(ba)?sh$' -q", "shells, each argument in quotes"),
-        Example("ebpf-execsnoop -l testpkg", "command lines in which testpkg occurs"),
-        Example("ebpf-execsnoop --cgroupmap /sys/fs/bpf/set", "in the cgroups of this BPF map"),
-        Example("ebpf-execsnoop --demo", "see programs that it executes itself"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with kernel BTF, tracefs, and root (or CAP_BPF and CAP_PERFMON). "
-        "--via kprobe needs CONFIG_KPROBE_EVENTS; --via tracepoint CONFIG_FTRACE_SYSCALLS, but no "
-        "kernel BTF if BCC has headers. --cgroupmap knows cgroups of version 2."
-    ),
-    overhead=(
-        "Two short programs and one record, as long as the arguments, for each call; nothing in "
-        "between."
-    ),
-    see_also=("execve(2)", "execveat(2)", "bpftool-map(8)"),
-)
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    cli.add_time_columns(parser)
-    parser.add_argument(
-        "-x",
-        "--fails",
-        action="store_true",
-        help="as in bcc's execsnoop: failures, too, with their error (opensnoop's -x shows only "
-        "them)",
-    )
-    parser.add_argument(
-        "-q", "--quote", action="store_true", help="put each argument into double quotes"
-    )
-    cli.add_filters(parser, "un")
-    parser.add_argument(
-        "-l",
-        "--line",
-        type=pattern,
-        metavar="REGEX",
-        help="only command lines in which this regular expression is found",
-    )
-    parser.add_argument(
-        "-P",
-        "--ppid",
-        type=cli.positive_int,
-        metavar="PPID",
-        help="as in bcc's execsnoop: only what children of this process do",
-    )
-    parser.add_argument(
-        "-U",
-        "--print-uid",
-        action="store_true",
-        help="as in bcc's execsnoop: with a column of the user's ID",
-    )
-    parser.add_argument(
-        "--max-args",
-        type=cli.positive_int,
-        default=20,
-        metavar="N",
-        help="show so many arguments besides the program's name (default: 20)",
-    )
-    for name, things in (("cgroupmap", "cgroups"), ("mntnsmap", "mount namespaces")):
-        parser.add_argument(
-            f"--{name}",
-            metavar="PATH",
-            help=f"only what is done in the {things} of the BPF map that is pinned at PATH",
-        )
-    parser.add_argument(
-        "--buffer",
-        type=cli.buffer_bytes,
-        default="256",
-        metavar="KIB",
-        help="size of the perf buffer of each CPU, rounded up to a power of two (default: 256)",
-    )
 
 
 def run(session: Session) -> None:
@@ -239,9 +47,7 @@ def run(session: Session) -> None:
             if is_wanted(event, command, args):
                 session.row(row_of(event, command, session))
 
-        # What is still in the map has begun and was never seen to end.
-        unfinished = sum(1 for _ in program.map("calls").items())
-        session.lost = program.counter("lost") + unfinished + program.missed(beginnings=True)
+        session.lost = program.lost("calls")
 
 
 class Command(NamedTuple):
@@ -281,6 +87,9 @@ def split(text: bytes, incomplete: bool) -> list[bytes]:
         return text.split(b"\0")[:-1]
     *words, last = text.split(b"\0")
     return [*words, last + MORE]
+
+
+MORE = b"..."
 
 
 def words_before_script(words: list[bytes], argv0: bytes, filename: bytes | None) -> int:
@@ -349,6 +158,68 @@ def quoted(raw: bytes) -> str:
     return f'"{from_kernel(escaped)}"'
 
 
+def command_line(row: Row) -> str:
+    """Return the last cell of a row: the file and the arguments; before them, what went wrong."""
+    args, error = row["args"], row["errno"]
+    words = [str(row["filename"] or "-"), *(args[1:] if isinstance(args, list) else [])]
+    prefix = [f"[{error_name(error)}]"] if isinstance(error, int) and error else []
+    return " ".join(prefix + words)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    cli.add_time_columns(parser)
+    cli.add_flag(
+        parser,
+        "-x",
+        "--fails",
+        help="as in bcc's execsnoop: failures, too, with their error (opensnoop's -x shows only "
+        "them)",
+    )
+    cli.add_flag(parser, "-q", "--quote", help="put each argument into double quotes")
+    cli.add_filters(parser, "un")
+    parser.add_argument(
+        "-l",
+        "--line",
+        type=pattern,
+        metavar="REGEX",
+        help="only command lines in which this regular expression is found",
+    )
+    parser.add_argument(
+        "-P",
+        "--ppid",
+        type=cli.positive_int,
+        metavar="PPID",
+        help="as in bcc's execsnoop: only what children of this process do",
+    )
+    cli.add_flag(
+        parser, "-U", "--print-uid", help="as in bcc's execsnoop: with a column of the user's ID"
+    )
+    parser.add_argument(
+        "--max-args",
+        type=cli.positive_int,
+        default=20,
+        metavar="N",
+        help="show so many arguments besides the program's name (default: 20)",
+    )
+    for name, things in (("cgroupmap", "cgroups"), ("mntnsmap", "mount namespaces")):
+        parser.add_argument(
+            f"--{name}",
+            metavar="PATH",
+            help=f"only what is done in the {things} of the BPF map that is pinned at PATH",
+        )
+    parser.add_argument(
+        "--buffer",
+        type=cli.buffer_bytes,
+        default="256",
+        metavar="KIB",
+        help="size of the perf buffer of each CPU, rounded up to a power of two (default: 256)",
+    )
+
+
+# They are read one by one, and the verifier follows each turn of a loop.
+MOST_ARGS_OF_FAILED = 1000
+
+
 def demo(*, failing: bool) -> Demo:
     count = len(DEMO_ARGS)
     return Demo(
@@ -362,6 +233,8 @@ def demo(*, failing: bool) -> Demo:
 
 
 DEMO_MARK = "ebpf-tour"
+
+
 # Twenty arguments; what needs quotes; what would move the cursor of a terminal,
 # forge a row, and is no UTF-8.
 DEMO_ARGS = (
@@ -381,10 +254,120 @@ def execute_all() -> None:
         subprocess.run(["/does/not/exist", DEMO_MARK], check=True)
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+EXECVE = Ksyscall("execve")
+EXECVE_RETURNS = Ksyscall("execve", returns=True)
+EXECVEAT = Ksyscall("execveat")
+EXECVEAT_RETURNS = Ksyscall("execveat", returns=True)
 
+TOOL = Tool(
+    name="execsnoop",
+    lesson=80,
+    summary="show each program that is executed, with its arguments",
+    description=(
+        "Show a row for each program that any process executes, with its arguments, and with -x "
+        "also for each attempt that fails. Options and columns are those of bcc's execsnoop."
+    ),
+    via={
+        "kprobe": (EXECVE, EXECVE_RETURNS, EXECVEAT, EXECVEAT_RETURNS),
+        "tracepoint": (
+            Tracepoint("syscalls", "sys_enter_execve"),
+            Tracepoint("syscalls", "sys_exit_execve"),
+            Tracepoint("syscalls", "sys_enter_execveat"),
+            Tracepoint("syscalls", "sys_exit_execveat"),
+        ),
+    },
+    maps=(
+        Map("pb", "perf event array", "the records, on their way to the tool", tool="reads"),
+        Map("calls", "hash", "calls that have begun and not ended, by thread"),
+        Map("room", "per-CPU array", "room to put a record together"),
+        Map("cgroupset", "hash", "with --cgroupmap: the cgroups that are wanted"),
+        Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces that are wanted"),
+    ),
+    picture=(
+        Flow(
+            "a process calls execve or execveat",
+            {EXECVE: "ksyscall_execve", EXECVEAT: "ksyscall_execveat"},
+            reads=("cgroupset", "mntnsset"),
+            writes=("calls",),
+        ),
+        Flow(
+            "the call returns",
+            {EXECVE_RETURNS: "kretsyscall_execve", EXECVEAT_RETURNS: "kretsyscall_execveat"},
+            reads=("calls",),
+            writes=("room", "pb"),
+        ),
+    ),
+    columns=(
+        Column("time", "TIME", "with -T: when the call ended, local time", width=8, option="time"),
+        Column(
+            "time_s",
+            "TIME(s)",
+            "with -t: the same in seconds since the tool was attached",
+            width=8,
+            form="%.3f",
+            option="timestamp",
+        ),
+        Column("uid", "UID", "with -U: the user's ID", width=6, option="print_uid"),
+        Column(
+            "comm",
+            "PCOMM",
+            "name of the thread; on success the new one",
+            width=16,
+            kernel_bytes=True,
+        ),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
+        Column(
+            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
+        ),
+        Column("ppid", "PPID", "its parent's process ID", width=7, right=True),
+        Column(
+            "ret",
+            "RET",
+            "0, or the negative error number of a call that failed",
+            width=3,
+            form="%s",
+            right=True,
+        ),
+        Column(
+            "args",
+            "ARGS",
+            "the file that was executed and the arguments without the program's name; before "
+            "them, in brackets, the error of a call that failed. In JSON a list of all arguments, "
+            "with the program's name first",
+            text=command_line,
+            kernel_bytes=True,
+        ),
+        Column(
+            "filename",
+            "",
+            "the file as the caller named it; null if that cannot be read",
+            kernel_bytes=True,
+        ),
+        Column(
+            "interpreter",
+            "",
+            "for a script, a list of the words that its first line put first",
+            kernel_bytes=True,
+        ),
+        Column("errno", "", "0, or the error number of a call that failed"),
+        Column("truncated", "", "whether arguments are missing or cut off"),
+    ),
+    examples=(
+        Example("ebpf-execsnoop", "every program that is executed"),
+        Example("ebpf-execsnoop -x", "attempts that fail, too"),
+        Example("ebpf-execsnoop -TU -u root", "by root, with time and user"),
+        Example("ebpf-execsnoop -P 181", "by children of process 181"),
+        Example("ebpf-execsnoop -n '^(ba)?sh$' -q", "shells, each argument in quotes"),
+        Example("ebpf-execsnoop -l testpkg", "command lines in which testpkg occurs"),
+        Example("ebpf-execsnoop --cgroupmap /sys/fs/bpf/set", "in the cgroups of this BPF map"),
+        Example("ebpf-execsnoop --demo", "see programs that it executes itself"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with kernel BTF, tracefs, and root (or CAP_BPF and CAP_PERFMON). "
+        "--via kprobe needs CONFIG_KPROBE_EVENTS; --via tracepoint CONFIG_FTRACE_SYSCALLS, but no "
+        "kernel BTF if BCC has headers. --cgroupmap knows cgroups of version 2."
+    ),
+    see_also=("execve(2)", "execveat(2)", "bpftool-map(8)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run, options)

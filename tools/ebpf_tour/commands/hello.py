@@ -7,54 +7,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import sys
 
-from ebpf_tour.frame import cli
-from ebpf_tour.frame.record import Column, Example, Map, Tool
-from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Session, Tool, cli
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.loader.trace_instance import TraceInstance
-
-TOOL = Tool(
-    name="hello",
-    lesson=10,
-    summary='print "Hello, World!" whenever a program is executed',
-    description=(
-        'Show the line "Hello, World!" that a BPF program prints in the kernel at every execve(2) '
-        "of every process. The smallest tool of the suite: begin here."
-    ),
-    how_it_works=(
-        "The program is attached to the tracepoint syscalls:sys_enter_execve. It has one "
-        "statement, bpf_printk(), which puts a line into the kernel's trace buffer. The tool reads "
-        "it from a trace instance of its own, which takes in this text only."
-    ),
-    output=(
-        "A row is a call, whether it succeeds or not. Everything but the message was written by "
-        "the trace buffer, which looks names up late: COMM may be the old name, the new one, or "
-        "<...>. If two of these tools run at once, each shows the lines of both."
-    ),
-    via={"tracepoint": (Tracepoint("syscalls", "sys_enter_execve"),)},
-    maps=(Map(".rodata", "array (.rodata)", "the text; in the BCC dialect it is in the code"),),
-    columns=(
-        Column("time_s", "TIME(s)", "seconds since boot", 14, "%.6f", right=True),
-        Column("cpu", "CPU", "the processor that the program ran on", 3, right=True),
-        Column("comm", "COMM", "name of the thread that called, if known", 16, kernel_bytes=True),
-        Column("tid", "TID", "its ID; of a process with one thread, the PID", 7, right=True),
-        Column("message", "MESSAGE", "what bpf_printk() printed"),
-    ),
-    examples=(
-        Example("ebpf-hello", "a line for each program that is executed"),
-        Example("ebpf-hello --demo", "see the programs that it executes itself"),
-        Example("ebpf-hello --show source", "read the C program"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
-        "CAP_PERFMON, with write access to tracefs)."
-    ),
-    overhead="One line of text for each exec.",
-    see_also=("execve(2)", "bpf-helpers(7)"),
-)
 
 
 def run(session: Session) -> None:
@@ -92,10 +49,45 @@ def execute_true(tids: memoryview) -> None:
         os.waitpid(child, 0)
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run)
+EXECVE = Tracepoint("syscalls", "sys_enter_execve")
 
+TOOL = Tool(
+    name="hello",
+    lesson=10,
+    summary='print "Hello, World!" whenever a program is executed',
+    description=(
+        'Show the line "Hello, World!" that a BPF program prints in the kernel at every execve(2) '
+        "of every process. The smallest tool of the suite: begin here."
+    ),
+    via={"tracepoint": (EXECVE,)},
+    maps=(Map(".rodata", "array (.rodata)", "the text; in the BCC dialect it is in the code"),),
+    picture=(
+        Flow(
+            "a process calls execve",
+            {EXECVE: "handle_execve"},
+            reads=(".rodata",),
+            writes=("the trace buffer",),
+        ),
+    ),
+    columns=(
+        Column("time_s", "TIME(s)", "seconds since boot", width=14, form="%.6f", right=True),
+        Column("cpu", "CPU", "the processor that the program ran on", width=3, right=True),
+        Column(
+            "comm", "COMM", "name of the thread that called, if known", width=16, kernel_bytes=True
+        ),
+        Column("tid", "TID", "its ID; of a process with one thread, the PID", width=7, right=True),
+        Column("message", "MESSAGE", "what bpf_printk() printed"),
+    ),
+    examples=(
+        Example("ebpf-hello", "a line for each program that is executed"),
+        Example("ebpf-hello --demo", "see the programs that it executes itself"),
+        Example("ebpf-hello --show source", "read the C program"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
+        "CAP_PERFMON, with write access to tracefs)."
+    ),
+    see_also=("execve(2)", "bpf-helpers(7)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run)

@@ -11,13 +11,12 @@ import contextlib
 import os
 import sys
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error, Unsupported, UsageError
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
-from ebpf_tour.frame import cli
+from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.output.file import OutputFile
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
 from ebpf_tour.frame.session import say
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
@@ -26,195 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from ebpf_tour.frame.session import Session
     from ebpf_tour.loader import Program
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Provider, Target
-
-ALLOC = Uprobe("handle_alloc")
-
-
-def stack_lines(row: Row) -> list[str]:
-    """Return a stack for the table: a frame on each line."""
-    stack = row["stack"]
-    return stack if isinstance(stack, list) else []
-
-
-TOOL = Tool(
-    name="mallocstacks",
-    lesson=50,
-    summary="sum up by call stack what a process allocates with malloc",
-    description=(
-        "Count the bytes that a process asks malloc for, and the calls, by call stack, and report "
-        "them, largest first: at Ctrl-C, after --time-limit, or when the process ends. It does "
-        "not see what is freed: it finds who allocates much, not who leaks."
-    ),
-    how_it_works=(
-        "A uprobe is a breakpoint at an instruction of a file, here at the first one of malloc in "
-        "the file that the process has mapped: its C library, or what replaces malloc in it. At "
-        "each call the program takes the user stack with bpf_get_stackid(), which stores it in "
-        "stack_traces and returns its number, and adds to the bytes and calls of that number in "
-        "totals. A stack-trace map is a hash without chains: a stack whose slot is taken by "
-        "another one is refused (-EEXIST), and of two that come at the same time one is lost. So "
-        "the program takes a stack that is refused, and each one while it is new, with "
-        "bpf_get_stack() and keeps it in stacks, a hash with chains. Every byte stands at its own "
-        "stack as long as there are no more than NUM_STACKS; what comes after that is counted in a "
-        "row of its own."
-    ),
-    output=(
-        "A stack begins with the function that allocates; each line below is the caller of the "
-        "one above. The kernel goes from frame to frame by the frame pointer, so the stacks are "
-        "complete in programs that were compiled with -fno-omit-frame-pointer. The bytes are "
-        "those asked for; a request that is larger than half the address space, which every "
-        'allocator refuses, counts as a call of 0 bytes. The rows "[stack not recorded: map '
-        'full]" and "[no user stack]" hold what has no stack; with them the rows add up to '
-        "everything that was allocated. On a preemptible kernel, BCC now and then puts a call at "
-        "a wrong stack. With --interval each report has the totals since the "
-        "tool was attached."
-    ),
-    via={"uprobe": (ALLOC,)},
-    maps=(
-        Map("stack_traces", "stack trace", "number of a stack to its addresses"),
-        Map("stacks", "hash", "the same by a hash of all addresses: slower, but none is lost"),
-        Map("totals", "hash", "stack to bytes and calls"),
-        Map("apart", "array", "bytes and calls that have no stack"),
-        Map("rooms", "hash", "a buffer for each thread that takes a stack itself"),
-    ),
-    columns=(
-        Column("bytes", "BYTES", "bytes that were asked for at this stack", 12, right=True),
-        Column("count", "CALLS", "calls at this stack", 10, right=True),
-        Column(
-            "stack",
-            "STACK",
-            "the functions, innermost first, each with the offset in it",
-            text=stack_lines,
-            kernel_bytes=True,
-        ),
-        Column("comm", "", "name of the process", kernel_bytes=True),
-        Column("pid", "", "its process ID"),
-        Column("time_s", "", "seconds since the tool was attached"),
-    ),
-    examples=(
-        Example("ebpf-mallocstacks 4711", "until Ctrl-C or the end of the process"),
-        Example("ebpf-mallocstacks 4711 8192 --top 10", "of up to 8192 stacks, the largest ten"),
-        Example("ebpf-mallocstacks 4711 --function calloc", "another function that allocates"),
-        Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
-        Example("ebpf-mallocstacks --demo", "watch a child process"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
-        "the process's files; BCC, where it is installed, adds those of separate debug files and "
-        "of JIT compilers."
-    ),
-    overhead=(
-        "Each call of the function enters the kernel: 1.8 microseconds where it was measured, 3.7 "
-        "once the maps are full. A process that allocates a million times a second becomes a few "
-        "times slower. Other processes are not slowed down."
-    ),
-    see_also=("malloc(3)", "bpf-helpers(7)"),
-)
-
-# Both sides know these by the C header, mallocstacks.h.
-NO_USER_STACK, MAP_FULL = 1, 2
-APART = {NO_USER_STACK: "[no user stack]", MAP_FULL: "[stack not recorded: map full]"}
-
-# The kernel refuses a stack-trace map that is deeper than this setting.
-DEPTH_SETTING = "/proc/sys/kernel/perf_event_max_stack"
-DEPTH = 127
-
-# A stack takes a little more than 2 KiB in the maps.
-MOST_STACKS = 1 << 20
-
-# How often to look for libraries that the process has loaded since.
-REFRESH_SECONDS = 1.0
-
-
-class Function(NamedTuple):
-    """What an allocating function is called in files, and which arguments are its size."""
-
-    symbol: str
-    size: int
-    number: int = 0
-
-
-FUNCTIONS = {
-    "malloc": Function("malloc", 1),
-    "calloc": Function("calloc", 2, 1),
-    "realloc": Function("realloc", 2),
-    "reallocarray": Function("reallocarray", 3, 2),
-    "posix_memalign": Function("posix_memalign", 3),
-    "aligned_alloc": Function("aligned_alloc", 2),
-    "memalign": Function("memalign", 2),
-    "valloc": Function("valloc", 1),
-    "pvalloc": Function("pvalloc", 1),
-    "new": Function("_Znwm", 1),  # operator new(unsigned long)
-    "new[]": Function("_Znam", 1),
-}
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "pid",
-        nargs="?",
-        type=cli.positive_int,
-        metavar="PID",
-        help="the process to watch (--demo and --show need none)",
-    )
-    parser.add_argument(
-        "num_stacks",
-        nargs="?",
-        type=number_of_stacks,
-        default=1024,
-        metavar="NUM_STACKS",
-        help="how many different stacks there is room for (default: 1024)",
-    )
-    parser.add_argument(
-        "--function",
-        type=not_empty,
-        metavar="NAME",
-        default="malloc",
-        help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
-        "is the size (default: malloc, which new and new[] of C++ call, too)",
-    )
-    parser.add_argument(
-        "--interval", type=cli.seconds, metavar="SECONDS", help="report every so many seconds, too"
-    )
-    parser.add_argument(
-        "--top", type=cli.positive_int, metavar="N", help="show only the N largest stacks"
-    )
-    parser.add_argument(
-        "--by",
-        choices=("bytes", "calls"),
-        default="bytes",
-        help="what makes a stack large, and the number of --folded (default: bytes)",
-    )
-    parser.add_argument(
-        "--folded",
-        action="store_const",
-        const="folded",
-        dest="format",
-        default=argparse.SUPPRESS,
-        help="a line for each stack, for flamegraph.pl",
-    )
-    parser.add_argument(
-        "--speedscope",
-        type=not_empty,
-        metavar="FILE",
-        help="write all stacks to a file for https://www.speedscope.app, too",
-    )
-
-
-def not_empty(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("a name is missing")
-    return text
-
-
-def number_of_stacks(text: str) -> int:
-    number = cli.positive_int(text)
-    if number > MOST_STACKS:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is more than {MOST_STACKS}")
-    return number
 
 
 def run(session: Session) -> None:
@@ -295,6 +108,12 @@ def require_depth() -> None:
         )
 
 
+# The kernel refuses a stack-trace map that is deeper than this setting.
+DEPTH_SETTING = "/proc/sys/kernel/perf_event_max_stack"
+
+DEPTH = 127
+
+
 def choose_provider(session: Session, target: Target) -> Provider:
     """Return where the function is that the process calls. Raises Error."""
     provider, *others = target.providers(function_of(session.args).symbol)
@@ -344,6 +163,10 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
     program.detach()  # so that the last report misses nothing
     report.make()
     return ended
+
+
+# How often to look for libraries that the process has loaded since.
+REFRESH_SECONDS = 1.0
 
 
 class Report:
@@ -445,6 +268,18 @@ class Report:
         return sum(int(str(row[key])) for row in self.rows)
 
 
+# Both sides know these by the C header, mallocstacks.h.
+NO_USER_STACK, MAP_FULL = 1, 2
+
+APART = {NO_USER_STACK: "[no user stack]", MAP_FULL: "[stack not recorded: map full]"}
+
+
+def stack_lines(row: Row) -> list[str]:
+    """Return a stack for the table: a frame on each line."""
+    stack = row["stack"]
+    return stack if isinstance(stack, list) else []
+
+
 def speedscope_text(report: Report, args: argparse.Namespace) -> str:
     import json
 
@@ -455,17 +290,96 @@ def speedscope_text(report: Report, args: argparse.Namespace) -> str:
     return json.dumps(speedscope(report.name, report.rows, measures))
 
 
-DEMO_CALLS = 1000
-DEMO_BYTES = 100_000
+class Function(NamedTuple):
+    """What an allocating function is called in files, and which arguments are its size."""
 
-# Python takes objects of more than 512 bytes from malloc.
-DEMO = f"""
-import sys
-print(flush=True)
-sys.stdin.readline()
-for _ in range({DEMO_CALLS}):
-    b"x" * {DEMO_BYTES}
-"""
+    symbol: str
+    size: int
+    number: int = 0
+
+
+FUNCTIONS = {
+    "malloc": Function("malloc", 1),
+    "calloc": Function("calloc", 2, 1),
+    "realloc": Function("realloc", 2),
+    "reallocarray": Function("reallocarray", 3, 2),
+    "posix_memalign": Function("posix_memalign", 3),
+    "aligned_alloc": Function("aligned_alloc", 2),
+    "memalign": Function("memalign", 2),
+    "valloc": Function("valloc", 1),
+    "pvalloc": Function("pvalloc", 1),
+    "new": Function("_Znwm", 1),  # operator new(unsigned long)
+    "new[]": Function("_Znam", 1),
+}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pid",
+        nargs="?",
+        type=cli.positive_int,
+        metavar="PID",
+        help="the process to watch (--demo and --show need none)",
+    )
+    parser.add_argument(
+        "num_stacks",
+        nargs="?",
+        type=number_of_stacks,
+        default=1024,
+        metavar="NUM_STACKS",
+        help="how many different stacks there is room for (default: 1024)",
+    )
+    parser.add_argument(
+        "--function",
+        type=not_empty,
+        metavar="NAME",
+        default="malloc",
+        help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
+        "is the size (default: malloc, which new and new[] of C++ call, too)",
+    )
+    parser.add_argument(
+        "--interval", type=cli.seconds, metavar="SECONDS", help="report every so many seconds, too"
+    )
+    parser.add_argument(
+        "--top", type=cli.positive_int, metavar="N", help="show only the N largest stacks"
+    )
+    parser.add_argument(
+        "--by",
+        choices=("bytes", "calls"),
+        default="bytes",
+        help="what makes a stack large, and the number of --folded (default: bytes)",
+    )
+    parser.add_argument(
+        "--folded",
+        action="store_const",
+        const="folded",
+        dest="format",
+        default=argparse.SUPPRESS,
+        help="a line for each stack, for flamegraph.pl",
+    )
+    parser.add_argument(
+        "--speedscope",
+        type=not_empty,
+        metavar="FILE",
+        help="write all stacks to a file for https://www.speedscope.app, too",
+    )
+
+
+def not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("a name is missing")
+    return text
+
+
+def number_of_stacks(text: str) -> int:
+    number = cli.positive_int(text)
+    if number > MOST_STACKS:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is more than {MOST_STACKS}")
+    return number
+
+
+# A stack takes a little more than 2 KiB in the maps.
+MOST_STACKS = 1 << 20
 
 
 class DemoProcess:
@@ -525,10 +439,79 @@ class DemoProcess:
         self._child.communicate()
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+DEMO_CALLS = 1000
+
+DEMO_BYTES = 100_000
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+# Python takes objects of more than 512 bytes from malloc.
+DEMO = f"""
+import sys
+print(flush=True)
+sys.stdin.readline()
+for _ in range({DEMO_CALLS}):
+    b"x" * {DEMO_BYTES}
+"""
+
+ALLOC = Uprobe("handle_alloc")
+
+TOOL = Tool(
+    name="mallocstacks",
+    lesson=50,
+    summary="sum up by call stack what a process allocates with malloc",
+    description=(
+        "Count the bytes that a process asks malloc for, and the calls, by call stack, and report "
+        "them, largest first: at Ctrl-C, after --time-limit, or when the process ends. It does "
+        "not see what is freed: it finds who allocates much, not who leaks."
+    ),
+    via={"uprobe": (ALLOC,)},
+    maps=(
+        Map("stack_traces", "stack trace", "number of a stack to its addresses"),
+        Map(
+            "stacks",
+            "hash",
+            "the same by a hash of all addresses: slower, but none is lost",
+            tool="reads",
+        ),
+        Map("totals", "hash", "stack to bytes and calls", tool="reads"),
+        Map("apart", "array", "bytes and calls that have no stack", tool="reads"),
+        Map("rooms", "hash", "a buffer for each thread that takes a stack itself"),
+    ),
+    picture=(
+        Flow(
+            "the process calls malloc",
+            {ALLOC: "handle_alloc"},
+            reads=("rooms",),
+            writes=("rooms", "stack_traces", "stacks", "totals", "apart"),
+        ),
+    ),
+    columns=(
+        Column("bytes", "BYTES", "bytes that were asked for at this stack", width=12, right=True),
+        Column("count", "CALLS", "calls at this stack", width=10, right=True),
+        Column(
+            "stack",
+            "STACK",
+            "the functions, innermost first, each with the offset in it",
+            text=stack_lines,
+            kernel_bytes=True,
+        ),
+        Column("comm", "", "name of the process", kernel_bytes=True),
+        Column("pid", "", "its process ID"),
+        Column("time_s", "", "seconds since the tool was attached"),
+    ),
+    examples=(
+        Example("ebpf-mallocstacks 4711", "until Ctrl-C or the end of the process"),
+        Example("ebpf-mallocstacks 4711 8192 --top 10", "of up to 8192 stacks, the largest ten"),
+        Example("ebpf-mallocstacks 4711 --function calloc", "another function that allocates"),
+        Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
+        Example("ebpf-mallocstacks --demo", "watch a child process"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
+        "the process's files; BCC, where it is installed, adds those of separate debug files and "
+        "of JIT compilers."
+    ),
+    see_also=("malloc(3)", "bpf-helpers(7)"),
+)
+
+main = cli.command(TOOL, run, options)

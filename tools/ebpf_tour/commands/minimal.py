@@ -7,62 +7,11 @@ of every process. Global variables tell it which write is ours.
 from __future__ import annotations
 
 import os
-import sys
 
-from ebpf_tour.frame import cli
-from ebpf_tour.frame.record import Column, Example, Map, Tool
-from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Session, Tool, cli
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 from ebpf_tour.loader.trace_instance import TraceInstance
-
-TOOL = Tool(
-    name="minimal",
-    lesson=20,
-    summary="print a line from the kernel at each of its own writes",
-    description=(
-        "Write to /dev/null once a second and show the line that a BPF program prints in the "
-        "kernel each time. The smallest program that has a reason to exist: a hook, a filter, an "
-        "output."
-    ),
-    how_it_works=(
-        "The program is attached to the tracepoint syscalls:sys_enter_write, so the kernel runs "
-        "it whenever any process calls write(2). It compares the caller with global variables, "
-        "which the tool sets before it loads the program: its process ID, its PID namespace and "
-        "the file descriptor that it writes to. Everything else is filtered out in the kernel. "
-        "For a write of the tool it calls bpf_printk(), which puts a line into the trace buffer; "
-        "the tool reads it from a trace instance of its own, so that it takes no lines from "
-        "other readers of trace_pipe."
-    ),
-    output=(
-        "Everything but the message was written by the trace buffer. If the machine's trace option "
-        "record-cmd is off, it knows no names, and COMM is <...>."
-    ),
-    via={"tracepoint": (Tracepoint("syscalls", "sys_enter_write"),)},
-    maps=(Map(".bss", "array (.bss)", "global variables: which write is ours"),),
-    columns=(
-        Column("time_s", "TIME(s)", "seconds since boot", 14, "%.6f", right=True),
-        Column("cpu", "CPU", "the processor that the program ran on", 3, right=True),
-        Column("comm", "COMM", "name of the process that wrote", 16, kernel_bytes=True),
-        Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
-        Column("message", "MESSAGE", "what bpf_printk() printed, with the PID as the tool sees it"),
-    ),
-    examples=(
-        Example("ebpf-minimal", "a line a second until Ctrl-C"),
-        Example("ebpf-minimal --demo", "see that other writers are filtered out"),
-        Example("ebpf-minimal --json --limit 3", "three records for a script"),
-        Example("ebpf-minimal --show source", "read the C program"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
-        "CAP_PERFMON, with write access to tracefs)."
-    ),
-    overhead=(
-        "The program runs at every write(2) on the machine; for all but the tool's own it returns "
-        "after one helper call and one comparison."
-    ),
-    see_also=("write(2)", "bpf-helpers(7)"),
-)
 
 
 def run(session: Session) -> None:
@@ -116,10 +65,47 @@ def write_much() -> None:
         os.write(fd, b".")
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run)
+WRITE = Tracepoint("syscalls", "sys_enter_write")
 
+TOOL = Tool(
+    name="minimal",
+    lesson=20,
+    summary="print a line from the kernel at each of its own writes",
+    description=(
+        "Write to /dev/null once a second and show the line that a BPF program prints in the "
+        "kernel each time. The smallest program that has a reason to exist: a hook, a filter, an "
+        "output."
+    ),
+    via={"tracepoint": (WRITE,)},
+    maps=(Map(".bss", "array (.bss)", "global variables: which write is ours", tool="sets"),),
+    picture=(
+        Flow(
+            "a process calls write",
+            {WRITE: "handle_write"},
+            reads=(".bss",),
+            writes=("the trace buffer",),
+        ),
+    ),
+    columns=(
+        Column("time_s", "TIME(s)", "seconds since boot", width=14, form="%.6f", right=True),
+        Column("cpu", "CPU", "the processor that the program ran on", width=3, right=True),
+        Column("comm", "COMM", "name of the process that wrote", width=16, kernel_bytes=True),
+        Column(
+            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
+        ),
+        Column("message", "MESSAGE", "what bpf_printk() printed, with the PID as the tool sees it"),
+    ),
+    examples=(
+        Example("ebpf-minimal", "a line a second until Ctrl-C"),
+        Example("ebpf-minimal --demo", "see that other writers are filtered out"),
+        Example("ebpf-minimal --json --limit 3", "three records for a script"),
+        Example("ebpf-minimal --show source", "read the C program"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
+        "CAP_PERFMON, with write access to tracefs)."
+    ),
+    see_also=("write(2)", "bpf-helpers(7)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run)

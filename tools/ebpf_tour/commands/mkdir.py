@@ -7,112 +7,19 @@ by a direct call, and the tracepoints of the system calls.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
-import sys
+from typing import Any
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import error_name
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING
-from ebpf_tour.frame import cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.pattern import is_named
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
-from ebpf_tour.frame.session import Demo, Session
 from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.hooks.kprobe import Kprobe
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-
-if TYPE_CHECKING:
-    import argparse
-    from typing import Any
-
-
-def name_and_error(row: Row) -> str:
-    """Return the last cell of a row: the name, and before it what went wrong."""
-    name = "-" if row["name"] is None else str(row["name"])
-    error = row["errno"]
-    return f"[{error_name(error)}] {name}" if isinstance(error, int) and error else name
-
-
-TOOL = Tool(
-    name="mkdir",
-    lesson=60,
-    summary="show each directory that is made, by whom and with which mode",
-    description=(
-        "Show a row for each directory that any process makes, and for each attempt that fails. "
-        "It teaches kprobes: hooks on functions of the kernel that nobody prepared for it."
-    ),
-    how_it_works=(
-        "Every way to make a directory ends in the kernel's function vfs_mkdir(). A kprobe runs a "
-        "program when it is called, a kretprobe another one when it returns. The first reads the "
-        "arguments from the CPU's registers: the directory entry (a struct dentry), which has the "
-        "name, and the mode. Such a function is no interface, and its arguments have moved more "
-        "than once, so the tool looks up in the kernel's type information (BTF) which one is "
-        "which. A hash joins the two ends of a call; a record goes through a ring buffer. "
-        "--via fentry does the same by a direct call in place of a breakpoint, --via tracepoint "
-        "watches the system calls mkdir and mkdirat, which works where kprobes are compiled out."
-    ),
-    via={
-        "kprobe": (Kprobe("vfs_mkdir", needs_btf=True), Kprobe("vfs_mkdir", returns=True)),
-        "fentry": (Fentry("vfs_mkdir"), Fentry("vfs_mkdir", returns=True)),
-        "tracepoint": (
-            Tracepoint("syscalls", "sys_enter_mkdir", optional=True),
-            Tracepoint("syscalls", "sys_enter_mkdirat"),
-            Tracepoint("syscalls", "sys_exit_mkdir", optional=True),
-            Tracepoint("syscalls", "sys_exit_mkdirat"),
-        ),
-    },
-    maps=(
-        Map("rb", "ring buffer", "the records, on their way to the tool"),
-        Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
-    ),
-    columns=(
-        Column("time", "TIME", "when the call began, local time", 8),
-        Column("comm", "COMM", "name of the thread", 16, kernel_bytes=True),
-        Column("process_comm", "", "name of its process", kernel_bytes=True),
-        Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
-        Column("mode", "MODE", "permissions asked for, less the umask, in octal", 5),
-        Column(
-            "name",
-            "NAME",
-            "the directory's name, without what leads there; before it, in brackets, the error of "
-            "an attempt that failed",
-            text=name_and_error,
-            kernel_bytes=True,
-        ),
-        Column("errno", "", "0, or the error number of an attempt that failed"),
-    ),
-    output=(
-        "All three ways write the same rows, but they do not see the same calls. An attempt whose "
-        "name is taken already (EEXIST) or whose path leads nowhere (ENOENT) ends before "
-        "vfs_mkdir(), so only the tracepoints see it. Directories that the kernel makes by itself "
-        "(for an NFS client, in /dev), that io_uring makes, or a 32-bit program, pass vfs_mkdir() "
-        "but not these tracepoints. A default ACL takes the place of the umask; MODE does not "
-        "know. Of a path that is too long for the kernel, --via tracepoint sees the first 4095 "
-        "bytes."
-    ),
-    examples=(
-        Example("ebpf-mkdir", "every directory that is made"),
-        Example("ebpf-mkdir --via tracepoint -x", "only the attempts that fail"),
-        Example("ebpf-mkdir -u root -n systemd", "by root's processes that are called so"),
-        Example("ebpf-mkdir --demo", "see directories that it makes itself"),
-        Example("ebpf-mkdir --show asm", "the bytecode that runs in the kernel"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON). --via kprobe "
-        "needs CONFIG_KPROBES; --via fentry the libbpf engine and CONFIG_FUNCTION_TRACER; --via "
-        "tracepoint CONFIG_FTRACE_SYSCALLS and tracefs, but no kernel BTF if BCC has headers."
-    ),
-    overhead="Two short programs and one record for each directory; nothing in between.",
-    see_also=("mkdir(2)", "umask(2)"),
-)
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    cli.add_filters(parser, "punx")
-    cli.add_buffer_option(parser)
 
 
 def run(session: Session) -> None:
@@ -134,9 +41,7 @@ def run(session: Session) -> None:
             if is_wanted and is_named(args.name, event.comm, event.process_comm):
                 session.row(row_of(event))
 
-        # What is still in the map has begun and was never seen to end.
-        unfinished = sum(1 for _ in program.map("calls").items())
-        session.lost = program.counter("lost") + unfinished + program.missed(beginnings=True)
+        session.lost = program.lost("calls")
 
 
 def arguments_of_vfs_mkdir(via: str) -> dict[str, int]:
@@ -179,6 +84,18 @@ def name_of(event: Any) -> str | None:
     return from_kernel(path.rstrip(b"/").rpartition(b"/")[2] or path[:1])
 
 
+def name_and_error(row: Row) -> str:
+    """Return the last cell of a row: the name, and before it what went wrong."""
+    name = "-" if row["name"] is None else str(row["name"])
+    error = row["errno"]
+    return f"[{error_name(error)}] {name}" if isinstance(error, int) and error else name
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    cli.add_filters(parser, "punx")
+    cli.add_buffer_option(parser)
+
+
 def demo(via: str) -> Demo:
     count = len(DEMO_NAMES)
     sees_failure = via == "tracepoint"
@@ -209,10 +126,72 @@ def make_directories() -> None:
         os.mkdir(DEMO_NAMES[0])
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+CALLED = Kprobe("vfs_mkdir", needs_btf=True)
+RETURNS = Kprobe("vfs_mkdir", returns=True)
 
+TOOL = Tool(
+    name="mkdir",
+    lesson=60,
+    summary="show each directory that is made, by whom and with which mode",
+    description=(
+        "Show a row for each directory that any process makes, and for each attempt that fails. "
+        "It teaches kprobes: hooks on functions of the kernel that nobody prepared for it."
+    ),
+    via={
+        "kprobe": (CALLED, RETURNS),
+        "fentry": (Fentry("vfs_mkdir"), Fentry("vfs_mkdir", returns=True)),
+        "tracepoint": (
+            Tracepoint("syscalls", "sys_enter_mkdir", optional=True),
+            Tracepoint("syscalls", "sys_enter_mkdirat"),
+            Tracepoint("syscalls", "sys_exit_mkdir", optional=True),
+            Tracepoint("syscalls", "sys_exit_mkdirat"),
+        ),
+    },
+    maps=(
+        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+        Map("calls", "hash", "calls that have begun and not ended, by thread"),
+        Map("room", "per-CPU array", "room to put a record together"),
+    ),
+    picture=(
+        Flow("the kernel calls vfs_mkdir", {CALLED: "kprobe__vfs_mkdir"}, writes=("calls",)),
+        Flow(
+            "vfs_mkdir returns",
+            {RETURNS: "kretprobe__vfs_mkdir"},
+            reads=("calls",),
+            writes=("room", "rb"),
+        ),
+    ),
+    columns=(
+        Column("time", "TIME", "when the call began, local time", width=8),
+        Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
+        Column(
+            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
+        ),
+        Column("mode", "MODE", "permissions asked for, less the umask, in octal", width=5),
+        Column(
+            "name",
+            "NAME",
+            "the directory's name, without what leads there; before it, in brackets, the error of "
+            "an attempt that failed",
+            text=name_and_error,
+            kernel_bytes=True,
+        ),
+        Column("errno", "", "0, or the error number of an attempt that failed"),
+    ),
+    examples=(
+        Example("ebpf-mkdir", "every directory that is made"),
+        Example("ebpf-mkdir --via tracepoint -x", "only the attempts that fail"),
+        Example("ebpf-mkdir -u root -n systemd", "by root's processes that are called so"),
+        Example("ebpf-mkdir --demo", "see directories that it makes itself"),
+        Example("ebpf-mkdir --show asm", "the bytecode that runs in the kernel"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON). --via kprobe "
+        "needs CONFIG_KPROBES; --via fentry the libbpf engine and CONFIG_FUNCTION_TRACER; --via "
+        "tracepoint CONFIG_FTRACE_SYSCALLS and tracefs, but no kernel BTF if BCC has headers."
+    ),
+    see_also=("mkdir(2)", "umask(2)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run, options)

@@ -9,184 +9,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sys
+from typing import Any
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import error_name, is_open_flag, open_flags
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.base.typed import TYPE_CHECKING
-from ebpf_tour.frame import cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.pattern import is_named
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
-from ebpf_tour.frame.session import Demo, Session
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from ebpf_tour.loader import Program
-
-
-def flags_of(row: Row) -> str:
-    """Return the cell with the flags, as C has them."""
-    return "|".join(row["flags"]) if isinstance(row["flags"], list) else "-"
-
-
-TOOL = Tool(
-    name="opensnoop",
-    lesson=90,
-    summary="show each file that is opened, by whom and with which result",
-    description=(
-        "Show a row for each call of open(2), openat(2) and openat2(2), on the whole machine: the "
-        "process, the file, and the new file descriptor or the error. It finds the configuration "
-        "and the logs of a program that does not say where they are, and what is missing when it "
-        "does not start."
-    ),
-    how_it_works=(
-        "The three system calls have a tracepoint each at their entry, which has the arguments, "
-        "and at their exit, which has the result. The program at the entry keeps the address of "
-        "the path and the flags in a hash, by thread; the one at the exit takes them out again, "
-        "reads the path, and sends a record through a ring buffer. It reads the path at the exit "
-        "since by then the kernel has read it, too: at the entry the page may not be in memory "
-        "yet. A thread that is killed while it waits in open, for the other end of a FIFO say, "
-        "still passes the exit, so nothing stays behind in the hash."
-    ),
-    output=(
-        "A row is shown when the call ends. FD is -1 where it failed, and ERR has the error: 2 is "
-        "ENOENT, see errno(3); JSON and CSV have its name, too. A call that a signal interrupts "
-        "ends with ERR 512 (ERESTARTSYS), also that of a process that is killed; unless the "
-        "process gets EINTR, the kernel calls anew, and there is another row.\n\n"
-        "The path is the one that the caller gave. One that does not begin with / starts from the "
-        "caller's current directory, or, where dirfd (JSON, CSV) is not -100 (AT_FDCWD), from the "
-        "directory behind that descriptor. It is read from the caller's memory when the call ends: "
-        "a program that changes it meanwhile shows another one. A path that cannot be read is a "
-        "-, in JSON null. Of one that is too long for the kernel, the first 4095 bytes are "
-        "shown.\n\n"
-        "Calls that have begun before the tool are not shown, nor those of the tool itself, those "
-        "that have no system call (io_uring, execve, the kernel's own) and those of 32-bit "
-        "programs on a 64-bit kernel, for which it has no such tracepoints. When many files are "
-        "opened at once, Linux 7.2 skips a few of the calls; they count as lost, also where an "
-        "option would have left them out."
-    ),
-    via={
-        "tracepoint": (
-            # Not on arm64, which has only openat.
-            Tracepoint("syscalls", "sys_enter_open", optional=True),
-            Tracepoint("syscalls", "sys_enter_openat"),
-            Tracepoint("syscalls", "sys_enter_openat2"),
-            Tracepoint("syscalls", "sys_exit_open", optional=True),
-            Tracepoint("syscalls", "sys_exit_openat"),
-            Tracepoint("syscalls", "sys_exit_openat2"),
-        )
-    },
-    maps=(
-        Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
-        Map("rb", "ring buffer", "the records, on their way to the tool"),
-    ),
-    columns=(
-        Column("time", "TIME", "with -T: when the call ended, local time", 8, option="time"),
-        Column(
-            "time_s",
-            "TIME(s)",
-            "with -t: the same in seconds since the tool was attached",
-            11,
-            "%.6f",
-            right=True,
-            option="timestamp",
-        ),
-        Column("uid", "UID", "with -U: the caller's user ID", 5, right=True, option="print_uid"),
-        Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
-        Column("tid", "", "its thread ID"),
-        Column("comm", "COMM", "name of the thread", 16, kernel_bytes=True),
-        Column("process_comm", "", "name of its process", kernel_bytes=True),
-        Column("fd", "FD", "the new file descriptor; -1 if the call failed", 4, right=True),
-        Column("errno", "ERR", "the error number; 0 if there was none", 3, right=True),
-        Column("error", "", "its name, or null"),
-        Column(
-            "flags",
-            "FLAGS",
-            "with -e: how it was to be opened, by the names of open(2)",
-            34,
-            text=flags_of,
-            option="extended",
-        ),
-        Column(
-            "mode",
-            "MODE",
-            "with -e: permissions of a file that is to be created, in octal, before the umask",
-            4,
-            option="extended",
-        ),
-        Column("dirfd", "", "the descriptor that a relative path starts from, or -100"),
-        Column("path", "PATH", "the path, as the caller gave it", kernel_bytes=True),
-    ),
-    examples=(
-        Example("ebpf-opensnoop", "every file that is opened"),
-        Example("ebpf-opensnoop -x -n '^python'", "what programs with such a name do not find"),
-        Example("ebpf-opensnoop -T -U -u nobody", "what a user opens, with the time"),
-        Example("ebpf-opensnoop -e -f O_WRONLY -f O_RDWR", "what is opened for writing"),
-        Example("ebpf-opensnoop -d 10 -p 1", "ten seconds of process 1"),
-        Example("ebpf-opensnoop --demo", "see files that it opens itself"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
-        "CAP_PERFMON)."
-    ),
-    overhead=(
-        "Three map operations and one record for each call. -p, --tid and -u are cheap, since they "
-        "are decided in the kernel before anything is kept."
-    ),
-    see_also=("open(2)", "openat2(2)", "errno(3)", "fifo(7)"),
-)
-
-# How many calls can be under way at once.
-MAX_CALLS = 10240
-
-
-def open_flag(text: str) -> str:
-    if not is_open_flag(text):
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no flag of open(2)")
-    return text
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    cli.add_filters(parser, "punx")
-    parser.add_argument(
-        "--tid", type=cli.positive_int, metavar="TID", help="only what this thread does"
-    )
-    parser.add_argument(
-        "-f",
-        "--flag",
-        action="append",
-        type=open_flag,
-        metavar="FLAG",
-        help="as in bcc's opensnoop: only calls with this flag of open(2), such as O_WRONLY; given "
-        "more than once, calls with one of them",
-    )
-    cli.add_time_columns(parser)
-    parser.add_argument(
-        "-U",
-        "--print-uid",
-        action="store_true",
-        help="as in bcc's opensnoop: with a column of the user ID",
-    )
-    parser.add_argument(
-        "-e",
-        "--extended",
-        action="store_true",
-        help="as in bcc's opensnoop: with columns of the flags and the mode",
-    )
-    parser.add_argument(
-        "-d",
-        "--duration",
-        type=cli.seconds,
-        metavar="SECONDS",
-        dest="time_limit",
-        help="as in bcc's opensnoop: same as --time-limit",
-    )
-    cli.add_buffer_option(parser)
 
 
 def run(session: Session) -> None:
@@ -212,8 +43,11 @@ def run(session: Session) -> None:
                 if has_flag(row, args.flag):
                     session.row(row)
 
-        session.lost = program.counter("lost") + program.missed()
-        report_unfinished(program, session)
+        session.lost = program.lost("calls")
+
+
+# How many calls can be under way at once.
+MAX_CALLS = 10240
 
 
 def row_of(event: Any, session: Session) -> Row:
@@ -240,16 +74,55 @@ def row_of(event: Any, session: Session) -> Row:
     }
 
 
+def flags_of(row: Row) -> str:
+    """Return the cell with the flags, as C has them."""
+    return "|".join(row["flags"]) if isinstance(row["flags"], list) else "-"
+
+
 def has_flag(row: Row, wanted: list[str] | None) -> bool:
     flags = row["flags"]
     return not wanted or (isinstance(flags, list) and bool(set(wanted) & set(flags)))
 
 
-def report_unfinished(program: Program, session: Session) -> None:
-    """Say how many calls are still waiting for something; their rows are not written."""
-    unfinished = sum(1 for _ in program.map("calls").items())
-    if unfinished:
-        session.warn(f"calls that had not ended, and are not shown: {unfinished}")
+def options(parser: argparse.ArgumentParser) -> None:
+    cli.add_filters(parser, "punx")
+    parser.add_argument(
+        "--tid", type=cli.positive_int, metavar="TID", help="only what this thread does"
+    )
+    parser.add_argument(
+        "-f",
+        "--flag",
+        action="append",
+        type=open_flag,
+        metavar="FLAG",
+        help="as in bcc's opensnoop: only calls with this flag of open(2), such as O_WRONLY; given "
+        "more than once, calls with one of them",
+    )
+    cli.add_time_columns(parser)
+    cli.add_flag(
+        parser, "-U", "--print-uid", help="as in bcc's opensnoop: with a column of the user ID"
+    )
+    cli.add_flag(
+        parser,
+        "-e",
+        "--extended",
+        help="as in bcc's opensnoop: with columns of the flags and the mode",
+    )
+    parser.add_argument(
+        "-d",
+        "--duration",
+        type=cli.seconds,
+        metavar="SECONDS",
+        dest="time_limit",
+        help="as in bcc's opensnoop: same as --time-limit",
+    )
+    cli.add_buffer_option(parser)
+
+
+def open_flag(text: str) -> str:
+    if not is_open_flag(text):
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no flag of open(2)")
+    return text
 
 
 def demo() -> Demo:
@@ -266,6 +139,7 @@ def demo() -> Demo:
 # What can be in a name: anything but "/" and NUL. The second would move the
 # cursor of a terminal, the third forge a row, the fourth is no UTF-8.
 DEMO_NAMES = (b"plain", b"\x1b[1Aup", b"two\nlines", b"caf\xe9")
+
 MISSING = b"missing"
 
 
@@ -276,10 +150,106 @@ def open_files() -> None:
         os.open(MISSING, os.O_RDONLY)
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+# Not on arm64, which has only openat.
+OPEN = Tracepoint("syscalls", "sys_enter_open", optional=True)
+OPENAT = Tracepoint("syscalls", "sys_enter_openat")
+OPENAT2 = Tracepoint("syscalls", "sys_enter_openat2")
+OPEN_RETURNS = Tracepoint("syscalls", "sys_exit_open", optional=True)
+OPENAT_RETURNS = Tracepoint("syscalls", "sys_exit_openat")
+OPENAT2_RETURNS = Tracepoint("syscalls", "sys_exit_openat2")
 
+TOOL = Tool(
+    name="opensnoop",
+    lesson=90,
+    summary="show each file that is opened, by whom and with which result",
+    description=(
+        "Show a row for each call of open(2), openat(2) and openat2(2), on the whole machine: the "
+        "process, the file, and the new file descriptor or the error. It finds the configuration "
+        "and the logs of a program that does not say where they are, and what is missing when it "
+        "does not start."
+    ),
+    via={
+        "tracepoint": (
+            *(OPEN, OPENAT, OPENAT2),
+            *(OPEN_RETURNS, OPENAT_RETURNS, OPENAT2_RETURNS),
+        )
+    },
+    maps=(
+        Map("calls", "hash", "calls that have begun and not ended, by thread"),
+        Map("room", "per-CPU array", "room to put a record together"),
+        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+    ),
+    picture=(
+        Flow(
+            "a thread calls open, openat or openat2",
+            {OPEN: "enter_open", OPENAT: "enter_openat", OPENAT2: "enter_openat2"},
+            writes=("calls",),
+        ),
+        Flow(
+            "the call returns",
+            {
+                OPEN_RETURNS: "exit_open",
+                OPENAT_RETURNS: "exit_openat",
+                OPENAT2_RETURNS: "exit_openat2",
+            },
+            reads=("calls",),
+            writes=("room", "rb"),
+        ),
+    ),
+    columns=(
+        Column("time", "TIME", "with -T: when the call ended, local time", width=8, option="time"),
+        Column(
+            "time_s",
+            "TIME(s)",
+            "with -t: the same in seconds since the tool was attached",
+            width=11,
+            form="%.6f",
+            right=True,
+            option="timestamp",
+        ),
+        Column(
+            "uid", "UID", "with -U: the caller's user ID", width=5, right=True, option="print_uid"
+        ),
+        Column(
+            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
+        ),
+        Column("tid", "", "its thread ID"),
+        Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
+        Column("process_comm", "", "name of its process", kernel_bytes=True),
+        Column("fd", "FD", "the new file descriptor; -1 if the call failed", width=4, right=True),
+        Column("errno", "ERR", "the error number; 0 if there was none", width=3, right=True),
+        Column("error", "", "its name, or null"),
+        Column(
+            "flags",
+            "FLAGS",
+            "with -e: how it was to be opened, by the names of open(2)",
+            width=34,
+            text=flags_of,
+            option="extended",
+        ),
+        Column(
+            "mode",
+            "MODE",
+            "with -e: permissions of a file that is to be created, in octal, before the umask",
+            width=4,
+            option="extended",
+        ),
+        Column("dirfd", "", "the descriptor that a relative path starts from, or -100"),
+        Column("path", "PATH", "the path, as the caller gave it", kernel_bytes=True),
+    ),
+    examples=(
+        Example("ebpf-opensnoop", "every file that is opened"),
+        Example("ebpf-opensnoop -x -n '^python'", "what programs with such a name do not find"),
+        Example("ebpf-opensnoop -T -U -u nobody", "what a user opens, with the time"),
+        Example("ebpf-opensnoop -e -f O_WRONLY -f O_RDWR", "what is opened for writing"),
+        Example("ebpf-opensnoop -d 10 -p 1", "ten seconds of process 1"),
+        Example("ebpf-opensnoop --demo", "see files that it opens itself"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "
+        "CAP_PERFMON)."
+    ),
+    see_also=("open(2)", "openat2(2)", "errno(3)", "fifo(7)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run, options)

@@ -9,150 +9,17 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import re
-import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error, UsageError
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
-from ebpf_tour.frame import cli
-from ebpf_tour.frame.record import Column, Example, Row, Tool
+from ebpf_tour.frame import Column, Example, Row, Session, Tool, cli
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from ebpf_tour.frame.session import Session
     from ebpf_tour.survey.places import Place, Places
     from ebpf_tour.userland.binaries import Binary
-
-TOOL = Tool(
-    name="probes",
-    lesson=25,
-    summary="list what can be hooked here: events and functions, by name or pattern",
-    description=(
-        "List the places where a BPF program can be attached on this machine: tracepoints, "
-        "functions of the kernel, functions and USDT probes of programs. PATTERN chooses some of "
-        "them, as with bpftrace -l."
-    ),
-    how_it_works=(
-        "It loads nothing, unless -v asks about iterators. Tracepoints, with the fields of their "
-        "records, are files in tracefs. The functions that kprobes can be put on are those that "
-        "the kernel's function tracer knows, less the ones that kprobes must leave alone; for "
-        "fentry, the kernel has to describe a function in its type information (BTF), too. BTF "
-        "also has the raw tracepoints, the iterators, and the arguments of functions. The "
-        "functions of a program are in the symbol tables of its ELF file, its USDT probes in the "
-        "notes there."
-    ),
-    output=(
-        "One probe a line, in the form that bpftrace takes: the kind, where it is, its name. The "
-        "kinds, with their short names, are tracepoint (t), rawtracepoint (rt), kprobe (k), "
-        "kretprobe (kr), fentry (f), fexit (fr), iter (it), software (s) and hardware (h) in the "
-        "kernel, uprobe (u), uretprobe (ur) and usdt (U) in programs. A pattern has up to the same "
-        "parts, and in each of them * stands for any text, ? for one character, [abc] for one of "
-        "these. A pattern without a colon is for the names of all kinds; tracepoint:*open* is for "
-        "the names of one kind, tracepoint:sched:* has the category, too. kretprobe, fexit and "
-        "uretprobe, the returns of the same functions, are listed only if the pattern says so, and "
-        "what is in programs only if a file is named: in the pattern, by --binary, or by -p. If "
-        "nothing matches, the exit status is 1. Where several functions of the kernel have the "
-        "same name it is listed once; newer kernels refuse a kprobe on a name that is not unique. "
-        "Functions with more than six arguments are not listed for fentry, since older kernels "
-        "cannot hook them. BTF has every iterator that the kernel was built with, and some kernels "
-        "refuse programs for a few of them. With -v it is tried, by loading a program for each "
-        "one and removing it again, and below those that are refused it says why."
-    ),
-    columns=(
-        Column(
-            "probe", "PROBE", "all parts, as a pattern and as bpftrace writes it", kernel_bytes=True
-        ),
-        Column("kind", "", "the kind of probe"),
-        Column(
-            "target",
-            "",
-            "the category of a tracepoint, the module of a kernel function (vmlinux: none), the "
-            "path of a program or library",
-            kernel_bytes=True,
-        ),
-        Column(
-            "provider", "", "the group of a USDT probe, as its program calls it", kernel_bytes=True
-        ),
-        Column("name", "", "the event or function", kernel_bytes=True),
-        Column(
-            "fields",
-            "",
-            "with -v: what a program gets there, such as the fields of a record or the arguments "
-            "of a function, each as C text",
-            kernel_bytes=True,
-        ),
-        Column(
-            "refused",
-            "",
-            "with -v, of an iterator: the error with which this kernel refuses programs for it, "
-            "such as EPERM; nothing if it takes them, or if only root could try",
-        ),
-    ),
-    examples=(
-        Example("ebpf-probes '*mkdir*'", "everything with mkdir in its name"),
-        Example("ebpf-probes -v tracepoint:sched:sched_process_exec", "the fields of a record"),
-        Example("ebpf-probes -v fentry:vfs_mkdir", "the arguments of a function of the kernel"),
-        Example("ebpf-probes 'usdt:/usr/bin/python3:*'", "the USDT probes of a program"),
-        Example("ebpf-probes --binary libc '*alloc*'", "functions of the C library"),
-        Example("ebpf-probes -p 4711 'usdt:*'", "of all files that a process uses"),
-    ),
-    requirements=(
-        "Root for tracepoints and for the exact list of functions for kprobes; without it, "
-        "functions come from /proc/kallsyms. Kernel BTF for fentry, iterators and the arguments of "
-        "functions, CONFIG_KPROBES for kprobes. Root to try iterators."
-    ),
-    overhead="None: it reads files and ends. What -v loads is attached to nothing.",
-    see_also=("bpftrace(8)", "nm(1)", "perf-list(1)"),
-    verbose=(
-        "show the fields and arguments that a program gets at each probe, too, and which iterators "
-        "this kernel refuses"
-    ),
-)
-
-KERNEL_KINDS = (
-    *("tracepoint", "rawtracepoint", "kprobe", "kretprobe", "fentry", "fexit", "iter"),
-    *("software", "hardware"),
-)
-USER_KINDS = ("uprobe", "uretprobe", "usdt")
-# Listed where the pattern does not name a kind: not the returns.
-RETURNS = ("kretprobe", "fexit", "uretprobe")
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "pattern",
-        nargs="?",
-        metavar="PATTERN",
-        help="which probes: NAME, KIND:NAME or KIND:TARGET:NAME, each with * for any text",
-    )
-    parser.add_argument(
-        "--binary",
-        metavar="FILE",
-        help="list functions and USDT probes of a program or library: a path, or a name such as "
-        "bash or libc",
-    )
-    parser.add_argument(
-        "-p",
-        "--pid",
-        type=cli.positive_int,
-        metavar="PID",
-        help="list functions and USDT probes of all files that a process has mapped",
-    )
-    cli.add_limit(parser)
-
-
-class Query(NamedTuple):
-    """A pattern for the probes of one kind, in its parts.
-
-    `file` is what names a program or library, "" where that is an option's business.
-    """
-
-    kind: str
-    target: str = "*"
-    provider: str = "*"
-    name: str = "*"
-    file: str = ""
 
 
 def run(session: Session) -> None:
@@ -184,6 +51,19 @@ def run(session: Session) -> None:
         if not found:
             raise nothing(args)
         session.report((row_of(*item, args) for item in found), lines=lines)
+
+
+class Query(NamedTuple):
+    """A pattern for the probes of one kind, in its parts.
+
+    `file` is what names a program or library, "" where that is an option's business.
+    """
+
+    kind: str
+    target: str = "*"
+    provider: str = "*"
+    name: str = "*"
+    file: str = ""
 
 
 def queries(args: argparse.Namespace) -> list[Query]:
@@ -236,6 +116,18 @@ def query(kind: str, rest: str, has_file: bool) -> Query:
         )
     name = parts.pop() if parts else "*"
     return Query(kind, provider=parts[0] if parts else "*", name=name or "*", file=file)
+
+
+KERNEL_KINDS = (
+    *("tracepoint", "rawtracepoint", "kprobe", "kretprobe", "fentry", "fexit", "iter"),
+    *("software", "hardware"),
+)
+
+USER_KINDS = ("uprobe", "uretprobe", "usdt")
+
+
+# Listed where the pattern does not name a kind: not the returns.
+RETURNS = ("kretprobe", "fexit", "uretprobe")
 
 
 def open_files(wanted: list[Query], args: argparse.Namespace) -> list[Binary]:
@@ -306,10 +198,86 @@ def lines(rows: Iterable[Row]) -> Iterator[str]:
             yield f"    (this kernel refuses it: {row['refused']})"
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pattern",
+        nargs="?",
+        metavar="PATTERN",
+        help="which probes: NAME, KIND:NAME or KIND:TARGET:NAME, each with * for any text",
+    )
+    parser.add_argument(
+        "--binary",
+        metavar="FILE",
+        help="list functions and USDT probes of a program or library: a path, or a name such as "
+        "bash or libc",
+    )
+    parser.add_argument(
+        "-p",
+        "--pid",
+        type=cli.positive_int,
+        metavar="PID",
+        help="list functions and USDT probes of all files that a process has mapped",
+    )
+    cli.add_limit(parser)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+TOOL = Tool(
+    name="probes",
+    lesson=25,
+    summary="list what can be hooked here: events and functions, by name or pattern",
+    description=(
+        "List the places where a BPF program can be attached on this machine: tracepoints, "
+        "functions of the kernel, functions and USDT probes of programs. PATTERN chooses some of "
+        "them, as with bpftrace -l."
+    ),
+    columns=(
+        Column(
+            "probe", "PROBE", "all parts, as a pattern and as bpftrace writes it", kernel_bytes=True
+        ),
+        Column("kind", "", "the kind of probe"),
+        Column(
+            "target",
+            "",
+            "the category of a tracepoint, the module of a kernel function (vmlinux: none), the "
+            "path of a program or library",
+            kernel_bytes=True,
+        ),
+        Column(
+            "provider", "", "the group of a USDT probe, as its program calls it", kernel_bytes=True
+        ),
+        Column("name", "", "the event or function", kernel_bytes=True),
+        Column(
+            "fields",
+            "",
+            "with -v: what a program gets there, such as the fields of a record or the arguments "
+            "of a function, each as C text",
+            kernel_bytes=True,
+        ),
+        Column(
+            "refused",
+            "",
+            "with -v, of an iterator: the error with which this kernel refuses programs for it, "
+            "such as EPERM; nothing if it takes them, or if only root could try",
+        ),
+    ),
+    examples=(
+        Example("ebpf-probes '*mkdir*'", "everything with mkdir in its name"),
+        Example("ebpf-probes -v tracepoint:sched:sched_process_exec", "the fields of a record"),
+        Example("ebpf-probes -v fentry:vfs_mkdir", "the arguments of a function of the kernel"),
+        Example("ebpf-probes 'usdt:/usr/bin/python3:*'", "the USDT probes of a program"),
+        Example("ebpf-probes --binary libc '*alloc*'", "functions of the C library"),
+        Example("ebpf-probes -p 4711 'usdt:*'", "of all files that a process uses"),
+    ),
+    requirements=(
+        "Root for tracepoints and for the exact list of functions for kprobes; without it, "
+        "functions come from /proc/kallsyms. Kernel BTF for fentry, iterators and the arguments of "
+        "functions, CONFIG_KPROBES for kprobes. Root to try iterators."
+    ),
+    see_also=("bpftrace(8)", "nm(1)", "perf-list(1)"),
+    verbose=(
+        "show the fields and arguments that a program gets at each probe, too, and which iterators "
+        "this kernel refuses"
+    ),
+)
+
+main = cli.command(TOOL, run, options)

@@ -6,147 +6,20 @@ follows it from structure to structure.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import os
-import sys
+from typing import Any
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING
-from ebpf_tour.frame import cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.pattern import is_named
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
-from ebpf_tour.frame.session import Demo, Session
+from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.userland.process import Process
-
-if TYPE_CHECKING:
-    import argparse
-    from typing import Any
-
-    from ebpf_tour.loader import Program
-
-# How many processes are remembered, more or less, for the column WAS.
-REMEMBERED = 8192
-
-# As in /proc/PID/ns.
-NAMESPACES = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup", "time")
-
-
-def other_namespaces(row: Row) -> str:
-    """Return the last cell of a row: the namespaces that are not the tool's own."""
-    ours = our_namespaces()
-    others = [
-        f"{name}:{row[f'{name}_ns']}" for name in NAMESPACES if row[f"{name}_ns"] != ours[name]
-    ]
-    return " ".join(others) or "-"
-
-
-@functools.cache
-def our_namespaces() -> dict[str, int | None]:
-    """Return the numbers of the tool's own namespaces, None for what the kernel lacks."""
-    return {name: namespace(name) for name in NAMESPACES}
-
-
-def namespace(name: str) -> int | None:
-    try:
-        return os.stat(f"/proc/self/ns/{name}").st_ino
-    except FileNotFoundError:
-        return None
-
-
-TOOL = Tool(
-    name="procinfo",
-    lesson=110,
-    summary="show who a process is inside its container: its PIDs and its namespaces",
-    description=(
-        "Show a row for each program that is executed, with its PID and its parent's on the host "
-        "and inside its PID namespace, and its namespaces. With PID, show what that process is "
-        "now and each program that it executes, until it ends."
-    ),
-    how_it_works=(
-        "The program is attached to the raw tracepoint sched_process_exec. A raw tracepoint makes "
-        "no record; the program gets the arguments of the kernel's code, here a pointer to the "
-        "task_struct of the process. From there it follows pointers: to the parent, to the numbers "
-        "that each PID namespace gives them, and to the namespaces. Where a member lies differs "
-        "from kernel to kernel; libbpf (CO-RE) and the loader (for BCC) take it from the kernel's "
-        "type information (BTF). An LRU hash keeps the name of each process until it executes "
-        "another program. With PID, the tool executes a program itself, and at this exec the "
-        "program looks the process up by its PID, in the tree in which the kernel does so, too."
-    ),
-    output=(
-        "NAMESPACES has the numbers that /proc/PID/ns shows, of those that are not the tool's own; "
-        "the JSON records have all of them, null for one that the kernel lacks. The argument PID "
-        "is counted by the PID namespace that the tool runs in, the column PID by the first one."
-    ),
-    # The kernel's headers would not do: they lack, for one, struct mnt_namespace,
-    # which is defined in fs/mount.h.
-    via={"raw tracepoint": (RawTracepoint("sched_process_exec", needs_btf=True),)},
-    maps=(
-        Map("last", "LRU hash", "what each process was when it last executed a program"),
-        Map("rb", "ring buffer", "the records, on their way to the tool"),
-    ),
-    columns=(
-        Column("time", "", "when it was, local time"),
-        Column("event", "", "EXEC, or NOW for the state that the process of PID is in"),
-        Column("comm", "COMM", "name of the process", 16, kernel_bytes=True),
-        Column(
-            "process_comm", "", "the same: its first thread executes programs", kernel_bytes=True
-        ),
-        Column("pid", "PID", "its process ID, as the first PID namespace counts", 7, right=True),
-        Column("ppid", "PPID", "its parent's process ID, counted likewise", 7, right=True),
-        Column("ns_pid", "NSPID", "its process ID inside its own PID namespace", 7, right=True),
-        Column(
-            "ns_ppid",
-            "NSPPID",
-            "its parent's there; 0 if the parent is outside of it",
-            7,
-            right=True,
-        ),
-        Column(
-            "was",
-            "WAS",
-            "its name before, if that was seen and is still remembered",
-            16,
-            kernel_bytes=True,
-        ),
-        Column(
-            "pid_ns",
-            "NAMESPACES",
-            "its PID namespace (JSON); in the table, those that are not the tool's own",
-            text=other_namespaces,
-        ),
-        Column("mnt_ns", "", "its mount namespace"),
-        Column("net_ns", "", "its network namespace"),
-        Column("uts_ns", "", "its UTS namespace (host name)"),
-        Column("ipc_ns", "", "its IPC namespace"),
-        Column("user_ns", "", "its user namespace"),
-        Column("cgroup_ns", "", "its cgroup namespace"),
-        Column("time_ns", "", "its time namespace"),
-        Column("cgroup_id", "", "its cgroup (version 2): the inode number of the directory"),
-        Column("uid", "", "its user ID, as the first user namespace counts"),
-        Column("gid", "", "its group ID, likewise"),
-    ),
-    examples=(
-        Example("ebpf-procinfo", "every program that is executed"),
-        Example("ebpf-procinfo 1234", "what the process 1234 is, and what it executes"),
-        Example("ebpf-procinfo --json --limit 1 1234", "all its namespaces, for a script"),
-        Example("ebpf-procinfo --demo", "see programs that it executes itself"),
-    ),
-    requirements="Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON).",
-    overhead="A few dozen reads of kernel memory, two map operations and one record for each exec.",
-    see_also=("namespaces(7)", "pid_namespaces(7)", "lsns(8)", "unshare(1)"),
-)
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "pid", nargs="?", type=cli.positive_int, metavar="PID", help="only this process"
-    )
-    cli.add_filters(parser, "un")
-    cli.add_buffer_option(parser)
 
 
 def run(session: Session) -> None:
@@ -171,7 +44,7 @@ def run(session: Session) -> None:
             if is_named(args.name, event.comm):
                 session.row(row_of(event))
 
-        session.lost = program.counter("lost") + program.missed()
+        session.lost = program.lost()
 
 
 def configure(program: Program, args: argparse.Namespace) -> None:
@@ -181,6 +54,10 @@ def configure(program: Program, args: argparse.Namespace) -> None:
     program.globals["tool_pidns"] = our_namespaces()["pid"] or 0
     program.max_entries["last"] = REMEMBERED
     program.max_entries["rb"] = args.buffer
+
+
+# How many processes are remembered, more or less, for the column WAS.
+REMEMBERED = 8192
 
 
 def find(program: Program, process: Process, session: Session) -> None:
@@ -221,6 +98,40 @@ def row_of(event: Any) -> Row:
 EVENT_NOW = 0  # enum event_kind of procinfo.h
 
 
+def other_namespaces(row: Row) -> str:
+    """Return the last cell of a row: the namespaces that are not the tool's own."""
+    ours = our_namespaces()
+    others = [
+        f"{name}:{row[f'{name}_ns']}" for name in NAMESPACES if row[f"{name}_ns"] != ours[name]
+    ]
+    return " ".join(others) or "-"
+
+
+# As in /proc/PID/ns.
+NAMESPACES = ("pid", "mnt", "net", "uts", "ipc", "user", "cgroup", "time")
+
+
+@functools.cache
+def our_namespaces() -> dict[str, int | None]:
+    """Return the numbers of the tool's own namespaces, None for what the kernel lacks."""
+    return {name: namespace(name) for name in NAMESPACES}
+
+
+def namespace(name: str) -> int | None:
+    try:
+        return os.stat(f"/proc/self/ns/{name}").st_ino
+    except FileNotFoundError:
+        return None
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pid", nargs="?", type=cli.positive_int, metavar="PID", help="only this process"
+    )
+    cli.add_filters(parser, "un")
+    cli.add_buffer_option(parser)
+
+
 def demo() -> Demo:
     return Demo(
         "a child process runs `true` in a UTS namespace, then in a PID namespace.",
@@ -239,10 +150,85 @@ def unshare() -> None:
     subprocess.run(["unshare", "--pid", "--fork", "true"], check=True)
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+# The kernel's headers would not do: they lack, for one, struct mnt_namespace,
+# which is defined in fs/mount.h.
+EXEC = RawTracepoint("sched_process_exec", needs_btf=True)
 
+TOOL = Tool(
+    name="procinfo",
+    lesson=110,
+    summary="show who a process is inside its container: its PIDs and its namespaces",
+    description=(
+        "Show a row for each program that is executed, with its PID and its parent's on the host "
+        "and inside its PID namespace, and its namespaces. With PID, show what that process is "
+        "now and each program that it executes, until it ends."
+    ),
+    via={"raw tracepoint": (EXEC,)},
+    maps=(
+        Map("last", "LRU hash", "what each process was when it last executed a program"),
+        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+    ),
+    picture=(
+        Flow(
+            "a program is executed",
+            {EXEC: "handle_exec"},
+            reads=("last",),
+            writes=("last", "rb"),
+        ),
+    ),
+    columns=(
+        Column("time", "", "when it was, local time"),
+        Column("event", "", "EXEC, or NOW for the state that the process of PID is in"),
+        Column("comm", "COMM", "name of the process", width=16, kernel_bytes=True),
+        Column(
+            "process_comm", "", "the same: its first thread executes programs", kernel_bytes=True
+        ),
+        Column(
+            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
+        ),
+        Column("ppid", "PPID", "its parent's process ID, counted likewise", width=7, right=True),
+        Column(
+            "ns_pid", "NSPID", "its process ID inside its own PID namespace", width=7, right=True
+        ),
+        Column(
+            "ns_ppid",
+            "NSPPID",
+            "its parent's there; 0 if the parent is outside of it",
+            width=7,
+            right=True,
+        ),
+        Column(
+            "was",
+            "WAS",
+            "its name before, if that was seen and is still remembered",
+            width=16,
+            kernel_bytes=True,
+        ),
+        Column(
+            "pid_ns",
+            "NAMESPACES",
+            "its PID namespace (JSON); in the table, those that are not the tool's own",
+            text=other_namespaces,
+        ),
+        Column("mnt_ns", "", "its mount namespace"),
+        Column("net_ns", "", "its network namespace"),
+        Column("uts_ns", "", "its UTS namespace (host name)"),
+        Column("ipc_ns", "", "its IPC namespace"),
+        Column("user_ns", "", "its user namespace"),
+        Column("cgroup_ns", "", "its cgroup namespace"),
+        Column("time_ns", "", "its time namespace"),
+        Column("cgroup_id", "", "its cgroup (version 2): the inode number of the directory"),
+        Column("uid", "", "its user ID, as the first user namespace counts"),
+        Column("gid", "", "its group ID, likewise"),
+    ),
+    examples=(
+        Example("ebpf-procinfo", "every program that is executed"),
+        Example("ebpf-procinfo 1234", "what the process 1234 is, and what it executes"),
+        Example("ebpf-procinfo --json --limit 1 1234", "all its namespaces, for a script"),
+        Example("ebpf-procinfo --demo", "see programs that it executes itself"),
+    ),
+    requirements="Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON).",
+    see_also=("namespaces(7)", "pid_namespaces(7)", "lsns(8)", "unshare(1)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run, options)

@@ -8,105 +8,103 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
+from typing import Any
 
 from ebpf_tour.base.names import syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.base.typed import TYPE_CHECKING
-from ebpf_tour.frame import cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.demo import own_comm
-from ebpf_tour.frame.record import Column, Example, Map, Row, Tool
-from ebpf_tour.frame.session import Demo, Session
-from ebpf_tour.loader import features
+from ebpf_tour.loader import Program, features
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 
-if TYPE_CHECKING:
-    from typing import Any
+Key = Any  # struct key of syscount.h
 
-    from ebpf_tour.loader import Program
 
-    Key = Any  # struct key of syscount.h
+def run(session: Session) -> None:
+    args = session.args
+    with session.open(TOOL) as program:
+        # Configure: before the program is loaded.
+        program.globals["count_by"] = BY.index(args.by)
+        program.globals["own_pid"] = features.pid_in_first_namespace()
+        program.globals["only_pid"] = args.pid or 0
+        program.globals["only_tid"] = args.tid or 0
+        program.globals["only_uid"] = -1 if args.user is None else args.user
+        program.globals["only_number"] = args.syscall
+        program.max_entries["counts"] = args.entries
 
-TOOL = Tool(
-    name="syscount",
-    lesson=100,
-    summary="count system calls, by call, by process or by command",
-    description=(
-        "Count the system calls of the whole machine, or of some processes, and show who makes "
-        "most of them, or which ones. Every call counts, and the counts are exact; where the "
-        "kernel keeps them from being so, the tool says by how much."
-    ),
-    how_it_works=(
-        "One program is attached to the raw tracepoint sys_enter, where all system calls come by. "
-        "A raw tracepoint hands over the kernel's own arguments and makes no record of them, which "
-        "costs less than a tracepoint. The program adds one to an element of a per-CPU hash: "
-        "each CPU has a value of its own, so nothing has to be atomic. The tool adds the values "
-        "up when a report is due, and subtracts those of the report before; nothing is deleted "
-        "while the program runs, so nothing falls between two reports."
-    ),
-    output=(
-        "Without --interval there is one report, at the end. COUNT is the number of calls since "
-        "the report before, and the last report, after Ctrl-C, covers the time that really passed. "
-        "A report has ten rows unless --top says otherwise.\n\n"
-        "A call counts when it is made, whether it succeeds or not, also one that does not return "
-        "(exit, execve). With --by pid, COMM is the name under which the process made most of the "
-        "calls: it keeps its PID when it executes another program. The tool's own calls are left "
-        "out, except in a container, where it cannot know which they are. Calls of 32-bit "
-        "programs on a 64-bit kernel have other numbers: they are counted as [32-bit syscall "
-        "NUMBER]. A number that this version has no name for is shown as [syscall NUMBER].\n\n"
-        "What needs no system call is not seen: the time of day, which programs read without "
-        "one (vdso(7)), and what io_uring does. Calls that seccomp refuses do not get this far. "
-        "Linux 7.2 skips the program while another thread that waits for the same CPU is in the "
-        "middle of it, of millions of calls at once by several threads one in ten: what is skipped "
-        "counts as lost, also where -p would have left it out. "
-        "Unlike bcc's syscount it does not look at the calls' results, so there are no latencies "
-        "(-L) and no selection by error (-x, -e)."
-    ),
-    via={"raw tracepoint": (RawTracepoint("sys_enter"),)},
-    maps=(Map("counts", "per-CPU hash", "what is counted by, to the number of calls"),),
-    columns=(
-        Column("time", "TIME", "when the report was made, local time", 8),
-        Column("syscall", "SYSCALL", "the system call's name", 20),
-        Column("number", "", "its number"),
-        Column("bits", "", "64, or 32 if a 32-bit program called"),
-        Column("pid", "PID", "with --by pid: as the first PID namespace counts", 7, right=True),
-        Column(
-            "comm",
-            "COMM",
-            "with --by pid or comm: name of the thread that called",
-            16,
-            kernel_bytes=True,
-        ),
-        Column("count", "COUNT", "calls since the report before", 10, right=True),
-        Column("rate_per_s", "RATE(/s)", "the same for each second", 10, "%.1f", True),
-        Column("interval_s", "", "seconds since the report before, as measured"),
-    ),
-    examples=(
-        Example("ebpf-syscount", "which system calls are made; the report comes with Ctrl-C"),
-        Example("ebpf-syscount --by comm --interval 1", "who makes them, every second"),
-        Example("ebpf-syscount -p 1 -d 10", "what process 1 does in ten seconds"),
-        Example("ebpf-syscount --by pid --syscall futex --top 3", "who calls futex most"),
-        Example("ebpf-syscount --demo", "count calls that it makes itself"),
-    ),
-    requirements=(
-        "Linux 5.8 or newer with CONFIG_HAVE_SYSCALL_TRACEPOINTS (x86-64 and arm64 have it), and "
-        "root (or CAP_BPF and CAP_PERFMON). It needs no tracefs."
-    ),
-    overhead=(
-        "A short program at each system call of the whole machine, also with -p. Measured where "
-        "this was written: getppid(2), which does next to nothing, takes 106 ns without the tool, "
-        "255 ns if it is counted, and 192 ns if -p leaves it out, most of that since the kernel "
-        "takes another path as soon as anything is attached there."
-    ),
-    see_also=("syscalls(2)", "syscall(2)", "strace(1)"),
-)
+        program.load()
+        program.attach()
+
+        columns = tuple(column for column in TOOL.columns if column.key in keys(args.by))
+        session.attached("Counting system calls", demo(args.by), columns, report=True)
+        interval = min(args.interval, DEMO_INTERVAL) if args.demo else args.interval
+        before: dict[Key, int] = {}
+        for passed in program.intervals(session, interval):
+            counts = read(program)
+            rows = rows_of(args.by, since(before, counts), passed)
+            session.report(rows[: args.top])
+            before = counts
+
+        session.lost = program.lost()
+        if no_room := program.counter("lost"):
+            session.warn(f"no room to count {no_room} calls: --entries makes more")
+
+
+def keys(by: str) -> set[str]:
+    """Return the keys of the columns that a report has."""
+    own = {"syscall": {"syscall", "number", "bits"}, "pid": {"pid", "comm"}, "comm": {"comm"}}
+    return {"time", *own[by], "count", "rate_per_s", "interval_s"}
+
+
+def read(program: Program) -> dict[Key, int]:
+    """Return the counts since the program was attached, those of all CPUs together."""
+    return {key: sum(per_cpu) for key, per_cpu in program.map("counts").items()}
+
+
+def since(before: dict[Key, int], counts: dict[Key, int]) -> dict[Key, int]:
+    """Return what was counted after `before`."""
+    return {key: n - before.get(key, 0) for key, n in counts.items() if n > before.get(key, 0)}
+
+
+def rows_of(by: str, counts: dict[Key, int], passed: float) -> list[Row]:
+    """Return the rows of a report on so many seconds, largest counts first."""
+    now = time.strftime("%H:%M:%S")
+    if by == "pid":
+        counts = by_process(counts)
+    return [
+        {
+            "time": now,
+            **what(by, key),
+            "count": calls,
+            "rate_per_s": calls / passed,
+            "interval_s": passed,
+        }
+        for key, calls in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def by_process(counts: dict[Key, int]) -> dict[Key, int]:
+    """Return one count for each process, under the name that it used most."""
+    totals: dict[int, int] = {}
+    names: dict[int, Key] = {}
+    for key, calls in sorted(counts.items(), key=lambda item: item[1]):
+        totals[key.pid] = totals.get(key.pid, 0) + calls
+        names[key.pid] = key  # the last one is the largest
+    return {names[pid]: calls for pid, calls in totals.items()}
+
+
+def what(by: str, key: Key) -> Row:
+    """Return the part of a row that says what was counted."""
+    if by == "syscall":
+        bits = 32 if key.is_32bit else 64
+        name = syscall_name(key.number, bits)
+        return {"syscall": name, "number": key.number, "bits": bits}
+    comm: Row = {"comm": from_kernel(key.comm)}
+    return {"pid": key.pid, **comm} if by == "pid" else comm
+
 
 BY = ("syscall", "pid", "comm")  # enum by of syscount.h
-
-
-DEMO_INTERVAL = 1.0
-DEMO_CALLS = 50_000
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -184,90 +182,6 @@ def syscall_number(text: str) -> int:
     return number
 
 
-def run(session: Session) -> None:
-    args = session.args
-    with session.open(TOOL) as program:
-        # Configure: before the program is loaded.
-        program.globals["count_by"] = BY.index(args.by)
-        program.globals["own_pid"] = features.pid_in_first_namespace()
-        program.globals["only_pid"] = args.pid or 0
-        program.globals["only_tid"] = args.tid or 0
-        program.globals["only_uid"] = -1 if args.user is None else args.user
-        program.globals["only_number"] = args.syscall
-        program.max_entries["counts"] = args.entries
-
-        program.load()
-        program.attach()
-
-        columns = tuple(column for column in TOOL.columns if column.key in keys(args.by))
-        session.attached("Counting system calls", demo(args.by), columns, report=True)
-        interval = min(args.interval, DEMO_INTERVAL) if args.demo else args.interval
-        before: dict[Key, int] = {}
-        for passed in program.intervals(session, interval):
-            counts = read(program)
-            rows = rows_of(args.by, since(before, counts), passed)
-            session.report(rows[: args.top])
-            before = counts
-
-        no_room = program.counter("lost")
-        if no_room:
-            session.warn(f"no room to count {no_room} calls: --entries makes more")
-        session.lost = no_room + program.missed()
-
-
-def keys(by: str) -> set[str]:
-    """Return the keys of the columns that a report has."""
-    own = {"syscall": {"syscall", "number", "bits"}, "pid": {"pid", "comm"}, "comm": {"comm"}}
-    return {"time", *own[by], "count", "rate_per_s", "interval_s"}
-
-
-def read(program: Program) -> dict[Key, int]:
-    """Return the counts since the program was attached, those of all CPUs together."""
-    return {key: sum(per_cpu) for key, per_cpu in program.map("counts").items()}
-
-
-def since(before: dict[Key, int], counts: dict[Key, int]) -> dict[Key, int]:
-    """Return what was counted after `before`."""
-    return {key: n - before.get(key, 0) for key, n in counts.items() if n > before.get(key, 0)}
-
-
-def rows_of(by: str, counts: dict[Key, int], passed: float) -> list[Row]:
-    """Return the rows of a report on so many seconds, largest counts first."""
-    now = time.strftime("%H:%M:%S")
-    if by == "pid":
-        counts = by_process(counts)
-    return [
-        {
-            "time": now,
-            **what(by, key),
-            "count": calls,
-            "rate_per_s": calls / passed,
-            "interval_s": passed,
-        }
-        for key, calls in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]
-
-
-def by_process(counts: dict[Key, int]) -> dict[Key, int]:
-    """Return one count for each process, under the name that it used most."""
-    totals: dict[int, int] = {}
-    names: dict[int, Key] = {}
-    for key, calls in sorted(counts.items(), key=lambda item: item[1]):
-        totals[key.pid] = totals.get(key.pid, 0) + calls
-        names[key.pid] = key  # the last one is the largest
-    return {names[pid]: calls for pid, calls in totals.items()}
-
-
-def what(by: str, key: Key) -> Row:
-    """Return the part of a row that says what was counted."""
-    if by == "syscall":
-        bits = 32 if key.is_32bit else 64
-        name = syscall_name(key.number, bits)
-        return {"syscall": name, "number": key.number, "bits": bits}
-    comm: Row = {"comm": from_kernel(key.comm)}
-    return {"pid": key.pid, **comm} if by == "pid" else comm
-
-
 def demo(by: str) -> Demo:
     calls = 0
     comm = own_comm()
@@ -288,15 +202,67 @@ def demo(by: str) -> Demo:
     )
 
 
+DEMO_INTERVAL = 1.0
+
+DEMO_CALLS = 50_000
+
+
 def call_getppid() -> None:
     for _ in range(DEMO_CALLS):
         os.getppid()
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run, options)
+SYS_ENTER = RawTracepoint("sys_enter")
 
+TOOL = Tool(
+    name="syscount",
+    lesson=100,
+    summary="count system calls, by call, by process or by command",
+    description=(
+        "Count the system calls of the whole machine, or of some processes, and show who makes "
+        "most of them, or which ones. Every call counts, and the counts are exact; where the "
+        "kernel keeps them from being so, the tool says by how much."
+    ),
+    via={"raw tracepoint": (SYS_ENTER,)},
+    maps=(
+        Map("counts", "per-CPU hash", "what is counted by, to the number of calls", tool="reads"),
+    ),
+    picture=(
+        Flow("a thread makes a system call", {SYS_ENTER: "handle_sys_enter"}, writes=("counts",)),
+    ),
+    columns=(
+        Column("time", "TIME", "when the report was made, local time", width=8),
+        Column("syscall", "SYSCALL", "the system call's name", width=20),
+        Column("number", "", "its number"),
+        Column("bits", "", "64, or 32 if a 32-bit program called"),
+        Column(
+            "pid", "PID", "with --by pid: as the first PID namespace counts", width=7, right=True
+        ),
+        Column(
+            "comm",
+            "COMM",
+            "with --by pid or comm: name of the thread that called",
+            width=16,
+            kernel_bytes=True,
+        ),
+        Column("count", "COUNT", "calls since the report before", width=10, right=True),
+        Column(
+            "rate_per_s", "RATE(/s)", "the same for each second", width=10, form="%.1f", right=True
+        ),
+        Column("interval_s", "", "seconds since the report before, as measured"),
+    ),
+    examples=(
+        Example("ebpf-syscount", "which system calls are made; the report comes with Ctrl-C"),
+        Example("ebpf-syscount --by comm --interval 1", "who makes them, every second"),
+        Example("ebpf-syscount -p 1 -d 10", "what process 1 does in ten seconds"),
+        Example("ebpf-syscount --by pid --syscall futex --top 3", "who calls futex most"),
+        Example("ebpf-syscount --demo", "count calls that it makes itself"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_HAVE_SYSCALL_TRACEPOINTS (x86-64 and arm64 have it), and "
+        "root (or CAP_BPF and CAP_PERFMON). It needs no tracefs."
+    ),
+    see_also=("syscalls(2)", "syscall(2)", "strace(1)"),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = cli.command(TOOL, run, options)

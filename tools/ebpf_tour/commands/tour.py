@@ -2,112 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
+from collections.abc import Iterable, Iterator
 
-from ebpf_tour.base.errors import Error, Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING
-from ebpf_tour.frame import cli
-from ebpf_tour.frame.record import Column, Command, Example, Row, Tool
+from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.text import printable
+from ebpf_tour.frame import Column, Command, Example, Row, Session, Tool, cli
+from ebpf_tour.frame.picture import drawing
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from ebpf_tour.frame.session import Session
-
-CHECK = Command(
-    name="check",
-    summary="look what this machine has of what the tools need, and how to get the rest",
-    description=(
-        "Look into the machine as a doctor would: the kernel and its features, the rights of the "
-        "caller, each kind of hook and of buffer, the two engines. It tries what can be tried: a "
-        "program that does nothing but count is loaded for each kind of hook, attached for a "
-        "moment, caused to run, and detached, without BCC or a compiler; one of the tools is "
-        "loaded by each engine. Where something is missing, it names the cause, what that is "
-        "needed for, and what to do. Without root it finds out what can be found out without. "
-        "With -v, it says of everything what it is for."
-    ),
-    columns=(
-        Column("check", "CHECK", "what was looked for"),
-        Column("group", "", "kernel, rights, hooks, maps or engines"),
-        Column(
-            "found",
-            "FOUND",
-            "yes, no, or ? where only root could find out; in JSON true, false or null",
-        ),
-        Column("detail", "DETAIL", "a version or the like; if it is not there, why"),
-        Column("used_for", "", "what it is for"),
-        Column("hint", "", "what to do, if it is not there"),
-    ),
-    exit_status=(
-        "0 if at least one engine can load programs here, even if some hook is missing. Otherwise "
-        "77 if that is not permitted to the caller, and 69 if the machine lacks it."
-    ),
-)
-
-TOOL = Tool(
-    name="tour",
-    lesson=0,
-    summary="list the tools, what each one shows, and whether it runs here",
-    description=(
-        "List the tools of the suite in the order of the course: the hook and the map that each "
-        "one teaches, what it shows, and whether this machine has what it needs."
-    ),
-    how_it_works=(
-        "The catalogue asks of each tool what the tool asks itself when it starts: whether the "
-        "kernel has the hooks of one of its ways to see an event, and whether one of the engines "
-        "can open its program. Nothing is loaded for that."
-    ),
-    output=(
-        "RUNS is yes if the tool runs in the way that it teaches, via and another way if it has "
-        "to take that one, no if it does not run. Below the table stands why, and what to do."
-    ),
-    columns=(
-        Column("tool", "TOOL", "the command"),
-        Column("lesson", "", "its place in the course"),
-        Column("hooks", "HOOK", "the ways to see its event, each by a kind of hook"),
-        Column("maps", "MAP", "the types of the maps that it uses"),
-        Column("runs", "RUNS", "whether it runs here: yes or no"),
-        Column("via", "", "the way that it takes here"),
-        Column("engine", "", "the engine that it takes here: libbpf or bcc"),
-        Column("reason", "", "why it does not run here, or not in the first way"),
-        Column("hint", "", "what to do about that"),
-        Column("summary", "SHOWS", "what it shows"),
-    ),
-    examples=(
-        Example("ebpf-tour", "the catalogue"),
-        Example("ebpf-tour check", "what is missing on this machine, and how to get it"),
-        Example("ebpf-tour check -v", "the same, with what everything is for"),
-        Example("ebpf-tour --json", "the catalogue for a script"),
-    ),
-    requirements=(
-        "None to list the tools. To say whether they run it needs root, as they do; so does most "
-        "of what ebpf-tour check tries."
-    ),
-    overhead=(
-        "None: the catalogue reads a few files and ends. ebpf-tour check is done in a second or "
-        "two; each of its programs is attached for some milliseconds."
-    ),
-    see_also=("bpftool(8)", "bpf(2)", "capabilities(7)"),
-    verbose="with check: say of everything what it is for, not only of what is missing",
-    commands=(CHECK,),
-)
-
-WIDTH = 80
-
 
 def run(session: Session) -> None:
-    if session.args.command == "check":
-        check(session)
-        return
     # Imported here: the catalogue imports every tool, this one included.
     from ebpf_tour.frame.catalogue import tools
 
-    session.report(
-        (catalogue_row(tool) for tool in tools() if tool.name != TOOL.name), lines=catalogue_lines
-    )
+    word = session.args.command
+    others = [tool for tool in tools() if tool.name != TOOL.name]
+    if word is None:
+        catalogue(session, others)
+    elif word == CHECK.name:
+        check(session)
+    else:
+        card(session, tool_called(word, others), others)
+
+
+def catalogue(session: Session, others: list[Tool]) -> None:
+    session.report((catalogue_row(tool) for tool in others), lines=catalogue_lines)
     if features.lockdown() == "confidentiality":
         session.warn(
             "the kernel is locked down (confidentiality), so a tool may fail all the same; "
@@ -145,17 +66,6 @@ def how_it_runs(tool: Tool) -> tuple[str | None, str | None, Error | None]:
         return None, None, error
     first = next(iter(tool.via))
     return engine, via, None if via == first else what_is_missing(tool.via[first])
-
-
-def why_not(tool: Tool) -> Error | None:
-    """Return why none of the tool's ways works here, or None if one does."""
-    reasons = []
-    for hooks in tool.via.values():
-        missing = what_is_missing(hooks)
-        if not missing:
-            return None
-        reasons.append(missing)
-    return reasons[0]
 
 
 def catalogue_lines(rows: Iterable[Row]) -> Iterator[str]:
@@ -208,6 +118,74 @@ def wrapped(start: str, text: str, indent: int) -> list[str]:
     ) or [start.rstrip()]
 
 
+WIDTH = 80
+
+
+def tool_called(word: str, others: list[Tool]) -> Tool:
+    """Return the tool with a name such as mkdir or ebpf-mkdir. Raises UsageError."""
+    for tool in others:
+        if word in (tool.name, tool.command, tool.command.removeprefix("ebpf-")):
+            return tool
+    import difflib
+
+    names = [CHECK.name, *(tool.command.removeprefix("ebpf-") for tool in others)]
+    near = difflib.get_close_matches(word.removeprefix("ebpf-"), names, n=1)
+    raise UsageError(
+        f"there is no tool {printable(word)!r}",
+        f"did you mean {near[0]}?" if near else "ebpf-tour without it lists the tools",
+    )
+
+
+def card(session: Session, tool: Tool, others: list[Tool]) -> None:
+    row = catalogue_row(tool) | {
+        "description": tool.description,
+        "picture": drawing(tool) or None,
+        "requirements": tool.requirements,
+        "try": [example.command for example in things_to_try(tool)],
+        "walkthrough": f"examples/{tool.name}.md",
+    }
+    lessons = [other.name for other in others if other.lesson]
+    place = f"{lessons.index(tool.name) + 1} of {len(lessons)}"
+    columns = (*TOOL.columns, *CARD.columns)
+    session.report([row], columns, lambda rows: card_lines(tool, rows, place))
+
+
+def things_to_try(tool: Tool) -> list[Example]:
+    """Return three examples: the demo first, for which one terminal is enough."""
+    return sorted(tool.examples, key=lambda example: "--demo" not in example.command)[:3]
+
+
+def card_lines(tool: Tool, rows: Iterable[Row], place: str) -> Iterator[str]:
+    """Yield the card for a terminal: what a tool shows, its picture, whether it runs, and so on."""
+    (row,) = rows
+    yield from wrapped(f"{tool.command}: ", tool.summary, 0)
+    yield ""
+    yield from wrapped("", tool.description, 0)
+    if row["picture"]:
+        yield ""
+        yield from (f"    {line}".rstrip() for line in str(row["picture"]).splitlines())
+    yield ""
+    yield from wrapped("Needs   ", tool.requirements, 8)
+    yield from wrapped("Here    ", how_it_runs_here(row), 8)
+    yield from wrapped("        -> ", str(row["hint"]), 11) if row["hint"] else ()
+    head = "Try     "
+    for example in things_to_try(tool):
+        yield f"{head}{example.command}"
+        yield f"            {example.doc}"
+        head = " " * 8
+    yield f"Lesson  {place}: {row['walkthrough']}, man {tool.command}"
+
+
+def how_it_runs_here(row: Row) -> str:
+    """Return whether a tool runs here and by what, or why not."""
+    if row["runs"] == "no":
+        return f"it does not run: {row['reason']}"
+    by = f" by {row['engine']}" if row["engine"] else ""
+    if row["reason"]:
+        return f"it runs via {row['via']}{by}, since {row['reason']}"
+    return f"it runs{by}"
+
+
 def check(session: Session) -> None:
     # Imported here: it brings in ctypes, which --help does not need.
     from ebpf_tour.survey import check
@@ -243,10 +221,87 @@ def check_lines(rows: Iterable[Row], verbose: bool) -> Iterator[str]:
         group, hint = row["group"], row["hint"]
 
 
-def main() -> int:
-    """Run the command; for the console script."""
-    return cli.main(TOOL, run)
+CHECK = Command(
+    name="check",
+    summary="look what this machine has of what the tools need, and how to get the rest",
+    description=(
+        "Look into the machine as a doctor would: the kernel and its features, the rights of the "
+        "caller, each kind of hook and of buffer, the two engines. It tries what can be tried: a "
+        "program that does nothing but count is loaded for each kind of hook, attached for a "
+        "moment, caused to run, and detached, without BCC or a compiler; one of the tools is "
+        "loaded by each engine. Where something is missing, it names the cause, what that is "
+        "needed for, and what to do. Without root it finds out what can be found out without. "
+        "With -v, it says of everything what it is for."
+    ),
+    columns=(
+        Column("check", "CHECK", "what was looked for"),
+        Column("group", "", "kernel, rights, hooks, maps or engines"),
+        Column(
+            "found",
+            "FOUND",
+            "yes, no, or ? where only root could find out; in JSON true, false or null",
+        ),
+        Column("detail", "DETAIL", "a version or the like; if it is not there, why"),
+        Column("used_for", "", "what it is for"),
+        Column("hint", "", "what to do, if it is not there"),
+    ),
+    exit_status=(
+        "0 if at least one engine can load programs here, even if some hook is missing. Otherwise "
+        "77 if that is not permitted to the caller, and 69 if the machine lacks it."
+    ),
+)
 
+CARD = Command(
+    name="NAME",
+    summary="show a tool's card: what it shows and needs, its picture, what to try",
+    description=(
+        "Show the card of a tool, such as mkdir: what it shows, a picture of how the data comes "
+        "from the event to the tool, what it needs and whether it runs here, three things to try, "
+        "and where its lesson is."
+    ),
+    columns=(
+        Column("description", "", "what it does"),
+        Column("picture", "", "event, hook, program, maps and tool, drawn; null without a program"),
+        Column("requirements", "", "what it needs"),
+        Column("try", "", "three command lines to try"),
+        Column("walkthrough", "", "the file of its lesson, in the source"),
+    ),
+)
 
-if __name__ == "__main__":
-    sys.exit(main())
+TOOL = Tool(
+    name="tour",
+    lesson=0,
+    summary="list the tools, what each one shows, and whether it runs here",
+    description=(
+        "List the tools of the suite in the order of the course: the hook and the map that each "
+        "one teaches, what it shows, and whether this machine has what it needs."
+    ),
+    columns=(
+        Column("tool", "TOOL", "the command"),
+        Column("lesson", "", "its place in the course"),
+        Column("hooks", "HOOK", "the ways to see its event, each by a kind of hook"),
+        Column("maps", "MAP", "the types of the maps that it uses"),
+        Column("runs", "RUNS", "whether it runs here: yes or no"),
+        Column("via", "", "the way that it takes here"),
+        Column("engine", "", "the engine that it takes here: libbpf or bcc"),
+        Column("reason", "", "why it does not run here, or not in the first way"),
+        Column("hint", "", "what to do about that"),
+        Column("summary", "SHOWS", "what it shows"),
+    ),
+    examples=(
+        Example("ebpf-tour", "the catalogue"),
+        Example("ebpf-tour mkdir", "the card of ebpf-mkdir"),
+        Example("ebpf-tour check", "what is missing on this machine, and how to get it"),
+        Example("ebpf-tour check -v", "the same, with what everything is for"),
+        Example("ebpf-tour --json", "the catalogue for a script"),
+    ),
+    requirements=(
+        "None to list the tools. To say whether they run it needs root, as they do; so does most "
+        "of what ebpf-tour check tries."
+    ),
+    see_also=("bpftool(8)", "bpf(2)", "capabilities(7)"),
+    verbose="with check: say of everything what it is for, not only of what is missing",
+    commands=(CHECK, CARD),
+)
+
+main = cli.command(TOOL, run)

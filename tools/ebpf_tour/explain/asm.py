@@ -7,8 +7,7 @@ instruction, opcode, registers, offset, immediate.
 from __future__ import annotations
 
 import struct
-
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

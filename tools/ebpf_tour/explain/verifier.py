@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.explain.lines import SourceLine
 
 if TYPE_CHECKING:

@@ -1,1 +1,8 @@
-"""What every command line has: options, session, record, output, --show."""
+"""What every command line has. A tool needs the names that are here."""
+
+from ebpf_tour.frame import cli
+from ebpf_tour.frame.demo import Demo
+from ebpf_tour.frame.record import Column, Command, Example, Flow, Map, Row, Tool
+from ebpf_tour.frame.session import Session
+
+__all__ = ["Column", "Command", "Demo", "Example", "Flow", "Map", "Row", "Session", "Tool", "cli"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING
 
 import ebpf_tour
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.frame.cli import make_parser
 
 if TYPE_CHECKING:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from ebpf_tour import __version__
 from ebpf_tour.base import limits
 from ebpf_tour.base.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.base.text import printable
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.frame.output import FORMATS
 from ebpf_tour.frame.pattern import COMM_BYTES, least_bytes, pattern
 from ebpf_tour.frame.session import Finished, Interrupt, Session, say, writing
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from ebpf_tour.frame.record import Tool
-
-__all__ = ["Session", "main", "make_parser"]
 
 ENGINES = ("auto", "libbpf", "bcc")
 ENGINE_VARIABLE = "EBPF_TOUR_ENGINE"
@@ -127,6 +126,11 @@ def user_id(text: str) -> int:
         raise argparse.ArgumentTypeError(f"there is no user {printable(text)!r}") from None
 
 
+def add_flag(parser: argparse.ArgumentParser, *names: str, help: str) -> None:  # noqa: A002
+    """Add an option without a value."""
+    parser.add_argument(*names, action="store_true", help=help)
+
+
 def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
     """Add those of -p, -u, -n and -x that a tool has, each with the field's meaning."""
     if "p" in letters:
@@ -152,23 +156,17 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
             "is found",
         )
     if "x" in letters:
-        parser.add_argument(
-            "-x",
-            "--failed",
-            action="store_true",
+        add_flag(
+            *(parser, "-x", "--failed"),
             help="only attempts that failed, as in bcc's opensnoop (execsnoop's -x adds them)",
         )
 
 
 def add_time_columns(parser: argparse.ArgumentParser) -> None:
     """Add -T and -t, for columns with the option "time" or "timestamp"."""
-    parser.add_argument(
-        "-T", "--time", action="store_true", help="with a column of the local time (HH:MM:SS)"
-    )
-    parser.add_argument(
-        "-t",
-        "--timestamp",
-        action="store_true",
+    add_flag(parser, "-T", "--time", help="with a column of the local time (HH:MM:SS)")
+    add_flag(
+        *(parser, "-t", "--timestamp"),
         help="with a column of the seconds since the tool was attached",
     )
 
@@ -223,7 +221,7 @@ def _add_commands(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=names,
+        choices=None if any(name.isupper() for name in names) else names,
         metavar="|".join(names),
         help="; ".join(command.summary for command in tool.commands),
     )
@@ -284,6 +282,15 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
         help="instead of running, show the C source, its bytecode line by line, the verifier's "
         "log, or the loaded programs and maps (those with --json, too)",
     )
+
+
+def command(
+    tool: Tool,
+    run: Callable[[Session], None],
+    options: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> Callable[[], int]:
+    """Return what runs a tool and returns its exit status: its console script."""
+    return functools.partial(main, tool, run, options)
 
 
 def main(

@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base import limits
 from ebpf_tour.base.errors import Error
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

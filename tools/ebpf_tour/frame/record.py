@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,21 +48,68 @@ class Example(NamedTuple):
 
 
 class Map(NamedTuple):
-    """A map of the program: its name in the C source, its type, its use."""
+    """A map of the program: its name in the C source, its type, its use.
+
+    `tool` is what the tool does with it: "reads", "sets", "sets and reads", or ""
+    if only programs use it.
+    """
 
     name: str
     type: str
     doc: str
+    tool: str = ""
+
+    @property
+    def base_type(self) -> str:
+        """The type without what is in parentheses: "array", not "array (.bss)"."""
+        return self.type.partition(" (")[0]
+
+
+# What there is to say of each type of map, by the names that records have for them.
+MAP_TYPES = {
+    "array": "Elements by number, all there from the start. Global variables of a program "
+    "(.bss, .data, .rodata) are arrays with one element.",
+    "per-CPU array": "An array with a copy for each processor, so that no two meet: scratch space "
+    "for what is too large for the stack of 512 bytes.",
+    "hash": "Elements by any key of fixed size. It joins what two hooks see, or counts by name.",
+    "per-CPU hash": "A hash with a value for each processor: counters that need no atomic "
+    "addition. The reader adds the values up.",
+    "LRU hash": "A hash that never is full: the element that was used least recently goes.",
+    "ring buffer": "A queue of records that all processors share and user space maps into its "
+    "memory. Since Linux 5.8.",
+    "perf event array": "The older way for records: a buffer for each processor, and no order "
+    "between them.",
+    "stack trace": "Call stacks by number. A hash without chains: a stack whose slot is taken "
+    "is refused.",
+    "array of maps": "Maps in a map: a program finds at run time which one to look into.",
+}
+
+
+class Flow(NamedTuple):
+    """A part of a tool's picture: what happens, the programs that run then, their maps.
+
+    `programs` are functions of the libbpf dialect, by the hook that each is attached
+    to. `reads` and `writes` are names of maps, or of the trace buffer; what is in a map
+    of both is changed.
+    """
+
+    event: str
+    programs: Mapping[Hook, str]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
 
 class Command(NamedTuple):
-    """A word behind a tool's name that makes it do something else, with other columns."""
+    """A word behind a tool's name that makes it do something else, with columns of its own.
+
+    A name in capitals stands for any word.
+    """
 
     name: str
     summary: str
     description: str
     columns: tuple[Column, ...]
-    exit_status: str
+    exit_status: str = ""
 
 
 class Tool(NamedTuple):
@@ -71,7 +118,8 @@ class Tool(NamedTuple):
     `lesson` is its place in the course. `via` holds the ways to see the
     tool's event, best first: a name for --via and the hooks of that way. A
     tool with one way has one entry, a tool without a BPF program none. `verbose`
-    is what -v does.
+    is what -v does. `picture` is of the first way. What else there is to say
+    of a tool of this package, for its manual page only, is in man/NAME.inc.
 
     The tools of this package fill in all of it, which the tests demand. One of
     your own needs a name, a summary, `via`, and the `directory` where its C
@@ -82,14 +130,12 @@ class Tool(NamedTuple):
     lesson: int = 0
     summary: str = ""
     description: str = ""
-    how_it_works: str = ""
     columns: tuple[Column, ...] = ()
     examples: tuple[Example, ...] = ()
     requirements: str = ""
-    overhead: str = ""
-    output: str = ""
     via: Mapping[str, tuple[Hook, ...]] = {}
     maps: tuple[Map, ...] = ()
+    picture: tuple[Flow, ...] = ()
     engines: tuple[str, ...] = ("libbpf", "bcc")
     see_also: tuple[str, ...] = ()
     section: int = 8
@@ -102,7 +148,7 @@ class Tool(NamedTuple):
         """The command's name, such as `ebpf-minimal`."""
         if self.directory:
             return self.name
-        return "ebpf-tour" if self.name == "tour" else f"ebpf-{self.name}"
+        return f"ebpf-{self.name.replace('_', '-')}"
 
     @property
     def hooks(self) -> tuple[Hook, ...]:

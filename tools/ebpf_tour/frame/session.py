@@ -9,12 +9,12 @@ import select
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.clock import kernel_ns
 from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.base.errors import Error
 from ebpf_tour.base.text import printable, printable_lines
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.frame.demo import Demo, DemoRun
 from ebpf_tour.frame.output import Writer, open_writer
 
@@ -245,9 +245,14 @@ class Session:
                 self._writer.end({"events": self.rows, "lost": self.lost})
                 self._writer.flush()
             if self.lost:
-                self.warn(f"{self.lost} events were lost besides the {self.rows} shown")
+                self._report_lost()
         if self._demo:
             self._finish_demo(self._demo)
+
+    def _report_lost(self) -> None:
+        unfinished = self.program.unfinished if self.program else 0
+        why = f"; {unfinished} of them had begun and not ended" if unfinished else ""
+        self.warn(f"{self.lost} events were lost besides the {self.rows} shown{why}")
 
     @property
     def ended_by(self) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.explain import verifier
 from ebpf_tour.explain.asm import disassemble, local_functions
 from ebpf_tour.frame.session import Finished, writing

@@ -14,10 +14,10 @@ of ebpf_tour.base.errors: their text is the cause, `hint` the next step.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import EngineUnavailable, Error
 from ebpf_tour.base.paths import absolute
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import Options, Program, sources

@@ -15,9 +15,9 @@ import functools
 import os
 import re
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import EngineUnavailable, Error
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import bcc_functions, features, syscall
 from ebpf_tour.loader.bcc_types import RECORD_H, Types
 from ebpf_tour.loader.maps import Map

@@ -7,8 +7,7 @@ stop it: it knows the record of no tracepoint that is not there.
 from __future__ import annotations
 
 import re
-
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,9 @@ from __future__ import annotations
 import ctypes as ct
 import math
 import re
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader.btf import Btf, btf_of_program, load_libbpf, types_of_map
 from ebpf_tour.loader.layout import Layout, Member, as_bytes
 

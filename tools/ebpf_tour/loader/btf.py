@@ -10,9 +10,9 @@ import contextlib
 import ctypes as ct
 import os
 import struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import EngineUnavailable, Error, Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import syscall
 
 if TYPE_CHECKING:

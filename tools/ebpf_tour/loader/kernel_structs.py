@@ -9,8 +9,7 @@ others.
 from __future__ import annotations
 
 import re
-
-from ebpf_tour.base.typed import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ebpf_tour.loader.btf import Btf

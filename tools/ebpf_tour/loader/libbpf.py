@@ -13,9 +13,9 @@ import os
 import re
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import EngineUnavailable, Error, NotPermitted, Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features, origin
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.program import (

@@ -6,9 +6,9 @@ Both engines hand over a file descriptor; from there on bpf(2) is all it takes.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import NotPermitted, UsageError
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import syscall
 
 if TYPE_CHECKING:
@@ -50,10 +50,6 @@ class Map:
         """Create or replace the value of a key."""
         raw = self._value.encode(value) if not self._cpus else self._encode_all(value)
         syscall.update(self.fd, self._key.encode(key), raw)
-
-    def delete(self, key: Any) -> None:
-        """Remove a key; nothing happens if it is not there."""
-        syscall.delete(self.fd, self._key.encode(key))
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Yield every key with its value, in no order.

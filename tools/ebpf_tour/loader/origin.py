@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import os
 import zlib
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.text import from_kernel, to_bytes
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.userland.elf import BadElf, Elf
 
 if TYPE_CHECKING:

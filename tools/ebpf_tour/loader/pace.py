@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import select
 import time
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.descriptors import is_readable
-from ebpf_tour.base.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,11 @@ import abc
 import contextlib
 import os
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import ebpf_tour
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class Program(Closing, abc.ABC):
 
     Only with `Options.count_runs`, and where the kernel lets us.
     """
+
+    unfinished = 0
+    """How many calls had begun and not ended, as `lost()` has found them."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -287,6 +290,18 @@ class Program(Closing, abc.ABC):
             last = now
             due += seconds
 
+    def lost(self, begun: str = "") -> int:
+        """Return how many events have no record. Ask once everything is detached.
+
+        Those are: the ones that the C counts in its variable `lost`, since there was no
+        room; the ones at which a program did not run; and, where a map `begun` keeps
+        calls until they end, those still in there (`unfinished`). Raises Error where the
+        C has no such variable or map.
+        """
+        self.unfinished = sum(1 for _ in self.map(begun).items()) if begun else 0
+        # A call whose end was missed is still in the map.
+        return self.counter("lost") + self.unfinished + self.missed(beginnings=bool(begun))
+
     def missed(self, *, beginnings: bool = False) -> int:
         """Return how often a program did not run, since one was running on that CPU already.
 
@@ -294,8 +309,7 @@ class Program(Closing, abc.ABC):
         from a program at a system call's tracepoint, and skips that program for
         every other thread on this CPU until it goes on.
 
-        With `beginnings`, only of those that see a call begin: where it is kept
-        in a map until its end, a call whose end was missed is still in there.
+        With `beginnings`, only of those that see a call begin.
         """
         from ebpf_tour.loader import syscall
 

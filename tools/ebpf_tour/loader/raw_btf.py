@@ -10,9 +10,9 @@ import functools
 import os
 import re
 import struct
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import mmap
 import os
 import struct
 from _thread import allocate_lock  # importing threading takes longer
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import syscall
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import ctypes as ct
 import errno
 import os
 import struct
+from typing import TYPE_CHECKING, NamedTuple
 
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:
@@ -72,11 +72,6 @@ def lookup(fd: int, key: bytes, value_bytes: int) -> bytes | None:
 def update(fd: int, key: bytes, value: bytes) -> None:
     """Create or replace an element. Raises OSError."""
     _element(_MAP_UPDATE_ELEM, fd, key, ct.create_string_buffer(value, len(value)))
-
-
-def delete(fd: int, key: bytes) -> None:
-    """Remove an element, if it is there. Raises OSError."""
-    _element(_MAP_DELETE_ELEM, fd, key, ct.create_string_buffer(1))
 
 
 def keys(fd: int, key_bytes: int, most: int) -> Iterator[bytes]:

@@ -12,11 +12,11 @@ import fcntl
 import os
 import re
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import fcntl
 import os
 import struct
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.base.names import error_name
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features, raw_btf, syscall
 from ebpf_tour.loader.hooks.ksyscall import function_of
 from ebpf_tour.loader.syscall import PerfEvent

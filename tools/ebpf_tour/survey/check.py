@@ -9,9 +9,9 @@ import os
 import re
 import shutil
 import subprocess
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.hooks import kinds
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint

@@ -9,9 +9,9 @@ import abc
 import functools
 import os
 import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error, Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.loader import features, raw_btf
 from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.hooks.kprobe import Kprobe

@@ -6,12 +6,12 @@ import contextlib
 import glob
 import os
 import shutil
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error, NotPermitted
 from ebpf_tour.base.paths import absolute
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.userland.elf import BadElf, Elf, Usdt
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import functools
 import os
 import struct
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.text import from_kernel, to_bytes
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

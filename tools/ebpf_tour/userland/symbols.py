@@ -10,9 +10,9 @@ separate debug file, and code that a JIT compiler has made (/tmp/perf-PID.map).
 from __future__ import annotations
 
 import ctypes as ct
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.text import from_kernel, to_bytes
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.userland.elf import BadElf
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.userland.elf import BadElf, Elf, Function, Not64Bit
 from ebpf_tour.userland.process import Process
 

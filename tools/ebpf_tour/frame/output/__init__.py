@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 import sys
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.text import printable
-from ebpf_tour.base.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -8,9 +8,9 @@ break them are written as escapes.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.text import as_utf8, is_utf8, to_bytes
-from ebpf_tour.base.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ebpf_tour.frame.record import Row, Value

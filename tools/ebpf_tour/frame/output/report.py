@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tabulate import tabulate
+from typing import TYPE_CHECKING
 
-from ebpf_tour.base.typed import TYPE_CHECKING
+from tabulate import tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

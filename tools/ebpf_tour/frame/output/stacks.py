@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from ebpf_tour import __version__
 from ebpf_tour.base.text import as_utf8, printable
-from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.frame.output import Writer
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ here, and nothing else knows of it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ebpf_tour.base.errors import Error, Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:

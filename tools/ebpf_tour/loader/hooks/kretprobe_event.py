@@ -14,10 +14,10 @@ import contextlib
 import fcntl
 import os
 import re
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error, NotPermitted
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported
-from ebpf_tour.base.typed import TYPE_CHECKING
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook
 
