@@ -12,6 +12,7 @@ import pytest
 from support import ROOT
 
 from ebpf_tour.frame.catalogue import parser_of, tools
+from ebpf_tour.frame.picture import drawing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 each = pytest.mark.parametrize("tool", tools(), ids=lambda tool: tool.command)
 
 SECTIONS = (
-    *("NAME", "SYNOPSIS", "DESCRIPTION", "HOW IT WORKS", "OPTIONS", "OUTPUT", "EXAMPLES"),
-    *("EXIT STATUS", "REQUIREMENTS", "OVERHEAD", "SEE ALSO"),
+    *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"),
+    *("HOW IT WORKS", "OUTPUT", "OVERHEAD"),  # of man/NAME.inc
+    *("EXIT STATUS", "EXAMPLES", "REQUIREMENTS", "SEE ALSO"),
 )
 
 
@@ -79,11 +81,16 @@ def squeezed(text: str) -> str:
 
 @each
 def test_page_shows_everything(tool: Tool) -> None:
-    text = " ".join(rendered(tool).replace("\u2010\n", "-").replace("\u2010", "-").split())
+    shown = rendered(tool)
+    text = " ".join(shown.replace("\u2010\n", "-").replace("\u2010", "-").split())
     assert f"{tool.command} - {tool.summary}" in text
     for action in parser_of(tool)._actions:
         for name in action.option_strings or [action.metavar or action.dest]:
             assert str(name) in text
+        # A line of a help that roff takes for a command would be missing.
+        assert action.help
+        expanded = (action.help % vars(action)) if "%(" in action.help else action.help
+        assert squeezed(expanded) in squeezed(text)
     for column in (*tool.columns, *(c for command in tool.commands for c in command.columns)):
         assert f"{column.header} ({column.key})" in text
     for example in tool.examples:
@@ -91,9 +98,11 @@ def test_page_shows_everything(tool: Tool) -> None:
     for hook in tool.hooks:
         assert str(hook) in text
     for command in tool.commands:
-        assert text.count(f"{tool.command} {command.name}") >= 4  # synopsis, what it does, ends
+        assert text.count(f"{tool.command} {command.name}") >= 2  # synopsis, what it does
         for paragraph in (command.description, command.exit_status):
             assert squeezed(paragraph) in squeezed(text)  # groff hyphenates
+    for line in drawing(tool).splitlines():
+        assert re.search(rf"(?m)^ +{re.escape(line)}$", shown) or not line
 
 
 @each
@@ -109,3 +118,15 @@ def test_roff_escapes() -> None:
     """A line of a text that looks like a command of roff is none."""
     roff = load_generate().roff
     assert roff(".SH no\n'br no\na\\b -x") == "\\&.SH no\n\\&'br no\na\\eb \\-x"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "man").glob("*.inc")), ids=lambda path: path.name)
+def test_prose(path: Path) -> None:
+    """argparse-manpage takes a line that begins with / or [ for a heading of its own."""
+    names = {tool.name for tool in tools()} | {"overview", "program", "list"}
+    assert path.stem in names
+    lines = path.read_text(encoding="utf-8").splitlines()
+    headings = [line for line in lines if line.startswith(("[", "/"))]
+    assert headings
+    for heading in headings:
+        assert re.fullmatch(r"\[>?[A-Z][A-Z ]+\]", heading), heading
