@@ -22,13 +22,13 @@ test-all: setup-test bpf ## the same with each fault on every tool, of which tes
 	@$(PYTEST) --product $(ARGS)
 
 test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual machines: KERNELS="6.1 7.2", TESTS=all
-	@TESTS=$(TESTS) $(PYTHON) tools/test_kernels.py $(KERNELS)
+	@TESTS=$(TESTS) $(PYTHON) tests/machines/kernels.py $(KERNELS)
 
 test-bcc: bpf ## run them with the BCC of another Debian release, on this kernel: SUITE=trixie
-	@tools/test_bcc.sh $(SUITE) $(ARGS)
+	@tests/machines/bcc.sh $(SUITE) $(ARGS)
 
 clean-kernels: ## remove the kernels and releases that these two have fetched
-	@tools/kernels.sh clean
+	@tests/machines/kernels.sh clean
 
 bench: setup-demo bpf ## measure the suite beside C, bcc and bpftrace: build/bench/report.md
 	@tools/as_root.sh $(PYTHON) tests/bench/bench.py $(ARGS)

@@ -44,7 +44,7 @@ SOURCES = [*(ROOT / "tests/programs").glob("*.c"), *(ROOT / "examples/workloads"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let tools/test_kernels.py spread the tests over guests, and `make test-all` run more."""
+    """Let tests/machines/kernels.py spread the tests over guests, and `make test-all` run more."""
     parser.addoption("--shard", metavar="K/N", help="run only the K-th of N parts of the tests")
     parser.addoption(
         "--product", action="store_true", help="run each fault on every tool: see tests/cases.py"
@@ -99,7 +99,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what cannot run here, with the reason. On CI a privilege may not be missing.
 
     A test names the tools that it runs: `pytest.mark.kernel(TOOL)`. Tool and
-    engine go into the results, for the table of tools/test_kernels.py.
+    engine go into the results, for the table of tests/machines/kernels.py.
     """
     item.user_properties += [("tool", tool_of(item)), ("engine", engine_of(item))]
     marker = item.get_closest_marker("kernel")

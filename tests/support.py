@@ -270,7 +270,7 @@ def checked_in() -> list[str]:
 
 
 def in_guest() -> bool:
-    """Say whether this is a virtual machine of tools/kernels.sh, gone after the tests."""
+    """Say whether this is a virtual machine of tests/machines/kernels.sh, gone after the tests."""
     return "virtme" in Path("/proc/cmdline").read_text(encoding="ascii")
 
 

@@ -1,6 +1,6 @@
 """Without kernel BTF: BCC with the headers of the running kernel.
 
-They are there in a virtual machine, where tools/kernels.sh puts them, and
+They are there in a virtual machine, where tests/machines/kernels.sh puts them, and
 wherever somebody has installed them.
 """
 

@@ -30,7 +30,7 @@ SKIPPED = '<skipped message="{}">where</skipped>'
 
 @pytest.fixture
 def kernels() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kernels", ROOT / "tools/test_kernels.py")
+    spec = importlib.util.spec_from_file_location("kernels", ROOT / "tests/machines/kernels.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -104,8 +104,8 @@ def test_a_guest_without_results(
     monkeypatch.setattr(kernels, "ROOT", tmp_path)
     monkeypatch.setattr(kernels, "RESULTS", tmp_path / "build")
     (tmp_path / "build").mkdir()
-    (tmp_path / "tools").mkdir()
-    guest = tmp_path / "tools/kernels.sh"
+    (tmp_path / "tests/machines").mkdir(parents=True)
+    guest = tmp_path / "tests/machines/kernels.sh"
     guest.write_text("#!/bin/sh\necho it said this\n")
     if written is not None:
         (tmp_path / "empty.xml").write_text(written)

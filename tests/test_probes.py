@@ -1,6 +1,6 @@
 """ebpf-probes, held against what the kernel and other readers of the same files say.
 
-Natively this covers what a kernel without kprobes has; `tools/kernels.sh run 6.1 -- ...`
+Natively this covers what a kernel without kprobes has; `tests/machines/kernels.sh run 6.1 -- ...`
 lists the functions for kprobes and fentry, too, and attaches to some of them.
 """
 

@@ -24,7 +24,7 @@ from tabulate import tabulate
 
 from ebpf_tour.frame.catalogue import tools
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build/kernels"
 KERNELS = ("5.10", "6.1", "6.12", "7.2")
 SHARDS = 2
@@ -60,7 +60,7 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
     results.unlink(missing_ok=True)
     log.unlink(missing_ok=True)
     command = [
-        *("tools/kernels.sh", "run", kernel, "--"),
+        *("tests/machines/kernels.sh", "run", kernel, "--"),
         # Straight into the file, to be watched: the guest's own output comes at its end.
         *("sh", "-c", f'exec "$@" >{log.relative_to(ROOT)} 2>&1', "sh"),
         *("env", "CI=true", "PYTHONDONTWRITEBYTECODE=1"),
@@ -172,7 +172,7 @@ def main() -> int:
     RESULTS.mkdir(parents=True, exist_ok=True)
 
     # One after the other, before guests run side by side.
-    subprocess.run([ROOT / "tools/kernels.sh", "fetch", *kernels], check=True)
+    subprocess.run([ROOT / "tests/machines/kernels.sh", "fetch", *kernels], check=True)
     # Leaves the tests' bytecode behind, so that no guest has to compile them.
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-qq"]

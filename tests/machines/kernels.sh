@@ -3,9 +3,9 @@
 # this machine's own files, so Python, BCC and libbpf stay and the kernel
 # changes. Nothing is installed: packages are unpacked below ~/.cache.
 #
-#	tools/kernels.sh fetch VERSION...
-#	tools/kernels.sh run VERSION -- COMMAND [ARGUMENT...]
-#	tools/kernels.sh clean
+#	tests/machines/kernels.sh fetch VERSION...
+#	tests/machines/kernels.sh run VERSION -- COMMAND [ARGUMENT...]
+#	tests/machines/kernels.sh clean
 #
 # VERSION is 5.10, 6.1, 6.12 or 7.2. COMMAND runs as root in the current
 # directory, which is the only one that it can change. What it prints is shown

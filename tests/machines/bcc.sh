@@ -3,13 +3,13 @@
 # release, on the running kernel. The release is unpacked below ~/.cache and
 # entered by chroot; nothing of it is installed on this machine.
 #
-#	tools/test_bcc.sh SUITE [PYTEST-ARGUMENT...]
+#	tests/machines/bcc.sh SUITE [PYTEST-ARGUMENT...]
 #
 # SUITE is trixie (BCC 0.31), sid, or another that has BCC. Needs root and
-# debootstrap. `tools/kernels.sh clean` removes it.
+# debootstrap. `tests/machines/kernels.sh clean` removes it.
 set -eu
-cd "$(dirname "$0")/.."
-. tools/debian.sh
+cd "$(dirname "$0")/../.."
+. tests/machines/debian.sh
 
 [ $# -gt 0 ] || usage
 suite=$1

@@ -1,4 +1,4 @@
-# What kernels.sh and test_bcc.sh share, read by them with the dot command: a
+# What kernels.sh and bcc.sh share, read by them with the dot command: a
 # cache, and the Debian mirror that this machine uses anyway.
 PATH=$PATH:/usr/sbin:/sbin
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-tour
