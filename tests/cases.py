@@ -73,9 +73,15 @@ def option(tool: Tool, name: str) -> argparse.Action | None:
     return next((a for a in parser_of(tool)._actions if name in a.option_strings), None)
 
 
-def watches_a_process(tool: Tool) -> bool:
-    """Say whether a tool needs the PID of a process: one that looks into programs does."""
+def looks_into_programs(tool: Tool) -> bool:
+    """Say whether a tool sees functions of programs, not what every process asks of the kernel."""
     return any(isinstance(hook, Uprobe) for hook in tool.hooks)
+
+
+def watches_a_process(tool: Tool) -> bool:
+    """Say whether a tool needs the PID of a process: one of these that has it as an argument."""
+    arguments = [action.dest for action in parser_of(tool)._actions if not action.option_strings]
+    return looks_into_programs(tool) and "pid" in arguments
 
 
 def prints(tool: Tool) -> bool:
@@ -84,7 +90,7 @@ def prints(tool: Tool) -> bool:
 
 
 # The tools that tell what every process does, and by which name.
-SEE_ALL = [t for t in TOOLS if not prints(t) and not watches_a_process(t)]
+SEE_ALL = [t for t in TOOLS if not prints(t) and not looks_into_programs(t)]
 
 
 def to_count_all(tool: Tool) -> list[str]:

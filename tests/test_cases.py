@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
-from typing import TYPE_CHECKING
 
+import cases
 import pytest
 from cases import CHOICE, FAULTS, TOOLS, Case, covered_by, covering, is_missing
 from support import ROOT
 
-if TYPE_CHECKING:
-    from ebpf_tour.frame.record import Tool
+from ebpf_tour.frame import Tool
+from ebpf_tour.loader.hooks.uprobe import Uprobe
 
 CHOSEN = [case for cases in CHOICE.values() for case in cases]
 PRODUCT = [case for cases in FAULTS.values() for case in cases]
@@ -75,3 +76,17 @@ def test_each_fault_has_a_test() -> None:
     text = "".join(path.read_text() for path in sorted((ROOT / "tests").glob("test_*.py")))
     found = re.findall(r"(?m)^@fault\n(?:@.*\n)*def test_(\w+)\(", text)
     assert sorted(found) == sorted(FAULTS)
+
+
+@pytest.mark.parametrize(("argument", "watches"), [("pid", True), ("--pid", False), (None, False)])
+def test_a_tool_with_a_uprobe(
+    monkeypatch: pytest.MonkeyPatch, argument: str | None, watches: bool
+) -> None:
+    """One that finds its function in a library needs no PID, and does not see what others do."""
+    parser = argparse.ArgumentParser()
+    if argument:
+        parser.add_argument(argument)
+    monkeypatch.setattr(cases, "parser_of", lambda _: parser)
+    tool = Tool("labs", via={"uprobe": (Uprobe("handle_entry"),)})
+    assert cases.looks_into_programs(tool)
+    assert cases.watches_a_process(tool) == watches

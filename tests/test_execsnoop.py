@@ -1,6 +1,6 @@
 """ebpf-execsnoop, through each of its hooks that the running kernel has.
 
-`tools/kernels.sh run 6.1 -- .venv/bin/python -m pytest tests/test_execsnoop.py`
+`tests/machines/kernels.sh run 6.1 -- .venv/bin/python -m pytest tests/test_execsnoop.py`
 runs this where there are kprobes.
 """
 

@@ -1,6 +1,6 @@
 """ebpf-mkdir, through each of its hooks that the running kernel has.
 
-`tools/kernels.sh run 6.1 -- .venv/bin/python -m pytest tests/test_mkdir.py` runs
+`tests/machines/kernels.sh run 6.1 -- .venv/bin/python -m pytest tests/test_mkdir.py` runs
 this where there are kprobes and fentry.
 """
 

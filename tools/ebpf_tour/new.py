@@ -1,0 +1,194 @@
+"""Make the files of a new tool from those of one that there is.
+
+    python3 -m ebpf_tour.new mytool --like minimal
+
+In a checkout's own directory the tool becomes one of the package, elsewhere one of
+your own. It builds and runs as it is; then you change it, a step at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import os
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from ebpf_tour.base.errors import Error, UsageError
+
+_COMMAND = "python3 -m ebpf_tour.new"
+PACKAGE = Path(__file__).resolve().parent
+
+TEST = '''"""{command}, on the real kernel."""
+
+from __future__ import annotations
+
+import pytest
+from support import BIN, run
+
+from ebpf_tour.commands.{stem} import TOOL
+
+pytestmark = [pytest.mark.kernel(TOOL), pytest.mark.core]
+
+
+def test_demo(engine: str) -> None:
+    """It sees every row that it causes."""
+    result = run(BIN / TOOL.command, "--engine", engine, "--demo", "--json")
+    assert result.status == 0, result.stderr
+    assert result.summary["lost"] == 0
+'''
+
+
+class Names(NamedTuple):
+    """What a tool is called: the command, and the stem of its module and C files."""
+
+    stem: str
+    command: str
+
+
+class Made(NamedTuple):
+    """The files to write, with their texts, and what to do then."""
+
+    files: dict[Path, str]
+    next_steps: list[str]
+
+
+def tools_to_copy() -> list[str]:
+    """Return the tools that have a C file in both dialects."""
+    stems = {path.name.partition(".")[0] for path in (PACKAGE / "bpf").glob("*.bpf.c")}
+    both = [stem for stem in stems if (PACKAGE / f"bpf/{stem}.bcc.c").exists()]
+    return sorted(stem for stem in both if (PACKAGE / f"commands/{stem}.py").exists())
+
+
+def renamed(text: str, old: Names, new: Names) -> str:
+    """Return a text of one tool as a text of another: its command, its files, its name.
+
+    In roff, the dash of a command has a backslash.
+    """
+    text = re.sub(rf"(?<![\w-]){old.command}\b", new.command, text)
+    text = text.replace(old.command.replace("-", r"\-"), new.command.replace("-", r"\-"))
+    text = re.sub(rf"\b{old.stem}(?=[.\w]*\.(?:c|h|py|md|inc)\b)", new.stem, text)
+    return text.replace(f'name="{old.stem}"', f'name="{new.stem}"')
+
+
+def c_files(old: Names, new: Names) -> dict[str, str]:
+    """Return the C files of a tool by their new names: NAME.bpf.c, and what is only its own."""
+    return {
+        renamed(path.name, old, new): renamed(path.read_text(encoding="utf-8"), old, new)
+        for path in sorted((PACKAGE / "bpf").glob(f"{old.stem}[._]*"))
+        if path.suffix in (".c", ".h")
+    }
+
+
+def of_ones_own(old: Names, new: Names, directory: Path) -> Made:
+    """Return the files of a tool in a directory of one's own."""
+    text = renamed((PACKAGE / f"commands/{old.stem}.py").read_text(encoding="utf-8"), old, new)
+    text = re.sub(r"\n    lesson=\d+,", "\n    directory=os.path.dirname(__file__),", text)
+    for module in ("sys", "os"):
+        if not re.search(rf"^import {module}$", text, re.MULTILINE):
+            text = text.replace("annotations\n\n", f"annotations\n\nimport {module}\n", 1)
+    files = {directory / f"{new.stem}.py": f"#!{sys.executable}\n{text}\nsys.exit(main())\n"}
+    files |= {directory / name: text for name, text in c_files(old, new).items()}
+    where = os.path.relpath(directory)
+    return Made(
+        files,
+        [
+            f"{sys.executable} -m ebpf_tour.build {where}",
+            f"sudo {os.path.join(where, new.stem)}.py --demo",
+        ],
+    )
+
+
+def of_the_package(old: Names, new: Names, root: Path) -> Made:
+    """Return the files of a tool of the package, in a checkout, and what changes in others."""
+    files = {root / f"bpf/{name}": text for name, text in c_files(old, new).items()}
+    for form in ("tools/ebpf_tour/commands/{}.py", "man/{}.inc", "examples/{}.md"):
+        text = (root / form.format(old.stem)).read_text(encoding="utf-8")
+        files[root / form.format(new.stem)] = renamed(text, old, new)
+    module = root / f"tools/ebpf_tour/commands/{new.stem}.py"
+    commands = "".join(path.read_text(encoding="utf-8") for path in module.parent.glob("*.py"))
+    last = max(map(int, re.findall(r"(?m)^    lesson=(\d+),", commands)))
+    files[module] = re.sub(r"(?m)^    lesson=\d+,", f"    lesson={last + 10},", files[module])
+    files[root / f"tests/test_{new.stem}.py"] = TEST.format(stem=new.stem, command=new.command)
+    project = root / "pyproject.toml"
+    files[project] = with_script(project.read_text(encoding="utf-8"), new)
+    return Made(
+        files,
+        ["make man", f'make test ARGS="tests/test_{new.stem}.py tests/test_records.py"'],
+    )
+
+
+def with_script(project: str, new: Names) -> str:
+    """Return pyproject.toml with the console script of a tool, in its place."""
+    head, title, rest = project.partition("[project.scripts]\n")
+    scripts, _, tail = rest.partition("\n\n")
+    line = f'{new.command} = "ebpf_tour.commands.{new.stem}:main"'
+    return f"{head}{title}" + "\n".join(sorted([*scripts.split("\n"), line])) + f"\n\n{tail}"
+
+
+def make(name: str, like: str, directory: Path) -> Made:
+    """Return the files of a new tool. Raises UsageError."""
+    stem = name.removeprefix("ebpf-").replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", stem) or keyword.iskeyword(stem):
+        raise UsageError(
+            f"{name!r} cannot be the name of a tool",
+            "small letters, digits and dashes, a letter first: task-iter",
+        )
+    like = like.removeprefix("ebpf-").replace("-", "_")
+    if like not in tools_to_copy():
+        raise UsageError(
+            f"there is no tool {like!r} to begin with", f"take one of {', '.join(tools_to_copy())}"
+        )
+    old = Names(like, f"ebpf-{like.replace('_', '-')}")
+    if (directory / "tools/ebpf_tour/commands").is_dir():
+        made = of_the_package(old, Names(stem, f"ebpf-{stem.replace('_', '-')}"), directory)
+    else:
+        made = of_ones_own(old, Names(stem, stem), directory)
+    there = [path for path in made.files if path.exists() and path.name != "pyproject.toml"]
+    if there:
+        raise UsageError(f"{there[0]} is there already", "take another name, or remove it")
+    return made
+
+
+def main() -> int:
+    """Write the files and say what to do then."""
+    parser = argparse.ArgumentParser(
+        prog=_COMMAND, description="Make the files of a new tool from those of one that there is."
+    )
+    parser.add_argument("name", metavar="NAME", help="what it is to be called: mytool")
+    parser.add_argument(
+        "directory",
+        metavar="DIRECTORY",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        help="where it is to be (default: here); the root of a checkout of ebpf-tour makes it one "
+        "of the package",
+    )
+    parser.add_argument(
+        "--like",
+        metavar="TOOL",
+        default="minimal",
+        help=f"the tool to begin with (default: minimal): {', '.join(tools_to_copy())}",
+    )
+    args = parser.parse_args()
+    try:
+        made = make(args.name, args.like, args.directory)
+        for path, text in made.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            if text.startswith("#!"):
+                path.chmod(0o755)
+            print(path)
+    except (Error, OSError) as error:
+        print(f"{_COMMAND}: error: {error}", file=sys.stderr)
+        print(f"hint: {getattr(error, 'hint', 'name another directory')}", file=sys.stderr)
+        return getattr(error, "status", 1)
+    print("Then:", *made.next_steps, sep="\n    ")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
