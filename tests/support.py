@@ -401,7 +401,8 @@ def held_objects() -> set[tuple[str, int | str]]:
 
 # What a kernel says when the machine below it is slow, as an emulated one is.
 _SLOW = re.compile(
-    "hrtimer: |clocksource|TSC found unstable|sched: |workqueue: |watchdog: |rcu: |RCU|perf: interrupt took too long"
+    "hrtimer: |clocksource|TSC found unstable|sched: |workqueue: |watchdog: |rcu: |RCU"
+    "|perf: interrupt took too long"
 )
 
 # BCC looks for tracefs below debugfs first.

@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
     key: str
     header: str
-    doc: str
+    doc: str = ""
     width: int = 0
     form: str = "%s"
     right: bool = False
