@@ -220,8 +220,8 @@ def test_only_these_capabilities(case: Case, open_directory: Path) -> None:
     """Where tracefs is not open, a tool that goes by tracepoints says so."""
     # A copy that every user may read: the checkout may be private.
     shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
-    module = ("/usr/bin/python3", "-Bm", f"ebpf_tour.commands.{case.tool.name}")
-    command = (*as_nobody("+bpf,+perfmon"), *module)
+    script = f"import sys; from ebpf_tour.commands.{case.tool.name} import main; sys.exit(main())"
+    command = (*as_nobody("+bpf,+perfmon"), "/usr/bin/python3", "-Bc", script)
     environment = {"PYTHONPATH": str(open_directory), "HOME": "/"}
     if not needs_tracefs(case.tool):
         assert_enough_or_not(case, *command, env=environment)

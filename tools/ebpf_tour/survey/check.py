@@ -121,18 +121,6 @@ def lockdown() -> Found | str:
     return f"allowed; lockdown is {mode}" if mode else "allowed"
 
 
-def unprivileged() -> Found | str:
-    value = _text("/proc/sys/kernel/unprivileged_bpf_disabled")
-    if value == "0":
-        return Found(
-            False,
-            "every user may load some kinds of programs",
-            "safer: sysctl kernel.unprivileged_bpf_disabled=2",
-        )
-    until = {"1": "until the next boot", "2": "until root changes that"}.get(value)
-    return f"off, {until}" if until else Found(None, "this kernel does not tell")
-
-
 def btf() -> str:
     if not features.has_kernel_btf():
         raise Unsupported(
@@ -271,7 +259,6 @@ CHECKS = (
     Check("rights", "privileges", "loading and attaching programs", privileges),
     Check("rights", "user namespace", "the same: a container's root is not enough", user_namespace),
     Check("rights", "reading memory", "programs that follow the kernel's pointers", lockdown),
-    Check("rights", "unprivileged BPF", "nothing here; it is safer off", unprivileged),
     *(
         Check("hooks", check.name, check.used_for, hook(check))
         for kind in kinds()
