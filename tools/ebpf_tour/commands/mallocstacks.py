@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 def run(session: Session) -> None:
     # Imported here, since they bring in ctypes, which --help does not need.
+    from ebpf_tour.userland import reader
+    from ebpf_tour.userland.child import Child
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Target
 
@@ -44,7 +46,8 @@ def run(session: Session) -> None:
             program.load()  # shows it and does not return
 
         demo = stack.enter_context(DemoProcess()) if args.demo else None
-        target = stack.enter_context(contextlib.closing(Target(demo.pid if demo else args.pid)))
+        child = stack.enter_context(Child(reader.make, session.wake))
+        target = stack.enter_context(Target(demo.pid if demo else args.pid, child))
         provider = choose_provider(session, target)
         file = stack.enter_context(OutputFile(args.speedscope)) if args.speedscope else None
 
@@ -53,7 +56,7 @@ def run(session: Session) -> None:
         program.attach()
         attach_uprobe(program, provider, target)
 
-        report = Report(session, program, target, Symbols(target))
+        report = Report(session, program, target, Symbols(target, child))
         what = f"{args.function} of {provider.name}"
         doing = f"Counting {what} in {target.comm} ({target.pid})"
         if not session.attached(doing, columns=columns(args), report=True):
@@ -126,7 +129,7 @@ def choose_provider(session: Session, target: Target) -> Provider:
 
 def attach_uprobe(program: Program, provider: Provider, target: Target) -> None:
     try:
-        program.attach_to(ALLOC, Instruction(provider.path, provider.offset, target.pid))
+        program.attach_to(ALLOC, Instruction(target.path_of(provider), provider.offset, target.pid))
     except Error:
         if target.alive:
             raise
@@ -216,8 +219,8 @@ class Report:
             size, calls = sums.get(addresses, (0, 0))
             sums[addresses] = size + total.bytes, calls + total.calls
         function = from_kernel(os.fsencode(self._session.args.function))
-        for addresses, (size, calls) in sums.items():
-            names = self._symbols.stack(addresses)
+        stacks = self._symbols.stacks(sums)
+        for names, (size, calls) in zip(stacks, sums.values(), strict=True):
             # The address may have other names, too: __libc_malloc.
             names[0] = f"{function}+0x0"
             yield self._row(names, size, calls)
@@ -255,6 +258,8 @@ class Report:
             f"{self.total('bytes')} bytes in {self.total('count')} calls, "
             f"at {self._count} stacks{rest}"
         )
+        if self._symbols.why_not:
+            self._session.warn(f"no names, but places in files: {self._symbols.why_not}")
         full = self._apart.get(MAP_FULL)
         if full.calls:
             self._session.warn(

@@ -29,7 +29,7 @@ def run(session: Session) -> None:
     errors: list[Error] = []
     notes: dict[str, None] = {}
     with contextlib.ExitStack() as stack:
-        binaries = [stack.enter_context(binary) for binary in open_files(wanted, args)]
+        binaries = open_files(wanted, session, stack)
         for query in wanted:
             places = places_called(query.kind, binaries)
             try:
@@ -130,17 +130,16 @@ USER_KINDS = ("uprobe", "uretprobe", "usdt")
 RETURNS = ("kretprobe", "fexit", "uretprobe")
 
 
-def open_files(wanted: list[Query], args: argparse.Namespace) -> list[Binary]:
-    """Open the programs and libraries that are asked for. Raises Error."""
-    from ebpf_tour.userland import binaries
-
-    if args.pid:
-        from ebpf_tour.userland.target import Target
-
-        with contextlib.closing(Target(args.pid)) as target:
-            return list(binaries.of_process(target))
+def open_files(wanted: list[Query], session: Session, stack: contextlib.ExitStack) -> list[Binary]:
+    """Open the programs and libraries that are asked for, until the end. Raises Error."""
+    args = session.args
     name = args.binary or next((query.file for query in wanted if query.file), "")
-    return binaries.find(name) if name else []
+    if not (args.pid or name):
+        return []
+    from ebpf_tour.userland.binaries import Binaries
+
+    binaries = stack.enter_context(Binaries(session.wake))
+    return binaries.of_process(args.pid) if args.pid else binaries.find(name)
 
 
 def places_called(kind: str, binaries: list[Binary]) -> Places:

@@ -110,6 +110,11 @@ class Session:
             or (self._demo is not None and self._demo.over())
         )
 
+    @property
+    def wake(self) -> int:
+        """A file descriptor that is readable once a signal has come."""
+        return self._interrupt.fd
+
     def end_with(self, fd: int) -> None:
         """End the run when `fd` becomes readable, too: a pidfd, when its process ends."""
         self._end_fd = fd
@@ -346,7 +351,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.seen = False
-        self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = write
         self._previous = {
             number: signal.signal(number, self._note)
@@ -362,7 +367,7 @@ class Interrupt:
     def wait(self, seconds: float, *fds: int) -> list[int]:
         """Wait so long, or until a signal comes or some of `fds` are readable; return those."""
         poll = select.poll()
-        for fd in (self._read, *fds):
+        for fd in (self.fd, *fds):
             poll.register(fd, select.POLLIN)
         until = time.monotonic() + seconds
         ready: list[tuple[int, int]] = []
@@ -375,5 +380,5 @@ class Interrupt:
         signal.set_wakeup_fd(-1)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        os.close(self._read)
+        os.close(self.fd)
         os.close(self._write)

@@ -3,10 +3,15 @@
 Just what uprobes and stacks need of the format: the loaded segments, the two
 symbol tables, and notes. And of a compiled BPF object, its sections by name.
 Source: elf(5).
+
+A file may be anybody's, made to hurt who reads it. So there is a limit to each
+thing that it can ask for: bytes, sections, notes, the length of a name. Names stay
+in the file until somebody wants them.
 """
 
 from __future__ import annotations
 
+import array
 import bisect
 import functools
 import os
@@ -33,6 +38,14 @@ _SHT_SYMTAB, _SHT_NOTE, _SHT_DYNSYM = 2, 7, 11
 _STB_LOCAL = 0
 _STT_FUNC, _STT_GNU_IFUNC = 2, 10
 _BUILD_ID, _USDT = (b"GNU", 3), (b"stapsdt", 3)  # owner and type of a note
+
+# The largest programs have a few million symbols, and none of these is near.
+_MOST_SECTIONS = 20_000
+_MOST_TABLES = 8  # sections of one kind
+_MOST_BYTES = 192 << 20  # of all that is read of a file
+_MOST_NAMES = 64  # of one function that are looked at
+_NAME_BYTES = 4096  # a longer name is cut
+_HOLE_BYTES = 1 << 20  # what is larger is looked at before it is read
 
 
 class BadElf(Exception):  # noqa: N818 - reads better where it is raised
@@ -89,6 +102,8 @@ class Elf:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._size = os.fstat(fd).st_size
+        self._left = _MOST_BYTES
+        self._read_tables: dict[_Section, _Table] = {}
         ident = os.pread(fd, 16, 0)
         if ident[:4] != _IDENT:
             raise BadElf("it is no ELF file")
@@ -105,12 +120,22 @@ class Elf:
                 self._segments.append(_Segment(offset, address, size))
             elif kind == _PT_INTERP:
                 self.static = False
-        self._functions: list[Function] | None = None
+        if self._section_count > _MOST_SECTIONS:
+            raise BadElf(f"it has more than {_MOST_SECTIONS} sections")
 
     def _read(self, offset: int, size: int) -> bytes:
+        """Return a part of the file. Raises BadElf where that is not there, or too much."""
         if offset + size > self._size:
             raise BadElf("it ends too early")
-        return os.pread(self._fd, size, offset)
+        self._left -= size
+        if self._left < 0:
+            raise BadElf(f"it has more than {_MOST_BYTES >> 20} MiB to read")
+        if size > _HOLE_BYTES and os.lseek(self._fd, offset, os.SEEK_HOLE) < offset + size:
+            raise BadElf("it has holes, where nothing was ever written")
+        data = os.pread(self._fd, size, offset)
+        if len(data) < size:  # it was cut meanwhile
+            raise BadElf("it ends too early")
+        return data
 
     def offset_of(self, address: int) -> int:
         """Return where in the file an address lies. Raises BadElf."""
@@ -132,42 +157,34 @@ class Elf:
         In a static program nothing is bound when it starts: there it is one
         of the symbols that the linker left.
         """
-        kinds = (_SHT_DYNSYM, _SHT_SYMTAB) if self.static else (_SHT_DYNSYM,)
-        for kind in kinds:
-            for function, binding in self._symbols(kind, os.fsencode(name)):
-                if binding != _STB_LOCAL:
-                    return function
+        wanted = os.fsencode(name)
+        for table in self._tables(_SHT_DYNSYM, *([_SHT_SYMTAB] if self.static else [])):
+            for number in table.functions:
+                if table.has_name(number, wanted) and table.is_global(number):
+                    return table.function(number)
         return None
 
     def function_at(self, address: int) -> Function | None:
         """Return the function that an address lies in, as far as symbols tell."""
-        if self._functions is None:
-            self._functions = self._sorted_functions()
-        index = bisect.bisect_right(self._functions, address, key=lambda f: f.address) - 1
-        if index < 0:
-            return None
-        function = self._functions[index]
+        found = [table.last_before(address) for table in self._tables(_SHT_SYMTAB, _SHT_DYNSYM)]
+        start = max((names[0].address for names in found if names), default=None)
+        # Under the plainest of its names.
+        function = min(
+            (name for names in found for name in names if name.address == start),
+            key=_plainness,
+            default=None,
+        )
         # Assembly code often does not say how long it is.
-        inside = not function.size or address < function.address + function.size
-        return function if inside else None
-
-    def _sorted_functions(self) -> list[Function]:
-        """Return all functions by address, each under the plainest of its names."""
-        found: dict[int, Function] = {}
-        for kind in (_SHT_SYMTAB, _SHT_DYNSYM):
-            for function, _ in self._symbols(kind):
-                known = found.get(function.address)
-                if known is None or _plainness(function) < _plainness(known):
-                    found[function.address] = function
-        return sorted(found.values())
+        if function and function.size and address >= function.address + function.size:
+            return None
+        return function
 
     def functions(self) -> set[str]:
         """Return the names of all functions that it defines."""
-        kinds = (_SHT_SYMTAB, _SHT_DYNSYM)
         return {
             function.name
-            for kind in kinds
-            for function, _ in self._symbols(kind)
+            for table in self._tables(_SHT_SYMTAB, _SHT_DYNSYM)
+            for function in map(table.function, table.functions)
             if function.name and not function.indirect
         }
 
@@ -215,10 +232,12 @@ class Elf:
                     yield data[start : start + size]
                 position = start + _padded(size)
 
-    def _sections_of(self, kind: int) -> Iterator[_Section]:
-        for found, section in self._table:
-            if found == kind:
-                yield section
+    def _sections_of(self, kind: int) -> list[_Section]:
+        """Return the sections of a kind, each once. Raises BadElf if there are too many."""
+        found = list(dict.fromkeys(section for of, section in self._table if of == kind))
+        if len(found) > (_MOST_SECTIONS if kind == _SHT_NOTE else _MOST_TABLES):
+            raise BadElf("it has too many symbol tables")
+        return found
 
     @functools.cached_property
     def _table(self) -> list[tuple[int, _Section]]:
@@ -229,28 +248,67 @@ class Elf:
             for name_at, kind, _, _, offset, size, link, _, _, _ in _SECTION.iter_unpack(table)
         ]
 
-    def _symbols(self, kind: int, wanted: bytes = b"") -> Iterator[tuple[Function, int]]:
-        """Yield the functions of a symbol table with their binding.
+    def _tables(self, *kinds: int) -> list[_Table]:
+        """Return the symbol tables of these kinds."""
+        sections = [section for kind in kinds for section in self._sections_of(kind)]
+        for section in sections:
+            if section not in self._read_tables and section.link < len(self._table):
+                symbols = self._read(section.offset, section.size - section.size % _SYMBOL.size)
+                _, texts = self._table[section.link]
+                self._read_tables[section] = _Table(symbols, self._read(texts.offset, texts.size))
+        return [self._read_tables[section] for section in sections if section in self._read_tables]
 
-        With `wanted`, only those of that name.
-        """
-        for section in self._sections_of(kind):
-            if section.link >= len(self._table):
-                continue
-            _, texts = self._table[section.link]
-            names = self._read(texts.offset, texts.size)
-            table = self._read(section.offset, section.size - section.size % _SYMBOL.size)
-            for name_at, info, _, where, address, extent in _SYMBOL.iter_unpack(table):
-                # where: the section that defines it, 0 if it is from elsewhere
-                if info & 0xF not in (_STT_FUNC, _STT_GNU_IFUNC) or not where:
-                    continue
-                if wanted and not names.startswith(wanted + b"\0", name_at):
-                    continue
-                name = from_kernel(names[name_at : names.find(b"\0", name_at)])
-                yield (
-                    Function(address, extent, name, info & 0xF == _STT_GNU_IFUNC),
-                    info >> 4,
-                )
+
+class _Table:
+    """A symbol table as it is in the file, with the section that has all its names.
+
+    A symbol is told by its number. Few of them are ever asked for.
+    """
+
+    def __init__(self, symbols: bytes, names: bytes) -> None:
+        self._symbols = symbols
+        self._names = names
+        # where: the section that defines it, 0 if it is from elsewhere
+        self.functions = array.array(
+            "L",
+            (
+                number
+                for number, (_, info, _, where, _, _) in enumerate(_SYMBOL.iter_unpack(symbols))
+                if info & 0xF in (_STT_FUNC, _STT_GNU_IFUNC) and where
+            ),
+        )
+
+    def _fields(self, number: int) -> tuple[int, int, int, int, int, int]:
+        return _SYMBOL.unpack_from(self._symbols, number * _SYMBOL.size)
+
+    def _address(self, number: int) -> int:
+        return self._fields(number)[4]
+
+    def is_global(self, number: int) -> bool:
+        return self._fields(number)[1] >> 4 != _STB_LOCAL
+
+    def has_name(self, number: int, name: bytes) -> bool:
+        return self._names.startswith(name + b"\0", self._fields(number)[0])
+
+    def function(self, number: int) -> Function:
+        name_at, info, _, _, address, size = self._fields(number)
+        end = self._names.find(b"\0", name_at, name_at + _NAME_BYTES)
+        name = self._names[name_at : end if end >= 0 else name_at + _NAME_BYTES]
+        return Function(address, size, from_kernel(name), info & 0xF == _STT_GNU_IFUNC)
+
+    @functools.cached_property
+    def _by_address(self) -> array.array[int]:
+        return array.array("L", sorted(self.functions, key=self._address))
+
+    def last_before(self, address: int) -> list[Function]:
+        """Return the function that begins last, not after an address, under all its names."""
+        index = bisect.bisect_right(self._by_address, address, key=self._address)
+        found: list[Function] = []
+        for number in reversed(self._by_address[max(0, index - _MOST_NAMES) : index]):
+            if found and self._address(number) != found[0].address:
+                break
+            found.append(self.function(number))
+        return found
 
 
 def _padded(size: int) -> int:

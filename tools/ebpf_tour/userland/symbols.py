@@ -1,25 +1,30 @@
 """Names for the addresses of a stack, from the files that the process has mapped.
 
-The symbol tables of those files are read by `elf.py`, through files that were
-opened while the process lived. So they are right in any mount namespace, after
-the process has ended, and after its files were deleted, all of which BCC's
-symbol cache is not. BCC is asked for the rest: what a stripped file has in a
-separate debug file, and code that a JIT compiler has made (/tmp/perf-PID.map).
+The child without privileges reads their symbol tables, through files that were opened
+while the process lived. So the names are right in any mount namespace, after the
+process has ended, and after its files were deleted. What a stripped file lacks comes
+from this machine's debug files, and what a JIT compiler has made from its own list,
+/tmp/perf-PID.map.
 """
 
 from __future__ import annotations
 
-import ctypes as ct
+import contextlib
 from typing import TYPE_CHECKING
 
-from ebpf_tour.base.text import from_kernel, to_bytes
-from ebpf_tour.userland.elf import BadElf
+from ebpf_tour.userland import opening
+from ebpf_tour.userland.child import ChildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Iterable, Sequence
 
+    from ebpf_tour.userland.child import Child
     from ebpf_tour.userland.target import Target
+
+    # A frame: an address, and how many bytes before it the call is.
+    Frame = tuple[int, int]
+
+_JIT = -1  # what the child takes for the number of the perf map
 
 
 class Symbols:
@@ -29,54 +34,76 @@ class Symbols:
     the file, and where no file is mapped, the address.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, child: Child) -> None:
         self._target = target
-        self._known: dict[int, str] = {}
-        self._demangle = _demangler()
-        self._bcc: Any = None
-        self._asked_bcc = False
+        self._child = child
+        self._known: dict[Frame, str] = {}
+        self._debugged: set[int] = set()
 
-    def stack(self, addresses: Iterable[int]) -> list[str]:
-        """Return the names of a stack's frames, leaf first.
+    @property
+    def why_not(self) -> str:
+        """Why there are no more names, "" if there are."""
+        return self._child.died
+
+    def stacks(self, stacks: Iterable[Sequence[int]]) -> list[list[str]]:
+        """Return the names of the frames of several stacks, leaf first.
 
         The first address is the function's own. The others are where calls
         return to; the call is just before, and may be the caller's very last
         instruction.
         """
-        return [self._name(address, min(index, 1)) for index, address in enumerate(addresses)]
+        frames = [[(a, min(index, 1)) for index, a in enumerate(stack)] for stack in stacks]
+        new = {frame for stack in frames for frame in stack} - self._known.keys()
+        with contextlib.suppress(ChildError):
+            self._learn(sorted(new))
+        return [[self._called(frame) for frame in stack] for stack in frames]
 
-    def _name(self, address: int, back: int) -> str:
-        name = self._known.get(address)
-        if name:
-            return name
-        name = self._from_files(address, back) or self._from_bcc(address, back)
-        if not name:
-            return self._place(address, back)  # perhaps a later refresh knows more
-        self._known[address] = name
-        return name
+    def _called(self, frame: Frame) -> str:
+        return self._known.get(frame) or self._place(*frame)
 
-    def _from_files(self, address: int, back: int) -> str:
-        found = self._target.find(address - back)
-        elf = found[0].elf if found else None
-        if not found or not elf:
-            return ""
+    def _learn(self, frames: list[Frame]) -> None:
+        """Ask for names. Raises ChildError."""
+        self._hand_over_debug_files()
+        if any(not self._target.find(address - back) for address, back in frames):
+            self._hand_over_perf_map()
+        places = []
+        for address, back in frames:
+            found = self._target.find(address - back)
+            places.append((found[0].number, found[1]) if found else (_JIT, address - back))
+        for frame, name in zip(frames, self._ask(places), strict=True):
+            if name:
+                self._known[frame] = f"{name[0]}+{name[1] + frame[1]:#x}"
+
+    def _ask(self, places: list[tuple[int, int]]) -> list[tuple[str, int] | None]:
+        """Return the name for each place, and how far from its beginning. Raises ChildError."""
+        answer = self._child.ask("names", places) if places else []
         try:
-            at = elf.address_of(found[1])
-            function = elf.function_at(at)
-        except (BadElf, OSError):
-            return ""
-        if not function:
-            return ""
-        return f"{self._demangle(function.name)}+{at + back - function.address:#x}"
+            names = [None if name is None else (str(name[0]), int(name[1])) for name in answer]
+        except (TypeError, ValueError, LookupError):
+            self._child.broken()
+        if len(names) != len(places):
+            self._child.broken()
+        return names
 
-    def _from_bcc(self, address: int, back: int) -> str:
-        if not self._asked_bcc:
-            self._asked_bcc = True
-            self._bcc = _bcc_cache(self._target)
-        if not self._bcc:
-            return ""
-        name, offset, _ = self._bcc.resolve(address - back, True)
-        return f"{from_kernel(name)}+{offset + back:#x}" if name else ""
+    def _hand_over_debug_files(self) -> None:
+        """Open this machine's debug files for what is mapped, each once. Raises ChildError."""
+        for item in self._child.ask("build_ids"):
+            try:
+                number, build = int(item[0]), str(item[1])
+            except (TypeError, ValueError, LookupError):
+                self._child.broken()
+            if number not in self._debugged:
+                self._debugged.add(number)
+                with contextlib.suppress(OSError), opening.closing(opening.debug_file(build)) as fd:
+                    self._child.tell("add_debug", number, fd=fd)
+
+    def _hand_over_perf_map(self) -> None:
+        target = self._target
+        with (
+            contextlib.suppress(OSError),
+            opening.closing(opening.perf_map(target.pid, target.pid_in_namespace)) as fd,
+        ):
+            self._child.tell("add_perf_map", fd=fd)
 
     def _place(self, address: int, back: int) -> str:
         found = self._target.find(address - back)
@@ -84,40 +111,3 @@ class Symbols:
             return f"[unknown]+{address:#x}"
         module, offset = found
         return f"{module.name}+{offset + back:#x}"
-
-
-def _bcc_cache(target: Target) -> Any:
-    """Return BCC's symbol cache of a process that lives, None without BCC."""
-    if not target.alive:
-        return None
-    try:
-        import bcc
-
-        return bcc.SymbolCache(target.pid)
-    except (ImportError, OSError, AttributeError):
-        return None
-
-
-def _demangler() -> Callable[[str], str]:
-    """Return what turns `_ZN3FooC2Ev` into `Foo::Foo()`: the C++ library's own function."""
-    try:
-        convert = ct.CDLL("libstdc++.so.6")["__cxa_demangle"]
-    except (OSError, AttributeError):
-        return str
-    # name, buffer and its size (NULL: malloc one), status
-    convert.argtypes = [ct.c_char_p, ct.c_void_p, ct.c_void_p, ct.c_void_p]
-    convert.restype = ct.c_void_p
-    free = ct.CDLL(None).free
-    free.argtypes, free.restype = [ct.c_void_p], None
-
-    def demangle(name: str) -> str:
-        if not name.startswith("_Z"):
-            return name
-        result = convert(to_bytes(name), None, None, None)
-        if not result:
-            return name
-        text = from_kernel(ct.string_at(result))
-        free(result)
-        return text
-
-    return demangle

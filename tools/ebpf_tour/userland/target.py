@@ -2,7 +2,8 @@
 
 Its files are opened through /proc/PID/map_files, which leads to the very file
 that is mapped: that of a container, one that an update has replaced, and one
-that is deleted. So nothing here depends on names.
+that is deleted. Nothing depends on names, which the process may have chosen to
+mislead: what tells files apart is fstat(2).
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ebpf_tour.base.errors import Error
+from ebpf_tour.base.errors import Error, NotPermitted
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.userland.elf import BadElf, Elf, Function, Not64Bit
+from ebpf_tour.userland import opening
 from ebpf_tour.userland.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ebpf_tour.userland.child import Child
+
 # From include/linux/sched.h: a flag in /proc/PID/stat.
 _PF_KTHREAD = 0x00200000
+
+# The name of a mapped file that may not be opened: in a container, or by an ordinary user.
+NOT_READABLE = "[file not readable]"
 
 
 class Mapping(NamedTuple):
@@ -30,49 +36,46 @@ class Mapping(NamedTuple):
     start: int
     end: int
     offset: int
-    file: tuple[str, int]
+    device: str
+    inode: int
     path: str
+
+
+class Module(NamedTuple):
+    """A file that is mapped for execution: its name, its number in the child, what it is.
+
+    `file` is its device and inode, None if it could not be opened.
+    """
+
+    name: str
+    number: int
+    file: tuple[int, int] | None
 
 
 class Provider(NamedTuple):
-    """A mapped file that has the function: where the kernel is to probe it."""
+    """A mapped file that has the function, and where in it."""
 
-    path: str
+    module: Module
     offset: int
-    name: str
-
-
-class Module:
-    """A file that is mapped for execution. It stays open, so it outlives the process."""
-
-    def __init__(self, name: str, path: str, fd: int) -> None:
-        self.name = name
-        self.path = path
-        self._fd = fd
-        self.elf: Elf | None = None
-        self.is_32_bit = False
-        try:
-            self.elf = Elf(fd)
-        except Not64Bit:
-            self.is_32_bit = True
-        except (BadElf, OSError):
-            pass
 
     @property
-    def inode(self) -> tuple[int, int]:
-        status = os.fstat(self._fd)
-        return status.st_dev, status.st_ino
-
-    def close(self) -> None:
-        os.close(self._fd)
+    def name(self) -> str:
+        """The file's name."""
+        return self.module.name
 
 
 class Target(Process):
-    """A process that can be traced, by its PID. Raises Error if it is none."""
+    """A process that can be traced, by its PID. Raises Error if it is none.
 
-    def __init__(self, pid: int) -> None:
-        self._modules: dict[tuple[str, int], Module] = {}
-        self._mappings: dict[Mapping, None] = {}
+    The child without privileges gets what the process has mapped, so that nothing
+    of it is read here.
+    """
+
+    def __init__(self, pid: int, child: Child) -> None:
+        self._child = child
+        self._modules: dict[tuple[int, int], Module] = {}
+        self._mappings: dict[Mapping, Module] = {}
+        self._provider = -1
         super().__init__(pid)
 
     def _identify(self) -> None:
@@ -99,55 +102,57 @@ class Target(Process):
         Does nothing once it has ended: what is known by then stays known.
         """
         try:
-            lines = self._proc("maps").splitlines()
+            # A path may hold any other character that ends a line elsewhere.
+            lines = self._proc("maps").split(b"\n")
         except (ProcessLookupError, FileNotFoundError):
             return
         for line in lines:
             mapping = _parse(line)
             if mapping and mapping not in self._mappings:
-                self._mappings[mapping] = None
-                if mapping.file not in self._modules:
-                    self._open_module(mapping)
+                module = self._module(mapping)
+                if module:
+                    self._mappings[mapping] = module
 
-    def _open_module(self, mapping: Mapping) -> None:
-        path = mapping.path.removesuffix(" (deleted)")
-        name = from_kernel(os.fsencode(os.path.basename(path)))
-        for path in (
-            f"/proc/{self.pid}/map_files/{mapping.start:x}-{mapping.end:x}",
-            # Without CAP_SYS_ADMIN; not for deleted files.
-            f"/proc/{self.pid}/root{mapping.path}",
-        ):
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    raise  # not the file's fault
-                continue
-            self._modules[mapping.file] = Module(name, path, fd)
-            return
+    def _module(self, mapping: Mapping) -> Module | None:
+        """Return the file of a mapping, None if it is not mapped any more. Raises OSError."""
+        name = from_kernel(os.fsencode(os.path.basename(mapping.path.removesuffix(" (deleted)"))))
+        try:
+            fd = opening.mapped_file(self.pid, mapping.start, mapping.end)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # not the file's fault
+            gone = error.errno in (errno.ENOENT, errno.ESRCH)
+            return None if gone else Module(NOT_READABLE, -1, None)
+        try:
+            file = opening.identity(fd)
+            if file not in self._modules:
+                self._modules[file] = Module(name, len(self._modules), file)
+                self._child.tell("add", self._modules[file].number, fd=fd)
+            return self._modules[file]
+        finally:
+            os.close(fd)
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Yield for each mapped file a path to name it by, and one to open it by.
+    def files(self) -> Iterator[tuple[str, Module]]:
+        """Yield each mapped file with a path to name it by.
 
-        The first is the plain one where that leads to the same file from here,
-        which it does not if the process lives in a container.
+        That is the plain one where it leads to the same file from here, which it
+        does not if the process lives in a container.
         """
-        for number, module in self._modules.items():
-            plain = next(mapping.path for mapping in self._mappings if mapping.file == number)
-            for path in (plain, f"/proc/{self.pid}/root{plain}"):
+        for module in self._modules.values():
+            mapping = next(m for m, known in self._mappings.items() if known is module)
+            for path in (mapping.path, f"/proc/{self.pid}/root{mapping.path}"):
                 with contextlib.suppress(OSError):
-                    status = os.stat(path)
-                    if (status.st_dev, status.st_ino) == module.inode:
-                        yield path, module.path
+                    status = os.stat(path)  # only looked at, never opened
+                    if (status.st_dev, status.st_ino) == module.file:
+                        yield path, module
                         break
             else:
-                yield module.path, module.path
+                yield f"/proc/{self.pid}/map_files/{mapping.start:x}-{mapping.end:x}", module
 
     def find(self, address: int) -> tuple[Module, int] | None:
         """Return the mapped file that an address lies in, and where in the file."""
-        for mapping in reversed(self._mappings):
-            if mapping.start <= address < mapping.end and mapping.file in self._modules:
-                module = self._modules[mapping.file]
+        for mapping, module in reversed(self._mappings.items()):
+            if mapping.start <= address < mapping.end:
                 return module, address - mapping.start + mapping.offset
         return None
 
@@ -158,26 +163,47 @@ class Target(Process):
         program itself, then a library that was loaded to replace the function,
         then the C library. Raises Error if there is none.
         """
-        found: list[tuple[int, Provider]] = []
-        indirect: list[str] = []
-        for module in self._modules.values():
-            symbol = _exported(module, function)
-            if symbol is None or module.elf is None:
-                continue
-            if symbol.indirect:
-                indirect.append(module.name)
-                continue
-            try:
-                offset = module.elf.offset_of(symbol.address)
-            except BadElf:
-                continue
-            found.append((self._rank(module), Provider(module.path, offset, module.name)))
+        modules = {module.number: module for module in self._modules.values()}
+        found = []
+        indirect = []
+        for number, offset, is_indirect in self._ask_for(function):
+            if is_indirect:
+                indirect.append(modules[number].name)
+            else:
+                found.append(Provider(modules[number], offset))
         if not found:
             raise self._not_found(function, indirect)
-        return [provider for _, provider in sorted(found, key=lambda item: item[0])]
+        return sorted(found, key=lambda provider: self._rank(provider.module))
+
+    def _ask_for(self, function: str) -> list[tuple[int, int, bool]]:
+        """Return each file with a function: its number, the offset, whether it is an ifunc."""
+        answer = self._child.ask("exported", function)
+        numbers = {module.number for module in self._modules.values()}
+        try:
+            found = [(int(number), int(offset), bool(ifunc)) for number, offset, ifunc in answer]
+        except (TypeError, ValueError):
+            self._child.broken()
+        if not {number for number, _, _ in found} <= numbers:
+            self._child.broken()
+        return found
+
+    def path_of(self, provider: Provider) -> str:
+        """Return a path that leads to the file, whatever its name does: an open descriptor's.
+
+        Raises Error if it is not mapped any more.
+        """
+        for mapping, module in self._mappings.items():
+            if module is provider.module:
+                with contextlib.suppress(OSError):
+                    fd = opening.mapped_file(self.pid, mapping.start, mapping.end)
+                    if opening.identity(fd) == module.file:
+                        self._provider = fd
+                        return f"/proc/self/fd/{fd}"
+                    os.close(fd)
+        raise self.ended()
 
     def _rank(self, module: Module) -> int:
-        if module.inode == self._program:
+        if module.file == self._program:
             return 0
         if module.name.startswith(("ld-linux", "ld-2", "ld.so", "ld64")):
             return 3  # older ones have a malloc for the time before the C library is there
@@ -185,7 +211,12 @@ class Target(Process):
 
     def _not_found(self, function: str, indirect: list[str]) -> Error:
         who = f"the process {self.pid} ({self.comm})"
-        if any(module.is_32_bit for module in self._modules.values()):
+        if not self._modules:
+            return NotPermitted(
+                f"may not open the files that {who} has mapped",
+                "that takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, outside of a container",
+            )
+        if self._child.ask("has_32_bit") is True:
             return Error(
                 f"{who} is a 32-bit program, whose arguments are not in registers",
                 "trace a 64-bit build of it",
@@ -204,16 +235,10 @@ class Target(Process):
 
     def close(self) -> None:
         """Close the files. May be called twice."""
-        while self._modules:
-            self._modules.popitem()[1].close()
+        if self._provider >= 0:
+            os.close(self._provider)
+            self._provider = -1
         super().close()
-
-
-def _exported(module: Module, function: str) -> Function | None:
-    try:
-        return module.elf.exported(function) if module.elf else None
-    except (BadElf, OSError):
-        return None
 
 
 def _parse(line: bytes) -> Mapping | None:
@@ -227,6 +252,7 @@ def _parse(line: bytes) -> Mapping | None:
         int(start, 16),
         int(end, 16),
         int(fields[2], 16),
-        (fields[3].decode(), int(fields[4])),
+        fields[3].decode(),
+        int(fields[4]),
         os.fsdecode(fields[5]),
     )

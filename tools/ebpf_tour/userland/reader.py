@@ -1,0 +1,208 @@
+"""What the child without privileges does: it reads ELF files and perf maps, and finds names."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as ct
+import os
+from typing import TYPE_CHECKING
+
+from ebpf_tour.base.text import from_kernel, to_bytes
+from ebpf_tour.userland.child import PREPARE
+from ebpf_tour.userland.elf import BadElf, Elf, Not64Bit
+from ebpf_tour.userland.perf_map import PerfMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ebpf_tour.userland.child import Work
+
+    # The name of a function, and how far from its beginning the address is.
+    Name = tuple[str, int] | None
+
+
+def make() -> Work:
+    """Return the requests that there are, each with what answers it."""
+    reader = Reader()
+    return {
+        PREPARE: reader.prepare,
+        "add": reader.add,
+        "add_debug": reader.add_debug,
+        "add_perf_map": reader.add_perf_map,
+        "what": reader.what,
+        "exported": reader.exported,
+        "build_ids": reader.build_ids,
+        "has_32_bit": reader.has_32_bit,
+        "names": reader.names,
+        "functions": reader.functions,
+        "usdt": reader.usdt,
+    }
+
+
+class Reader:
+    """Files by number, as the tool hands them over."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, Elf] = {}
+        self._why_not: dict[int, tuple[str, str]] = {}  # what it is instead, what is wrong
+        self._debug: dict[int, Elf] = {}
+        self._unprepared: list[Elf] = []
+        self._perf_map = PerfMap(b"")
+        self._demangled: dict[str, str] = {}
+        self._demangle = demangler()
+
+    def add(self, number: int, fd: int = -1) -> None:
+        """Take a file. It is missing where there are more than a process may open."""
+        try:
+            self._files[number] = Elf(fd)
+            self._unprepared.append(self._files[number])
+        except Not64Bit as error:
+            self._why_not[number] = "32-bit", str(error)
+        except (BadElf, OSError, MemoryError) as error:
+            what = "script" if fd >= 0 and os.pread(fd, 2, 0) == b"#!" else "other"
+            self._why_not[number] = what, str(error) or "it is too large"
+            if fd >= 0:
+                os.close(fd)
+
+    def prepare(self) -> bool:
+        """Sort the symbols of one file, while nobody waits for it. Say whether there are more."""
+        if self._unprepared:
+            with contextlib.suppress(BadElf, OSError, MemoryError):
+                self._unprepared.pop(0).function_at(0)
+        return bool(self._unprepared)
+
+    def add_debug(self, number: int, fd: int) -> None:
+        """Take the file with the symbols of another one, which was stripped of them."""
+        try:
+            self._debug[number] = Elf(fd)
+        except (BadElf, OSError, MemoryError):
+            os.close(fd)
+
+    def add_perf_map(self, fd: int) -> None:
+        size = os.fstat(fd).st_size
+        self._perf_map = PerfMap(os.pread(fd, size, 0))
+        os.close(fd)
+
+    def what(self, number: int) -> tuple[str, str]:
+        """Return "elf", or what a file is instead and what is wrong with it."""
+        return ("elf", "") if number in self._files else self._why_not[number]
+
+    def exported(self, name: str) -> list[tuple[int, int, bool]]:
+        """Return the files with a function: the number, where in the file, whether it is an ifunc.
+
+        Files that cannot be read have none.
+        """
+        found = []
+        for number, elf in self._files.items():
+            try:
+                function = elf.exported(name)
+                if function:
+                    found.append((number, elf.offset_of(function.address), function.indirect))
+            except (BadElf, OSError, MemoryError):
+                continue
+        return found
+
+    def build_ids(self) -> list[tuple[int, str]]:
+        """Return the files that a linker has given the number of a build, with that."""
+        found = []
+        for number, elf in self._files.items():
+            try:
+                build = elf.build_id()
+            except (BadElf, OSError, MemoryError):
+                continue
+            found += [(number, build)] if build else []
+        return found
+
+    def has_32_bit(self) -> bool:
+        """Say whether one of the files is for 32-bit machines."""
+        return any(what == "32-bit" for what, _ in self._why_not.values())
+
+    def names(self, places: list[tuple[int, int]]) -> list[Name]:
+        """Return the function at each place: a file's number and an offset in it.
+
+        The number -1 means an address of the process, for what a JIT compiler has made.
+        """
+        return [self._name(number, offset) for number, offset in places]
+
+    def _name(self, number: int, offset: int) -> Name:
+        if number < 0:
+            return self._perf_map.find(offset)
+        elf = self._files.get(number)
+        if not elf:
+            return None
+        try:
+            address = elf.address_of(offset)
+            for source in (elf, self._debug.get(number)):
+                function = source.function_at(address) if source else None
+                if function:
+                    return self._readable(function.name), address - function.address
+        except (BadElf, OSError, MemoryError):
+            pass
+        return None
+
+    def _readable(self, name: str) -> str:
+        if name not in self._demangled:
+            self._demangled[name] = self._demangle(name)
+        return self._demangled[name]
+
+    def functions(self, number: int) -> list[str]:
+        """Return the names of the functions that a file defines, with its debug file's."""
+        names = self._elf(number).functions()
+        if number in self._debug:
+            names |= self._debug[number].functions()
+        return sorted(names)
+
+    def usdt(self, number: int) -> list[Any]:
+        """Return the USDT probes of a file: provider, name, arguments, address."""
+        return list(self._elf(number).usdt())
+
+    def _elf(self, number: int) -> Elf:
+        if number not in self._files:
+            raise BadElf(self._why_not[number][1])
+        return self._files[number]
+
+
+def demangler() -> Callable[[str], str]:
+    """Return what turns `_ZN3FooC2Ev` into `Foo::Foo()`, and Rust's `_RNvC5crate4main`.
+
+    For C++ that is the C++ library's own function; for Rust a package from PyPI,
+    where it is installed.
+    """
+    cxx = _cxx_demangler()
+    try:
+        from rust_demangler import demangle as rust
+    except ImportError:
+        rust = str
+
+    def demangle(name: str) -> str:
+        if name.startswith("_R"):
+            try:
+                return str(rust(name))
+            except Exception:  # noqa: BLE001 - its errors are of several kinds
+                return name
+        return cxx(name) if name.startswith("_Z") else name
+
+    return demangle
+
+
+def _cxx_demangler() -> Callable[[str], str]:
+    try:
+        convert = ct.CDLL("libstdc++.so.6")["__cxa_demangle"]
+    except (OSError, AttributeError):
+        return str
+    # name, buffer and its size (NULL: malloc one), status
+    convert.argtypes = [ct.c_char_p, ct.c_void_p, ct.c_void_p, ct.c_void_p]
+    convert.restype = ct.c_void_p
+    free = ct.CDLL(None).free
+    free.argtypes, free.restype = [ct.c_void_p], None
+
+    def demangle(name: str) -> str:
+        result = convert(to_bytes(name), None, None, None)
+        if not result:
+            return name
+        text = from_kernel(ct.string_at(result))
+        free(result)
+        return text
+
+    return demangle
