@@ -250,6 +250,8 @@ FAULTS: dict[str, list[Case]] = {
     # test_faults.py
     "signal_before_it_reads": _EACH,
     "signal_while_it_reads": _EACH,
+    "nobody_reads_at_the_end": _EACH,
+    "signals_that_are_ignored": _EACH,
     "nobody_reads_what_it_writes": [*_EACH, *_WITHOUT_PROGRAM],
     "the_reader_goes_away": _EACH,
     "disk_full": [*_EACH, *_WITHOUT_PROGRAM],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
 
 
 SOURCES = [*(ROOT / "tests/programs").glob("*.c"), *(ROOT / "examples/workloads").glob("*.c")]
+
+
+def pytest_configure() -> None:
+    """Let the tools be interrupted where a shell has started the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -361,7 +361,7 @@ def test_files_that_others_have_left_open() -> None:
 
 
 def test_process_with_many_files(tmp_path: Path) -> None:
-    """Of what it has mapped, each is a file to open; none is left out without a word."""
+    """Of what it has mapped, each is a file to open, and few can be open at once."""
     script = (
         "import mmap, sys, time\n"
         "kept = []\n"
@@ -378,10 +378,11 @@ def test_process_with_many_files(tmp_path: Path) -> None:
         assert process.stdout
         process.stdout.readline()
         try:
-            result = run(*with_files(64, MALLOCSTACKS, str(process.pid)))
+            result = run(*with_files(64, MALLOCSTACKS, str(process.pid), "--time-limit=0.1"))
         finally:
             process.kill()
-    assert_too_few(result, 64, "ebpf-mallocstacks")
+    assert result.status == 0, result.stderr
+    assert "Counting malloc of libc.so.6 in python" in result.stderr
 
 
 @pytest.mark.parametrize("most", [5, 6, 10])

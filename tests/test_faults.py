@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,6 @@ from cases import Case, fault, option, watched
 from support import Held, Result, Running, assert_error, instances
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support import Compiled
 
     from ebpf_tour.frame.record import Tool
@@ -42,7 +41,10 @@ def remove_abandoned(case: Case, pid: int) -> None:
 @fault
 @pytest.mark.parametrize("where", ["load", "attach"])
 def test_signal_before_it_reads(case: Case, where: str, compiled: Compiled) -> None:
-    """It ends in order and says nothing, or is killed; at once in four processes."""
+    """Before it has attached, it ends at once, by the signal; later in order, and says nothing.
+
+    At once in four processes.
+    """
     with watched(case.tool, compiled) as words, ExitStack() as stack:
         tools = {
             number: stack.enter_context(
@@ -53,7 +55,8 @@ def test_signal_before_it_reads(case: Case, where: str, compiled: Compiled) -> N
         for tool in tools.values():
             tool.wait_held()
         for number in ORDERLY:
-            assert tools[number].finish(number) == (0, "", "")
+            status = -number if where == "load" else 0
+            assert tools[number].finish(number) == (status, "", "")
         victim = tools[signal.SIGKILL]
         assert victim.finish(signal.SIGKILL) == (-signal.SIGKILL, "", "")
         remove_abandoned(case, victim.pid)
@@ -77,6 +80,56 @@ def test_signal_while_it_reads(case: Case, compiled: Compiled) -> None:
         result = victim.finish(signal.SIGKILL)
         assert result.status == -signal.SIGKILL
         remove_abandoned(case, victim.pid)
+
+
+def full_pipe() -> tuple[int, int]:
+    """Return the two ends of a pipe that has room for nothing."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(4096))
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x")
+    os.set_blocking(write, True)
+    return read, write
+
+
+@fault
+@pytest.mark.parametrize("how", [*ORDERLY, "--time-limit"])
+def test_nobody_reads_at_the_end(case: Case, how: signal.Signals | str, compiled: Compiled) -> None:
+    """A pipe whose reader is there and sleeps holds up no end, only the rest of the output."""
+    words = ("--time-limit=0.2",) if how == "--time-limit" else ()
+    read, write = full_pipe()
+    with (
+        watched(case.tool, compiled, "allocate") as pid,
+        Running(*case.command("--json", *words, *pid), stdout=write) as tool,
+    ):
+        os.close(write)
+        tool.wait_attached()
+        result = tool.finish(how if isinstance(how, signal.Signals) else None)
+    os.close(read)
+    assert result.status == 0, result.stderr
+    assert "the rest is not written: nobody reads it\n" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@fault
+def test_signals_that_are_ignored(case: Case, compiled: Compiled) -> None:
+    """They stay so: a shell that starts a job in the background has it ignore SIGINT."""
+    ignoring = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
+    with (
+        watched(case.tool, compiled) as words,
+        Running(*ignoring, *case.command("--json", *words)) as tool,
+    ):
+        tool.wait_attached()
+        for number in (signal.SIGINT, signal.SIGHUP):
+            tool.process.send_signal(number)
+        ignored = Path(f"/proc/{tool.pid}/status").read_text().split("SigIgn:\t")[1][:16]
+        assert int(ignored, 16) & 0b11 == 0b11
+        assert tool.process.poll() is None
+        assert tool.finish(signal.SIGTERM).status == 0
 
 
 def forms(tool: Tool) -> list[tuple[str, ...]]:

@@ -7,9 +7,10 @@ if sys.argv[0].rpartition("/")[2].startswith("ebpf-"):
     import gc
     import signal
 
-    # Until it takes the signals over, in cli.main(), a Ctrl-C ends it at once,
-    # without a traceback of the imports.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Until something has to be removed at its end, a Ctrl-C ends it at once, without a
+    # traceback. If it is ignored, as in a job in the background, that stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # There is nothing to collect while starting. Session.attached() lets it
     # collect again.
     gc.disable()

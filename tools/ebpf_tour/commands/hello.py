@@ -15,16 +15,17 @@ from ebpf_tour.loader.trace_instance import TraceInstance
 
 
 def run(session: Session) -> None:
-    with session.open(TOOL) as program, TraceInstance() as trace:
+    with session.open(TOOL) as program:
         program.load()
-        # The lines of every program on the machine arrive at this tracepoint.
-        trace.enable("bpf_trace", "bpf_trace_printk", 'bpf_string == "Hello, World!"')
-        program.attach()
+        with TraceInstance() as trace:
+            # The lines of every program on the machine arrive at this tracepoint.
+            trace.enable("bpf_trace", "bpf_trace_printk", 'bpf_string == "Hello, World!"')
+            program.attach()
 
-        session.attached("Greeting every exec", demo())
-        for line in program.read(trace, session):
-            session.row(line._asdict())
-        session.lost = trace.lost + program.missed()
+            session.attached("Greeting every exec", demo())
+            for line in program.read(trace, session):
+                session.row(line._asdict())
+            session.lost = trace.lost + program.missed()
 
 
 def demo() -> Demo:

@@ -64,8 +64,8 @@ def run(session: Session) -> None:
         if demo:
             demo.begin()
         ended = follow(session, program, target, report)
-        if file:
-            file.write(speedscope_text(report, args))
+        if file and not file.write(speedscope_text(report, args), session.wait_writable):
+            session.warn(f"the rest of {args.speedscope} is not written: nobody reads it")
     if demo:
         demo.check(session, report, ended=ended)
 

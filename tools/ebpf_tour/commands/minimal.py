@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-from ebpf_tour.loader.trace_instance import TraceInstance
+from ebpf_tour.loader.trace_instance import Line, TraceInstance
 
 
 def run(session: Session) -> None:
-    with session.open(TOOL) as program, TraceInstance() as trace:
+    with session.open(TOOL) as program:
         write_fd = os.open("/dev/null", os.O_WRONLY)
         pidns_dev, pidns_ino = features.pid_namespace()
 
@@ -26,26 +26,29 @@ def run(session: Session) -> None:
         program.globals["pidns_ino"] = pidns_ino
 
         program.load()
-        # bpf_printk() lines of the whole machine arrive at this tracepoint.
-        trace.enable_for_this_thread("bpf_trace", "bpf_trace_printk")
-        program.attach()
+        with TraceInstance() as trace:
+            # bpf_printk() lines of the whole machine arrive at this tracepoint.
+            trace.enable_for_this_thread("bpf_trace", "bpf_trace_printk")
+            program.attach()
 
-        session.attached("Tracing our own write() once a second", demo())
-        while session.running:
-            os.write(write_fd, b".")  # here the program runs
-            for line in trace.drain():
-                session.row(
-                    {
-                        "time_s": line.time_s,
-                        "cpu": line.cpu,
-                        "comm": line.comm,
-                        "pid": line.tid,  # we have one thread: its ID is the PID
-                        "message": line.message,
-                    }
-                )
-            session.lost = trace.lost
-            session.sleep(1)
+            session.attached("Tracing our own write() once a second", demo())
+            while session.running:
+                os.write(write_fd, b".")  # here the program runs
+                for line in trace.drain():
+                    session.row(row_of(line))
+                session.lost = trace.lost
+                session.sleep(1)
         os.close(write_fd)
+
+
+def row_of(line: Line) -> Row:
+    return {
+        "time_s": line.time_s,
+        "cpu": line.cpu,
+        "comm": line.comm,
+        "pid": line.tid,  # we have one thread: its ID is the PID
+        "message": line.message,
+    }
 
 
 def demo() -> Demo:

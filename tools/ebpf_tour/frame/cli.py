@@ -14,9 +14,10 @@ from ebpf_tour import __version__
 from ebpf_tour.base import limits
 from ebpf_tour.base.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.base.text import printable
+from ebpf_tour.frame.interrupt import Interrupt, be_patient
 from ebpf_tour.frame.output import FORMATS
 from ebpf_tour.frame.pattern import COMM_BYTES, least_bytes, pattern
-from ebpf_tour.frame.session import Finished, Interrupt, Session, say, writing
+from ebpf_tour.frame.session import Finished, Session, say, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,6 +305,7 @@ def main(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         interrupt = Interrupt()
+        be_patient(interrupt)
         try:
             return _run(tool, run, make_parser(tool, options), interrupt)
         finally:

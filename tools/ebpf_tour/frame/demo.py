@@ -15,8 +15,8 @@ from ebpf_tour.base.text import from_kernel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ebpf_tour.frame.interrupt import Interrupt
     from ebpf_tour.frame.record import Row
-    from ebpf_tour.frame.session import Interrupt
 
 # How long its child process may take, and how long after that, and after each row
 # of its own, the demo waits for the next one.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import select
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.base.errors import Error
 from ebpf_tour.base.text import printable, printable_lines
 from ebpf_tour.frame.demo import Demo, DemoRun
+from ebpf_tour.frame.interrupt import Blocked, Interrupt
 from ebpf_tour.frame.output import Writer, open_writer
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from ebpf_tour.loader import Program
 
 __all__ = ["Demo", "Finished", "Interrupt", "Session"]
-
-# poll(2) takes no more than INT_MAX milliseconds, 24 days.
-_LONGEST_POLL_MS = 2**31 - 1
 
 # Options that do not choose which rows are shown.
 _CHOOSE_NO_ROWS = (
@@ -97,7 +93,17 @@ class Session:
                 with program:
                     show.show(program, "source")
             program.after_load = show.after_load(args.show, json=args.format == "json")
+        else:
+            program.after_load = self._loaded
         return program
+
+    def _loaded(self, _program: Program, error: Error | None) -> None:
+        """Take the signals over: what comes now has to be removed at the end.
+
+        Until then they end the tool at once, whatever a compiler is doing.
+        """
+        if not error:
+            self._interrupt.take()
 
     @property
     def running(self) -> bool:
@@ -114,6 +120,10 @@ class Session:
     def wake(self) -> int:
         """A file descriptor that is readable once a signal has come."""
         return self._interrupt.fd
+
+    def wait_writable(self, fd: int) -> None:
+        """Wait for who reads `fd`. Raises Blocked once the run is to end and nobody does."""
+        self._interrupt.wait_writable(fd)
 
     def end_with(self, fd: int) -> None:
         """End the run when `fd` becomes readable, too: a pidfd, when its process ends."""
@@ -139,12 +149,14 @@ class Session:
         gc.freeze()
         gc.set_threshold(100_000)
         gc.enable()
+        self._interrupt.take()
         self._attached_ns = kernel_ns()
         if not self.running:
             return False
         say(f"{printable(doing)}... Ctrl-C to end.\n")
         if self.args.time_limit is not None:
             self._deadline = time.monotonic() + self.args.time_limit
+            self._interrupt.deadline = self._deadline
         self._writer_for(columns or self.tool.columns, report=report)
         if self.args.demo and demo:
             self._start_demo(demo)
@@ -179,7 +191,7 @@ class Session:
             require_columns(row, self._columns)
         try:
             self._writer.row(row)
-        except OSError as error:
+        except (OSError, Blocked) as error:
             raise cannot_write(error) from None
         self._count(row)
 
@@ -307,17 +319,20 @@ def require_columns(row: Row, columns: tuple[Column, ...]) -> None:
 def writing() -> Iterator[None]:
     """Tell a closed pipe and a full disk from every other OSError, where stdout is written to.
 
-    Raises Finished for the first, Error for the second.
+    Raises Finished for the first, and where nobody reads at the end; Error for the second.
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, Blocked) as error:
         raise cannot_write(error) from None
 
 
-def cannot_write(error: OSError) -> Exception:
+def cannot_write(error: OSError | Blocked) -> Exception:
     """Return what to raise where stdout cannot be written to, and write no more there."""
     discard(1)
+    if isinstance(error, Blocked):
+        say("the rest is not written: nobody reads it\n")
+        return Finished()
     if isinstance(error, BrokenPipeError):
         return Finished()
     return Error(f"cannot write to standard output: {error.strerror}", "send it somewhere else")
@@ -328,7 +343,7 @@ def say(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except OSError:
+    except (OSError, Blocked):
         discard(2)
 
 
@@ -337,48 +352,3 @@ def discard(fd: int) -> None:
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, fd)
     os.close(devnull)
-
-
-class Interrupt:
-    """SIGINT, SIGTERM and SIGHUP as a flag and a file descriptor.
-
-    The flag survives a Ctrl-C inside a ctypes callback, where Python would
-    drop a KeyboardInterrupt; the descriptor ends a wait that Python would
-    otherwise resume.
-    """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def __init__(self) -> None:
-        self.seen = False
-        self.fd, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._write = write
-        self._previous = {
-            number: signal.signal(number, self._note)
-            for number in self.SIGNALS
-            # nohup(1) has us ignore this one, to go on without a terminal.
-            if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN)
-        }
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-
-    def _note(self, _number: int, _frame: object) -> None:
-        self.seen = True
-
-    def wait(self, seconds: float, *fds: int) -> list[int]:
-        """Wait so long, or until a signal comes or some of `fds` are readable; return those."""
-        poll = select.poll()
-        for fd in (self.fd, *fds):
-            poll.register(fd, select.POLLIN)
-        until = time.monotonic() + seconds
-        ready: list[tuple[int, int]] = []
-        while not ready and (left := until - time.monotonic()) > 0:
-            ready = poll.poll(min(left * 1000, _LONGEST_POLL_MS))
-        return [fd for fd, _ in ready]
-
-    def forget(self) -> None:
-        """Give the signals back to whoever had them before."""
-        signal.set_wakeup_fd(-1)
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        os.close(self.fd)
-        os.close(self._write)

@@ -66,6 +66,26 @@ class Line(NamedTuple):
     message: str
 
 
+# How long to wait for the lock on the instances: when many tools start at once, and at the
+# end of a run, which is to come soon.
+_PATIENCE_SECONDS = 10.0
+_PATIENCE_AT_END = 0.3
+
+
+def _locked(directory: int, seconds: float) -> bool:
+    """Lock a directory, and say whether it could be done in that time."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
 class TraceInstance(Closing):
     """A trace buffer of our own, gone when the `with` statement ends.
 
@@ -87,7 +107,13 @@ class TraceInstance(Closing):
         removes what it can; the lock is for the moment between the two.
         """
         try:
-            with self._lock():
+            with self._lock(_PATIENCE_SECONDS) as locked:
+                if not locked:
+                    raise Error(
+                        f"another process has had {self._instances} locked for "
+                        f"{_PATIENCE_SECONDS:.0f} s",
+                        f"see which one: fuser -v {self._instances}",
+                    )
                 self._remove_abandoned()
                 os.mkdir(self._path)
                 try:
@@ -107,12 +133,15 @@ class TraceInstance(Closing):
             ) from None
 
     @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Let only one tool at a time make or remove instances. Raises OSError."""
+    def _lock(self, seconds: float) -> Iterator[bool]:
+        """Let only one tool at a time make or remove instances; say whether that is so.
+
+        Whoever may open the directory can hold the lock for ever, so there is a limit to
+        the wait. Raises OSError.
+        """
         directory = os.open(self._instances, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
-            yield
+            yield _locked(directory, seconds)
         finally:
             os.close(directory)
 
@@ -214,5 +243,5 @@ class TraceInstance(Closing):
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-            with contextlib.suppress(OSError), self._lock():
+            with contextlib.suppress(OSError), self._lock(_PATIENCE_AT_END):
                 os.rmdir(self._path)

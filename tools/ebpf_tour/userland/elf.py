@@ -104,6 +104,7 @@ class Elf:
         self._size = os.fstat(fd).st_size
         self._left = _MOST_BYTES
         self._read_tables: dict[_Section, _Table] = {}
+        self._build_id: str | None = None
         ident = os.pread(fd, 16, 0)
         if ident[:4] != _IDENT:
             raise BadElf("it is no ELF file")
@@ -179,6 +180,11 @@ class Elf:
             return None
         return function
 
+    def read_symbols(self) -> None:
+        """Read what names of functions need, so that the file can be closed. Raises BadElf."""
+        self._tables(_SHT_SYMTAB, _SHT_DYNSYM)
+        self.build_id()
+
     def functions(self) -> set[str]:
         """Return the names of all functions that it defines."""
         return {
@@ -206,7 +212,9 @@ class Elf:
 
     def build_id(self) -> str:
         """Return the number in hexadecimal that tells builds apart, "" if it has none."""
-        return next((note.hex() for note in self._notes(_BUILD_ID)), "")
+        if self._build_id is None:
+            self._build_id = next((note.hex() for note in self._notes(_BUILD_ID)), "")
+        return self._build_id
 
     def section(self, name: str) -> bytes | None:
         """Return the content of the section with a name, None if there is none."""

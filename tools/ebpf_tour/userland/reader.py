@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes as ct
 import os
+import resource
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.text import from_kernel, to_bytes
@@ -51,12 +52,18 @@ class Reader:
         self._perf_map = PerfMap(b"")
         self._demangled: dict[str, str] = {}
         self._demangle = demangler()
+        # Where few files can be open, the later ones are read at once and closed.
+        self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
     def add(self, number: int, fd: int = -1) -> None:
         """Take a file. It is missing where there are more than a process may open."""
         try:
-            self._files[number] = Elf(fd)
-            self._unprepared.append(self._files[number])
+            elf = self._files[number] = Elf(fd)
+            if len(self._files) > self._open_files:
+                elf.read_symbols()
+                os.close(fd)
+            else:
+                self._unprepared.append(elf)
         except Not64Bit as error:
             self._why_not[number] = "32-bit", str(error)
         except (BadElf, OSError, MemoryError) as error:

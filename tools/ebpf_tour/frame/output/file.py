@@ -5,10 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error
 from ebpf_tour.base.text import printable
+from ebpf_tour.frame.interrupt import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHUNK = 4096  # what a pipe that is writable takes without waiting
 
 
 class OutputFile(Closing):
@@ -32,8 +39,12 @@ class OutputFile(Closing):
             os.dup2(1, fd, inheritable=False)  # goes on where standard output is
         return fd
 
-    def write(self, text: str) -> None:
-        """Write all of it. An ordinary file that cannot hold it is left empty."""
+    def write(self, text: str, wait_writable: Callable[[int], None]) -> bool:
+        """Write all of it. An ordinary file that cannot hold it is left empty.
+
+        `wait_writable` raises Blocked once the run is to end and nobody reads: then what
+        is left is not written, and this returns False.
+        """
         try:
             if self._has_vanished():
                 os.close(self._fd)
@@ -42,10 +53,14 @@ class OutputFile(Closing):
             self._empty()
             data = memoryview(text.encode())
             while data:
-                data = data[os.write(self._fd, data) :]
+                wait_writable(self._fd)
+                data = data[os.write(self._fd, data[:_CHUNK]) :]
         except OSError as error:
             self._empty()
             raise self._error(error) from error
+        except Blocked:
+            return False
+        return True
 
     def _has_vanished(self) -> bool:
         try:

@@ -66,14 +66,15 @@ class Uprobe(Hook):
         fd = lib.bpf_attach_uprobe(
             *(function.fd, self.returns, name, path, target.offset, target.pid, 0)
         )
+        # Where perf_event_open(2) refuses uprobes, BCC has made a probe event in
+        # tracefs, which does not go with its descriptor, nor when attaching fails.
+        # Otherwise there is nothing to remove, and no tracefs to say so is no error.
         if fd < 0:
+            lib.bpf_detach_uprobe(name)
             raise OSError(f"BCC cannot attach to {target}")
 
         def detach() -> None:
             lib.bpf_close_perf_event_fd(fd)
-            # Where perf_event_open(2) refuses uprobes, BCC has made a probe event in
-            # tracefs, which does not go with its descriptor. Otherwise there is
-            # nothing to remove, and no tracefs to say so is no error.
             lib.bpf_detach_uprobe(name)
 
         return detach
