@@ -129,7 +129,7 @@ def choose_provider(session: Session, target: Target) -> Provider:
 
 def attach_uprobe(program: Program, provider: Provider, target: Target) -> None:
     try:
-        program.attach_to(ALLOC, Instruction(target.path_of(provider), provider.offset, target.pid))
+        program.attach_to(ALLOC, Instruction(target.path_of(provider), provider.offset, target.tid))
     except Error:
         if target.alive:
             raise

@@ -101,7 +101,7 @@ class Symbols:
         target = self._target
         with (
             contextlib.suppress(OSError),
-            opening.closing(opening.perf_map(target.pid, target.pid_in_namespace)) as fd,
+            opening.closing(opening.perf_map(target.tid, target.pid_in_namespace)) as fd,
         ):
             self._child.tell("add_perf_map", fd=fd)
 

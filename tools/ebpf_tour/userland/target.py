@@ -76,6 +76,7 @@ class Target(Process):
         self._modules: dict[tuple[int, int], Module] = {}
         self._mappings: dict[Mapping, Module] = {}
         self._provider = -1
+        self.tid = pid
         super().__init__(pid)
 
     def _identify(self) -> None:
@@ -87,14 +88,26 @@ class Target(Process):
                 f"the process {self.pid} ({self.comm}) is a thread of the kernel",
                 "name a process that runs a program: ps --ppid 2 -N shows those",
             )
+        self.tid = self._living_thread()
         numbers = self._status().get("NSpid", str(self.pid)).split()
         self.pid_in_namespace = int(numbers[-1])
         self.pid_namespace = os.stat(f"/proc/{self.pid}/ns/pid")
-        program = os.stat(f"/proc/{self.pid}/exe")
+        program = os.stat(f"/proc/{self.tid}/exe")
         self._program = program.st_dev, program.st_ino
         self.refresh()
         if not self._mappings:
             raise self.ended()
+
+    def _living_thread(self) -> int:
+        """Return a thread that has memory: the first one may have ended before the others.
+
+        Raises Error if there is none.
+        """
+        for tid in (self.pid, *sorted(map(int, os.listdir(f"/proc/{self.pid}/task")))):
+            with contextlib.suppress(OSError), open(f"/proc/{tid}/maps", "rb") as file:
+                if file.readline():
+                    return tid
+        raise self.ended()
 
     def refresh(self) -> None:
         """Look for what the process has mapped since the last time.
@@ -103,7 +116,8 @@ class Target(Process):
         """
         try:
             # A path may hold any other character that ends a line elsewhere.
-            lines = self._proc("maps").split(b"\n")
+            with open(f"/proc/{self.tid}/maps", "rb") as file:
+                lines = file.read().split(b"\n")
         except (ProcessLookupError, FileNotFoundError):
             return
         for line in lines:
@@ -117,7 +131,7 @@ class Target(Process):
         """Return the file of a mapping, None if it is not mapped any more. Raises OSError."""
         name = from_kernel(os.fsencode(os.path.basename(mapping.path.removesuffix(" (deleted)"))))
         try:
-            fd = opening.mapped_file(self.pid, mapping.start, mapping.end)
+            fd = opening.mapped_file(self.tid, mapping.start, mapping.end)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise  # not the file's fault
@@ -140,14 +154,14 @@ class Target(Process):
         """
         for module in self._modules.values():
             mapping = next(m for m, known in self._mappings.items() if known is module)
-            for path in (mapping.path, f"/proc/{self.pid}/root{mapping.path}"):
+            for path in (mapping.path, f"/proc/{self.tid}/root{mapping.path}"):
                 with contextlib.suppress(OSError):
                     status = os.stat(path)  # only looked at, never opened
                     if (status.st_dev, status.st_ino) == module.file:
                         yield path, module
                         break
             else:
-                yield f"/proc/{self.pid}/map_files/{mapping.start:x}-{mapping.end:x}", module
+                yield f"/proc/{self.tid}/map_files/{mapping.start:x}-{mapping.end:x}", module
 
     def find(self, address: int) -> tuple[Module, int] | None:
         """Return the mapped file that an address lies in, and where in the file."""
@@ -195,7 +209,7 @@ class Target(Process):
         for mapping, module in self._mappings.items():
             if module is provider.module:
                 with contextlib.suppress(OSError):
-                    fd = opening.mapped_file(self.pid, mapping.start, mapping.end)
+                    fd = opening.mapped_file(self.tid, mapping.start, mapping.end)
                     if opening.identity(fd) == module.file:
                         self._provider = fd
                         return f"/proc/self/fd/{fd}"
