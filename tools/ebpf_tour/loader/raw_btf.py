@@ -6,13 +6,14 @@ calls into a library would take seconds. Source: Documentation/bpf/btf.rst.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 import struct
 from typing import TYPE_CHECKING
 
-from ebpf_tour.base.errors import Unsupported
+from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ _TYPE = struct.Struct("=3I")  # struct btf_type: name_off, info, size or type
 _PARAM = struct.Struct("=2I")  # struct btf_param: name_off, type
 
 
+# Of one declaration. The longest ones of the kernel take some dozens.
+_MOST_STEPS = 10_000
+
+
 class RawBtf:
     """The types of the kernel, or of a module, which continue those of the kernel.
 
@@ -61,9 +66,29 @@ class RawBtf:
         self._positions: list[int] = []
         # The ids of the types that lists are made of, by kind.
         self._ids: dict[int, list[int]] = {_STRUCT: [], _FUNC: [], _TYPEDEF: []}
-        self._walk(header + start, header + start + size)
+        self._steps = 0
+        with self._limited():
+            self._walk(header + start, header + start + size)
         self.end: int = self._first + len(self._positions)
         self._declarations: dict[int, str] = {}
+
+    @contextlib.contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Raise Error where the types lead nowhere, in a circle, or to too much."""
+        self._steps = 0
+        try:
+            yield
+        except (struct.error, IndexError, ValueError, RecursionError):
+            raise Error(
+                "the BTF of the kernel or of a module is broken",
+                "see what it has: bpftool btf dump file /sys/kernel/btf/vmlinux",
+            ) from None
+
+    def _step(self) -> None:
+        """Count a step from type to type. Raises ValueError where there are too many."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise ValueError
 
     def _walk(self, position: int, end: int) -> None:
         """Note where each type is. The loop runs some 100,000 times."""
@@ -99,7 +124,8 @@ class RawBtf:
         return self._named(_STRUCT)
 
     def _named(self, kind: int) -> dict[str, int]:
-        return {self._text(self._type(number)[0]): number for number in self._ids[kind]}
+        with self._limited():
+            return {self._text(self._type(number)[0]): number for number in self._ids[kind]}
 
     def _type(self, number: int) -> tuple[int, int, int]:
         """Return a type's name_off, info, and size or type."""
@@ -122,8 +148,13 @@ class RawBtf:
 
         `number` is a function, its prototype, or a typedef for a pointer to one.
         """
+        with self._limited():
+            return self._parameters(number)
+
+    def _parameters(self, number: int) -> list[str]:
         _, info, target = self._type(number)
         while info >> 24 & 0x1F in {_FUNC, _TYPEDEF, _PTR}:
+            self._step()
             number = target
             _, info, target = self._type(number)
         return [
@@ -133,14 +164,16 @@ class RawBtf:
 
     def arity(self, function: int) -> int | None:
         """Return how many parameters a function has, None if that is open ("...")."""
-        _, _, prototype = self._type(function)
-        kinds = [kind for _, kind in self._items(prototype)]
+        with self._limited():
+            _, _, prototype = self._type(function)
+            kinds = [kind for _, kind in self._items(prototype)]
         return None if kinds and not kinds[-1] else len(kinds)
 
     def returns(self, function: int, name: str) -> str:
         """Return what a function returns, under a name, as C text: "int retval"."""
-        _, _, prototype = self._type(function)
-        return self._declare(self._type(prototype)[2], name)
+        with self._limited():
+            _, _, prototype = self._type(function)
+            return self._declare(self._type(prototype)[2], name)
 
     def _items(self, prototype: int) -> Iterator[tuple[int, int]]:
         if prototype < self._first and self._base:
@@ -158,6 +191,7 @@ class RawBtf:
 
     def _declaration(self, number: int) -> str:
         """Return a declaration with _NAME where the name goes: in C, that is in the middle."""
+        self._step()
         if not number:
             return f"void {_NAME}"
         text, info, target = self._type(number)
@@ -173,7 +207,7 @@ class RawBtf:
             item, count = self._array(number)
             return self._declaration(item).replace(_NAME, f"{_NAME}[{count}]")
         if kind == _FUNC_PROTO:
-            parameters = ", ".join(self.parameters(number)) or "void"
+            parameters = ", ".join(self._parameters(number)) or "void"
             return self._declaration(target).replace(_NAME, f"{_NAME}({parameters})")
         keyword = _KEYWORDS.get(kind, "")
         if kind == _FWD:

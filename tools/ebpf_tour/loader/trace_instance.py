@@ -228,8 +228,9 @@ class TraceInstance(Closing):
         self.lost += sum(int(lost[1]) for lost in re.finditer(_LOST, chunk))
         chunk = re.sub(_LOST, b"", chunk)
         headers = list(re.finditer(_HEADER, chunk))
-        ends = [header.start() for header in headers[1:]] + [len(chunk)]
-        for header, end in zip(headers, ends, strict=True):
+        starts = [header.start() for header in headers] + [len(chunk)]
+        self.lost += chunk.count(b"\n", 0, starts[0])  # lines that are none of ours
+        for header, end in zip(headers, starts[1:], strict=True):
             yield Line(
                 time_s=float(header["time"]),
                 cpu=int(header["cpu"]),
