@@ -22,7 +22,7 @@ from elf_files import (
     write_many_sections,
     write_sparse,
 )
-from support import BIN, Result, Running, Workload, compile_program, run, wait_until
+from support import BIN, Result, Running, Workload, assert_error, compile_program, run, wait_until
 
 from ebpf_tour.commands.mallocstacks import TOOL
 
@@ -114,6 +114,23 @@ def test_a_forged_line_that_names_a_path(engine: str, victim: Path, open_directo
 def test_a_mapping_that_comes_and_goes(engine: str, victim: Path) -> None:
     shutil.copy("/bin/true", victim.parent / "file")
     assert_right(watch(victim, "loop", victim.parent / "file", engine=engine))
+
+
+def test_ever_more_mappings(engine: str, victim: Path) -> None:
+    """What is remembered of them has a limit."""
+    shutil.copy("/bin/bash", victim.parent / "file")
+    assert_right(watch(victim, "often", victim.parent / "file", engine=engine))
+
+
+def test_a_file_with_a_lease(victim: Path) -> None:
+    """To open it would wait until its owner agrees, or for 45 seconds: fcntl(2), F_SETLEASE."""
+    path = victim.parent / "file"
+    shutil.copy("/bin/bash", path)
+    os.chown(path, 65534, 65534)
+    with Workload(*NOBODY, victim, "lease", path) as workload:
+        assert_probes(workload.pid, path)
+        cause, _ = assert_error(run(PROBES, "--binary", path), 1, "ebpf-probes")
+        assert cause == f"cannot read {path}: Resource temporarily unavailable"
 
 
 def test_more_files_than_can_be_open(engine: str, victim: Path) -> None:
@@ -220,6 +237,14 @@ def test_a_perf_map(engine: str, victim: Path) -> None:
     assert_right(result)
     (row,) = result.records
     assert row["stack"][2].startswith("jitted code+0x")
+
+
+def test_a_perf_map_that_is_as_long_as_it_may_be(engine: str, victim: Path) -> None:
+    def write(path: Path) -> None:
+        path.write_bytes(b"1 1 a\n" * ((64 << 20) // 6))
+        os.chown(path, 65534, 65534)
+
+    assert_right(watch_jit(victim, engine, write))
 
 
 @pytest.mark.parametrize(

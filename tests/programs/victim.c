@@ -1,16 +1,19 @@
 /* A process that is looked at and may not want to be:
  *
- *	victim [map|loop FILE] [memfds NUMBER] [jit] [leaderless]
+ *	victim [map|loop|often|lease FILE] [memfds NUMBER] [jit] [leaderless]
  *
  * It says "r" and waits for a byte. Then it allocates 1000 times 7 bytes, waits for
  * the end of its input, and ends. Before, with "map", it maps the file for execution;
- * with "loop", it maps and unmaps it all the time meanwhile; with "memfds", it maps so
+ * with "loop", it maps and unmaps it all the time meanwhile; with "often", it maps it
+ * 60,000 times, and then at ever new places; with "lease", it wants to be asked
+ * before anybody opens it; with "memfds", it maps so
  * many files of their own; with "jit", code that belongs to no file makes the calls;
  * with "leaderless", another thread does, and the first one has ended.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -55,6 +58,30 @@ static void *map(const char *name)
 	return at;
 }
 
+/* Two pages in turn, so that the kernel makes a mapping of each. */
+static void *map_often(void *name)
+{
+	int fd = open(name, O_RDONLY);
+
+	for (unsigned long i = 0; ; i++) {
+		void *at = (void *)(0x200000000000 + i * 4096);
+
+		if (i >= 60000)
+			munmap((char *)at - 60000 * 4096, 4096);
+		if (mmap(at, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd,
+			 i % 2 * 4096) == MAP_FAILED)
+			exit(1);
+	}
+	return NULL;
+}
+
+static void take_lease(const char *name)
+{
+	signal(SIGIO, SIG_IGN);	/* by which the kernel asks */
+	if (fcntl(open(name, O_RDWR), F_SETLEASE, F_WRLCK))
+		exit(1);
+}
+
 static void map_memfds(int number)
 {
 	while (number--) {
@@ -96,7 +123,11 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "jit"))
 			work = jit();
-		if (!strcmp(argv[i], "memfds"))
+		if (!strcmp(argv[i], "lease"))
+			take_lease(argv[++i]);
+		else if (!strcmp(argv[i], "often"))
+			pthread_create(&thread, NULL, map_often, argv[++i]);
+		else if (!strcmp(argv[i], "memfds"))
 			map_memfds(atoi(argv[++i]));
 		else if (!strcmp(argv[i], "map"))
 			map(argv[++i]);

@@ -260,6 +260,8 @@ class Report:
         )
         if self._symbols.why_not:
             self._session.warn(f"no names, but places in files: {self._symbols.why_not}")
+        if not self._target.is_complete:
+            self._session.warn("names are missing: the process maps ever more files")
         full = self._apart.get(MAP_FULL)
         if full.calls:
             self._session.warn(

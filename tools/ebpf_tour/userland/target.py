@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # From include/linux/sched.h: a flag in /proc/PID/stat.
 _PF_KTHREAD = 0x00200000
 
+# A process can have 65,530 (sysctl vm.max_map_count), and new ones all the time.
+_MOST_MAPPINGS = 1 << 17
+
 # The name of a mapped file that may not be opened: in a container, or by an ordinary user.
 NOT_READABLE = "[file not readable]"
 
@@ -76,6 +79,7 @@ class Target(Process):
         self._modules: dict[tuple[int, int], Module] = {}
         self._mappings: dict[Mapping, Module] = {}
         self._provider = -1
+        self.is_complete = True  # whether all that it has mapped is known
         self.tid = pid
         super().__init__(pid)
 
@@ -123,6 +127,9 @@ class Target(Process):
         for line in lines:
             mapping = _parse(line)
             if mapping and mapping not in self._mappings:
+                if len(self._mappings) >= _MOST_MAPPINGS:
+                    self.is_complete = False
+                    return
                 module = self._module(mapping)
                 if module:
                     self._mappings[mapping] = module
