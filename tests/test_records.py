@@ -12,6 +12,7 @@ from support import ROOT
 
 from ebpf_tour.commands.minimal import TOOL as MINIMAL
 from ebpf_tour.frame.catalogue import parser_of, tools
+from ebpf_tour.loader import c_source
 
 if TYPE_CHECKING:
     from ebpf_tour.frame.record import Tool
@@ -143,7 +144,7 @@ def test_texts(tool: Tool) -> None:
 def test_maps_and_hooks_stand_in_the_source(tool: Tool) -> None:
     if not tool.via:
         return
-    text = (ROOT / f"bpf/{tool.name}.bpf.c").read_text()
+    text = c_source.read(str(ROOT / f"bpf/{tool.name}.bpf.c"), (str(ROOT / "bpf"),)).text
     for hook in tool.hooks:
         assert f'SEC("{hook.section}")' in text
     for item in tool.maps:
