@@ -73,7 +73,7 @@ TOOL = Tool(
     maps=(
         Map("pb", "perf event array", "the records, on their way to the tool"),
         Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
+        Map("scratch", "per-CPU array", "scratch space to put a record together"),
         Map("cgroupset", "hash", "with --cgroupmap: the cgroups that are wanted"),
         Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces that are wanted"),
     ),

@@ -66,7 +66,7 @@ TOOL = Tool(
     maps=(
         Map("rb", "ring buffer", "the records, on their way to the tool"),
         Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
+        Map("scratch", "per-CPU array", "scratch space to put a record together"),
     ),
     columns=(
         Column("time", "TIME", "when the call began, local time", 8),

@@ -82,7 +82,7 @@ TOOL = Tool(
     },
     maps=(
         Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
+        Map("scratch", "per-CPU array", "scratch space to put a record together"),
         Map("rb", "ring buffer", "the records, on their way to the tool"),
     ),
     columns=(
