@@ -273,8 +273,8 @@ def page(tool: Tool) -> str:
 MAP_TYPES = {
     "array": "Elements by number, all there from the start. Global variables of a program "
     "(.bss, .data, .rodata) are arrays with one element.",
-    "per-CPU array": "An array with a copy for each processor, so that no two meet: room for what "
-    "is too large for the stack of 512 bytes.",
+    "per-CPU array": "An array with a copy for each processor, so that no two meet: scratch space "
+    "for what is too large for the stack of 512 bytes.",
     "hash": "Elements by any key of fixed size. It joins what two hooks see, or counts by name.",
     "per-CPU hash": "A hash with a value for each processor: counters that need no atomic "
     "addition. The reader adds the values up.",
