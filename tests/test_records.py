@@ -64,7 +64,10 @@ def test_contributing_names_them() -> None:
     """What the guide tells people to write is what is demanded here."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     named = set(re.findall(r"`([\w/.-]*NAME[\w.]*)`", text))
-    assert named == {*files(MINIMAL._replace(name="NAME")), "bpf/NAME.h"}
+    assert named == {
+        *files(MINIMAL._replace(name="NAME")),
+        *("bpf/NAME.h", "bpf/NAME_PART.bpf.h", "bpf/NAME_PART.bcc.h"),
+    }
 
 
 def test_console_scripts() -> None:
@@ -85,6 +88,33 @@ def test_no_file_without_a_tool() -> None:
         for path in ROOT.glob(pattern)
     }
     assert there <= known
+
+
+def included(name: str) -> set[str]:
+    """Return which headers of ours a C file of bpf/ includes, by their names there."""
+    return set(c_source.read(str(ROOT / "bpf" / name), (str(ROOT / "bpf"),)).files) - {name}
+
+
+def test_no_header_without_a_program() -> None:
+    used: set[str] = set()
+    for path in (ROOT / "bpf").glob("*.c"):
+        headers = included(path.name)
+        used |= headers
+        # A part is of one tool and in one dialect; what two tools share is in lib/.
+        name, dialect, _ = path.name.split(".")
+        for header in headers:
+            assert header.startswith(("lib/", f"{name}.", f"{name}_"))
+            assert header.endswith(f".{dialect}.h") or header == f"{name}.h"
+    there = {*(ROOT / "bpf").glob("*.h"), *(ROOT / "bpf/lib").iterdir()}
+    names = {str(path.relative_to(ROOT / "bpf")) for path in there}
+    assert names == used | {"vmlinux.h"}
+
+
+@pytest.mark.parametrize("name", ["hello", "minimal", "bootstrap"])
+def test_first_lessons_show_all(name: str) -> None:
+    """They use no helper of lib/."""
+    for dialect in ("bpf", "bcc"):
+        assert included(f"{name}.{dialect}.c") <= {f"{name}.h"}
 
 
 def test_lessons() -> None:
