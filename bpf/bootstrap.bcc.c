@@ -120,8 +120,8 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
 	return 0;
 }
 
-/* BCC writes these steps in functions that are above their callers. This one is
- * below, so it writes its own.
+/* BCC rewrites signal->live only in a function that is above its caller. This one
+ * is below, so the read is written out.
  */
 static __always_inline int live_threads(struct signal_struct *signal)
 {
@@ -153,6 +153,5 @@ static __always_inline bool process_ends(struct signal_struct *signal,
 		return true;
 	leaderless.update(&pid, &one);
 	/* The last thread may have looked just before that. */
-	return !live_threads(signal) &&
-	       leaderless.delete(&pid) == 0;
+	return !live_threads(signal) && leaderless.delete(&pid) == 0;
 }

@@ -64,6 +64,9 @@ _UNKNOWN_FUNCTION = re.compile(
     r"function '(\w+)'"
 )
 
+# Where the compiler says that something is: "own.bcc.c:12:2: ".
+_PLACE = re.compile(r"\s*(\S+?):\d+:")
+
 _LEFT_OUT = """\
 /* BCC gets the file without these, which are for hooks that were not chosen:
  *
@@ -306,9 +309,10 @@ class BccProgram(Program):
                 return missing
         first = next((line for line in said.splitlines() if " error: " in line), "")
         if unknown := _UNKNOWN_FUNCTION.search(first):
-            file = os.path.basename(self.source)
+            place = _PLACE.match(first)
+            file = place[1] if place else self.source
             return Error(
-                f"there is no function {unknown[1]}, which {file} calls",
+                f"there is no function {unknown[1]}, which {os.path.basename(file)} calls",
                 "see the helpers in bpf-helpers(7); a function of the file's own is static",
                 said,
             )

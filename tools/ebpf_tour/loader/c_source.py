@@ -85,7 +85,8 @@ class _Reader:
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
             text = file.read()
         name = self._name(path)
-        guard = "EBPF_TOUR_" + re.sub(r"\W", "_", name)
+        self.files.setdefault(name, text)
+        guard = f"EBPF_TOUR_HEADER_{list(self.files).index(name)}"
         guarded = False
         at = (name, 1)
         for line, at in self.lines(path, name, text):
@@ -104,7 +105,7 @@ class _Reader:
             return None
         for directory in (os.path.dirname(includer), *self._directories):
             path = os.path.normpath(os.path.join(directory, name))
-            if os.path.isfile(path):
+            if os.path.isfile(path) and os.access(path, os.R_OK):
                 return path
         return None
 
