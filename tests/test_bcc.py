@@ -314,6 +314,10 @@ def test_lines_of_a_header(own: Own) -> None:
     result = own.run(c=WITH_HELPERS)
     assert_error(result, 1, "own")
     assert "  lib/own.h:5:15: error: no member named 'nonsense'" in result.stderr
+    (own.directory / "lib/own.h").write_text(f"{HELPERS}#warning 'here'\n")
+    result = own.run("-v", "--json", "--limit", "1", c=WITH_HELPERS)
+    assert result.status == 0, result.stderr
+    assert "lib/own.h:8:2: warning: 'here'" in result.stderr
     (own.directory / "lib/own.h").write_text(HELPERS.replace("task->tgid", "half(task->tgid)"))
     cause, _ = assert_error(own.run(c=WITH_HELPERS), 1, "own")
     assert cause == "there is no function half, which own.h calls"

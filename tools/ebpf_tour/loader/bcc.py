@@ -290,18 +290,29 @@ class BccProgram(Program):
         self._bpf, said = self._compile(self._text)
         if self._bpf is None and _EPERM in said:  # for its maps
             raise features.explain_eperm("load BPF programs")
+        if said and (self._bpf is None or self._options.verbose):
+            said = self._with_places() or said
+        if self._options.verbose:
+            self._say(said)
         if self._bpf is None:
-            # Only for its messages are the lines numbered as in the files: with
-            # the numbers, the verifier's log would show the wrong C.
-            from ebpf_tour.explain.lines import numbered
-
-            _, counted = self._compile(numbered(self._text, self._source.places))
-            raise self._compile_error(counted or said)
+            raise self._compile_error(said)
         for hook in self._options.hooks:
             self._loaded.append((hook, self._load_function(hook)))
         for table in self._tables():
             if table.type in {PERF_EVENT_ARRAY, RINGBUF}:
                 self._record_layout(table)
+
+    def _with_places(self) -> str:
+        """Return what the compiler says when it knows which lines are from which file.
+
+        Only for its messages: with the numbers, the verifier's log would show the wrong C.
+        """
+        from ebpf_tour.explain.lines import numbered
+
+        program, said = self._compile(numbered(self._text, self._source.places))
+        if program is not None:
+            program.cleanup()
+        return said
 
     def _compile_error(self, said: str) -> Error:
         for hook in self._options.hooks:
@@ -322,7 +333,7 @@ class BccProgram(Program):
 
     def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
-        with self._capture(quiet=bool(debug)) as said, _in_a_directory():
+        with self._capture(quiet=True) as said, _in_a_directory():
             try:
                 flags = self._flags + self._defines.flags + self._sizes.flags
                 program = self._bpf_class(text=text.encode(), cflags=flags, debug=debug)
