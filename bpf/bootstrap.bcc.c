@@ -6,7 +6,7 @@
 
 /* The Python side passes these to the compiler as numbers:
  *
- *	-Dmin_duration_ns=	only exits of processes this old, or older
+ *	-Dmin_duration_ns=	show exits only after this long
  *	-Duse_perf=		send through pb instead of rb
  *	-Drb_max_entries=	size of rb in bytes
  */

@@ -10,7 +10,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set before loading. "const volatile" puts them into a read-only map, so the
  * verifier knows their values and drops the code that they make unreachable.
  */
-const volatile __u64 min_duration_ns;	/* only exits of processes this old, or older */
+const volatile __u64 min_duration_ns;	/* show exits only after this long */
 const volatile bool use_perf;		/* send through pb instead of rb */
 
 __u64 lost;	/* events that found the buffer full */

@@ -4,7 +4,8 @@
 #include "lib/task.bcc.h"
 #include "execsnoop_args.bcc.h"
 
-BPF_ARRAY(lost, u64, 1);	/* calls that found a map full, or whose end was not seen */
+/* Calls that found a map full, or whose end was not seen. */
+BPF_ARRAY(lost, u64, 1);
 
 /* Send the event with this many bytes of file name and arguments. */
 static __always_inline void send(void *ctx, struct event *event, u64 start,

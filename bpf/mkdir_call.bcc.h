@@ -20,7 +20,8 @@
  *	-Dreturns_dentry=	not an int
  */
 
-BPF_ARRAY(lost, u64, 1);	/* calls that found a map full, or whose end was not seen */
+/* Calls that found a map full, or whose end was not seen. */
+BPF_ARRAY(lost, u64, 1);
 
 static __always_inline bool is_wanted(void)
 {

@@ -163,7 +163,7 @@ static __always_inline struct pid *find_pid(struct pid_namespace *ns, u32 nr)
 
 	bpf_probe_read_kernel(&entry, sizeof(entry), &ns->idr.idr_rt.xa_head);
 	for (i = 0; i < 4; i++) {
-		if (((unsigned long)entry & 3) != 2)	/* a leaf: what we look for */
+		if (((unsigned long)entry & 3) != 2)	/* a leaf */
 			break;
 		node = entry - 2;
 		bpf_probe_read_kernel(&shift, sizeof(shift), &node->shift);

@@ -155,7 +155,7 @@ static __always_inline struct pid *find_pid(struct pid_namespace *ns, __u32 nr)
 	int i;
 
 	for (i = 0; i < 4; i++) {
-		if (((unsigned long)entry & 3) != 2)	/* a leaf: what we look for */
+		if (((unsigned long)entry & 3) != 2)	/* a leaf */
 			break;
 		node = entry - 2;
 		shift = BPF_CORE_READ(node, shift);
