@@ -6,13 +6,13 @@
 
 /* The Python side passes these to the compiler as numbers:
  *
- *	-Dmin_duration_ns=	show only exits after so long
+ *	-Dmin_duration_ns=	show exits only after this long
  *	-Duse_perf=		send through pb instead of rb
  *	-Drb_max_entries=	size of rb in bytes
  */
 
-BPF_ARRAY(lost, u64, 1);	/* events that found no room in the buffer */
-BPF_ARRAY(untimed, u64, 1);	/* processes that found no room in start */
+BPF_ARRAY(lost, u64, 1);	/* events that found the buffer full */
+BPF_ARRAY(untimed, u64, 1);	/* processes that found start full */
 
 /* When each process began to execute its program: PID -> nanoseconds. */
 BPF_HASH(start, pid_t, u64, 8192);
@@ -39,8 +39,8 @@ static __always_inline void send(void *ctx, struct event *e)
 	err = rb.ringbuf_output(e, sizeof(*e), 0);
 #endif
 
-	/* The buffer is full: say so later rather than lose it in silence.
-	 * Two CPUs may get here at once, so the addition must be atomic.
+	/* The buffer is full: count the event, and the tool says so. Two
+	 * CPUs may get here at once, so the addition must be atomic.
 	 */
 	if (err)
 		lost.atomic_increment(zero);
@@ -50,8 +50,8 @@ static __always_inline void send(void *ctx, struct event *e)
 static __always_inline void fill(struct event *e, struct task_struct *task)
 {
 	e->time_ns = bpf_ktime_get_ns();
-	/* A kernel pointer cannot simply be followed: each step goes through
-	 * a helper that survives a bad address. BCC writes them for us.
+	/* A program cannot follow a kernel pointer by itself: each step goes
+	 * through a helper that survives a bad address. BCC writes these steps.
 	 */
 	e->pid = task->tgid;
 	e->ppid = task->real_parent->tgid;
@@ -75,36 +75,10 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
 	if (min_duration_ns)
 		return 0;
 
-	/* The file name stands behind the record's fixed part. */
+	/* The file name is behind the fixed part of the record. */
 	TP_DATA_LOC_READ_STR(&e.filename, filename, sizeof(e.filename));
 	send(args, &e);
 	return 0;
-}
-
-/* A process ends with its last thread, and the tracepoint sees every thread.
- * Mostly the first thread, the leader, ends last: it waits for the others or
- * they are killed with it. If it goes first, this remembers that, and the
- * last one to go is the one whose exit counts.
- */
-static __always_inline bool process_ends(struct task_struct *task, pid_t pid)
-{
-	bool leader = task->pid == pid;
-	u8 one = 1;
-
-	if (!leader) {
-		if (task->signal->live.counter)
-			return false;
-		/* Two last threads may both see 0. Only one of them succeeds
-		 * in deleting the element.
-		 */
-		return leaderless.delete(&pid) == 0;
-	}
-	if (task->signal->live.counter == 0)
-		return true;
-	leaderless.update(&pid, &one);
-	/* The last thread may have looked just before that. */
-	return task->signal->live.counter == 0 &&
-	       leaderless.delete(&pid) == 0;
 }
 
 /* What the parent gets from wait(2). After exit(3) or a signal, all threads
@@ -117,6 +91,10 @@ static __always_inline u32 exit_code_of(struct task_struct *task)
 	return task->group_leader->exit_code;
 }
 
+/* Not every thread that ends is the end of a process: see below. */
+static __always_inline bool process_ends(struct signal_struct *signal,
+					 bool is_leader, pid_t pid);
+
 TRACEPOINT_PROBE(sched, sched_process_exit)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -124,7 +102,7 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
 	struct event e = { .kind = EVENT_EXIT };
 	u64 *began;
 
-	if (!process_ends(task, pid))
+	if (!process_ends(task->signal, task->pid == pid, pid))
 		return 0;
 
 	fill(&e, task);
@@ -140,4 +118,40 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
 		return 0;
 	send(args, &e);
 	return 0;
+}
+
+/* BCC rewrites signal->live only in a function that is above its caller. This one
+ * is below, so the read is written out.
+ */
+static __always_inline int live_threads(struct signal_struct *signal)
+{
+	int live = 0;
+
+	bpf_probe_read_kernel(&live, sizeof(live), &signal->live.counter);
+	return live;
+}
+
+/* A thread is not a process: a process ends with its last thread, and the
+ * tracepoint sees every thread. Mostly the first thread, the leader, ends last:
+ * it waits for the others, or they are killed with it. If it ends first, remember
+ * that: then the exit of the last other thread counts.
+ */
+static __always_inline bool process_ends(struct signal_struct *signal,
+					 bool is_leader, pid_t pid)
+{
+	u8 one = 1;
+
+	if (!is_leader) {
+		if (live_threads(signal))
+			return false;
+		/* Two last threads may both see 0. Only one of them succeeds
+		 * in deleting the element.
+		 */
+		return leaderless.delete(&pid) == 0;
+	}
+	if (!live_threads(signal))
+		return true;
+	leaderless.update(&pid, &one);
+	/* The last thread may have looked just before that. */
+	return !live_threads(signal) && leaderless.delete(&pid) == 0;
 }

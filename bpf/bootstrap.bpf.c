@@ -10,11 +10,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set before loading. "const volatile" puts them into a read-only map, so the
  * verifier knows their values and drops the code that they make unreachable.
  */
-const volatile __u64 min_duration_ns;	/* show only exits after so long */
+const volatile __u64 min_duration_ns;	/* show exits only after this long */
 const volatile bool use_perf;		/* send through pb instead of rb */
 
-__u64 lost;	/* events that found no room in the buffer */
-__u64 untimed;	/* processes that found no room in start */
+__u64 lost;	/* events that found the buffer full */
+__u64 untimed;	/* processes that found start full */
 
 /* When each process began to execute its program: PID -> nanoseconds. */
 struct {
@@ -60,8 +60,8 @@ static __always_inline void send(void *ctx, struct event *e)
 	else
 		err = bpf_ringbuf_output(&rb, e, sizeof(*e), 0);
 
-	/* The buffer is full: say so later rather than lose it in silence.
-	 * Two CPUs may get here at once, so the addition must be atomic.
+	/* The buffer is full: count the event, and the tool says so. Two
+	 * CPUs may get here at once, so the addition must be atomic.
 	 */
 	if (err)
 		__sync_fetch_and_add(&lost, 1);
@@ -71,8 +71,9 @@ static __always_inline void send(void *ctx, struct event *e)
 static __always_inline void fill(struct event *e, struct task_struct *task)
 {
 	e->time_ns = bpf_ktime_get_ns();
-	/* A kernel pointer cannot simply be followed: each step goes through
-	 * a helper that survives a bad address. BPF_CORE_READ() writes them.
+	/* A program cannot follow a kernel pointer by itself: each step goes
+	 * through a helper that survives a bad address. BPF_CORE_READ() writes
+	 * these steps.
 	 */
 	e->pid = BPF_CORE_READ(task, tgid);
 	e->ppid = BPF_CORE_READ(task, real_parent, tgid);
@@ -97,38 +98,12 @@ int handle_exec(struct trace_event_raw_sched_process_exec *ctx)
 	if (min_duration_ns)
 		return 0;
 
-	/* The file name stands behind the record's fixed part. */
+	/* The file name is behind the fixed part of the record. */
 	offset = ctx->__data_loc_filename & 0xffff;
 	bpf_probe_read_kernel_str(&e.filename, sizeof(e.filename),
 				  (void *)ctx + offset);
 	send(ctx, &e);
 	return 0;
-}
-
-/* A process ends with its last thread, and the tracepoint sees every thread.
- * Mostly the first thread, the leader, ends last: it waits for the others or
- * they are killed with it. If it goes first, this remembers that, and the
- * last one to go is the one whose exit counts.
- */
-static __always_inline bool process_ends(struct task_struct *task, pid_t pid)
-{
-	bool leader = BPF_CORE_READ(task, pid) == pid;
-	__u8 one = 1;
-
-	if (!leader) {
-		if (BPF_CORE_READ(task, signal, live.counter))
-			return false;
-		/* Two last threads may both see 0. Only one of them succeeds
-		 * in deleting the element.
-		 */
-		return bpf_map_delete_elem(&leaderless, &pid) == 0;
-	}
-	if (BPF_CORE_READ(task, signal, live.counter) == 0)
-		return true;
-	bpf_map_update_elem(&leaderless, &pid, &one, BPF_ANY);
-	/* The last thread may have looked just before that. */
-	return BPF_CORE_READ(task, signal, live.counter) == 0 &&
-	       bpf_map_delete_elem(&leaderless, &pid) == 0;
 }
 
 /* What the parent gets from wait(2). After exit(3) or a signal, all threads
@@ -141,6 +116,10 @@ static __always_inline __u32 exit_code_of(struct task_struct *task)
 	return BPF_CORE_READ(task, group_leader, exit_code);
 }
 
+/* Not every thread that ends is the end of a process: see below. */
+static __always_inline bool process_ends(struct signal_struct *signal,
+					 bool is_leader, pid_t pid);
+
 SEC("tp/sched/sched_process_exit")
 int handle_exit(void *ctx)
 {
@@ -149,7 +128,8 @@ int handle_exit(void *ctx)
 	struct event e = { .kind = EVENT_EXIT };
 	__u64 *began;
 
-	if (!process_ends(task, pid))
+	if (!process_ends(BPF_CORE_READ(task, signal),
+			  BPF_CORE_READ(task, pid) == pid, pid))
 		return 0;
 
 	fill(&e, task);
@@ -165,4 +145,35 @@ int handle_exit(void *ctx)
 		return 0;
 	send(ctx, &e);
 	return 0;
+}
+
+static __always_inline int live_threads(struct signal_struct *signal)
+{
+	return BPF_CORE_READ(signal, live.counter);
+}
+
+/* A thread is not a process: a process ends with its last thread, and the
+ * tracepoint sees every thread. Mostly the first thread, the leader, ends last:
+ * it waits for the others, or they are killed with it. If it ends first, remember
+ * that: then the exit of the last other thread counts.
+ */
+static __always_inline bool process_ends(struct signal_struct *signal,
+					 bool is_leader, pid_t pid)
+{
+	__u8 one = 1;
+
+	if (!is_leader) {
+		if (live_threads(signal))
+			return false;
+		/* Two last threads may both see 0. Only one of them succeeds
+		 * in deleting the element.
+		 */
+		return bpf_map_delete_elem(&leaderless, &pid) == 0;
+	}
+	if (!live_threads(signal))
+		return true;
+	bpf_map_update_elem(&leaderless, &pid, &one, BPF_ANY);
+	/* The last thread may have looked just before that. */
+	return !live_threads(signal) &&
+	       bpf_map_delete_elem(&leaderless, &pid) == 0;
 }

@@ -7,7 +7,7 @@
  *	-Dby_comm=	a counter for each command, not one for all
  */
 
-BPF_ARRAY(lost, u64, 1);	/* calls by commands that found no room in the map */
+BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
 
 /* A hash with a string for its key. The Python side creates the element
  * "execve_counter" with 0 before the programs are attached.
@@ -23,13 +23,10 @@ static __always_inline int count(void)
 	if (by_comm)
 		bpf_get_current_comm(&key.text, sizeof(key.text));
 
-	/* Look the counter up; create it with 0 where there is none. Another
-	 * CPU may be faster: then this finds its element and what it has
-	 * counted by then.
-	 */
+	/* Look the counter up; create it with 0 where there is none. */
 	counter = counts.lookup_or_try_init(&key, &zero);
-	/* Two CPUs may be here at once. With a plain *counter += 1 both would
-	 * read the same number, and one of the calls would not count.
+	/* Two CPUs may be here at once. With a plain *counter += 1, both would
+	 * read the same number, and one of the calls would not be counted.
 	 */
 	if (counter)
 		lock_xadd(counter, 1);

@@ -4,8 +4,9 @@
 
 #define TASK_COMM_LEN 16
 #define PATH_LEN 4096		/* the longest path, with the 0 at its end */
-#define ARGS_LEN 12288		/* of all arguments together, so much is sent */
+#define ARGS_LEN 12288		/* of all arguments together, this much is sent */
 #define NAME_LEN 64		/* enough to compare two names by */
+#define SCRATCH_SLOTS 2		/* a slot for each system call */
 
 struct event {
 	__u64 time_ns;		/* since boot, when the call ended */
@@ -20,21 +21,21 @@ struct event {
 	char comm[TASK_COMM_LEN];	/* the thread's name, */
 	char process_comm[TASK_COMM_LEN];	/* and its process's */
 	char argv0[NAME_LEN];	/* the caller's argv[0], or its beginning */
-	/* The file name, behind it the arguments, each with a 0 at its end.
-	 * What there is not is not sent. The second ARGS_LEN is room for the
-	 * last argument, before it is known how much of it is too much.
+	/* The file name, then the arguments, each with a 0 at its end; only
+	 * what is used is sent. The second ARGS_LEN is for the last argument,
+	 * which is read whole and then cut.
 	 */
 	char text[PATH_LEN + ARGS_LEN + ARGS_LEN + 1];
 };
 
-/* What is kept of a call from its beginning to its end. */
+/* What is remembered of a call from its beginning to its end. */
 struct call {
 	__u64 mm;		/* address of the caller's memory map */
 	__u64 filename;		/* addresses in it, */
 	__u64 argv;		/* as the caller gave them */
 	__s32 pid;
 	__s32 dirfd;
-	__u32 room;		/* which one, from 0 */
+	__u32 slot;		/* of the scratch space, from 0 */
 	__u32 unused;		/* nothing may be left undefined */
 	char argv0[NAME_LEN];
 };

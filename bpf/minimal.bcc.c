@@ -3,8 +3,8 @@
 
 /* BCC adds the helpers and a GPL license by itself. */
 
-/* BCC compiles at run time, so values that are known by then need no global
- * variables. The Python side passes them to the compiler as numbers:
+/* BCC compiles at run time, so it needs no global variables for what is known by
+ * then. The Python side passes these to the compiler as numbers:
  *
  *	-Dmy_pid=	the tool's process, as it sees itself
  *	-Dmy_fd=	the file descriptor it writes to once a second
@@ -19,16 +19,16 @@ TRACEPOINT_PROBE(syscalls, sys_enter_write)
 {
 	struct bpf_pidns_info ns = {};
 
-	/* The writer's PID as its own PID namespace counts it. The helper
-	 * fails for a process of any other namespace, which is not ours.
+	/* The writer's PID in the tool's PID namespace. The helper fails for a
+	 * process of any other namespace.
 	 */
 	if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns)))
 		return 0;
 	if (ns.tgid != my_pid)	/* what the kernel calls tgid is the PID */
 		return 0;
 
-	/* The tool shows its rows with write(2), too. Without this line each
-	 * row would cause the next one, and that one the next.
+	/* The tool prints its rows with write(2), too: without this line, each
+	 * row would cause another one.
 	 */
 	if (args->fd != my_fd)
 		return 0;

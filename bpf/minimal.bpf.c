@@ -22,16 +22,16 @@ int handle_write(struct trace_event_raw_sys_enter *ctx)
 {
 	struct bpf_pidns_info ns = {};
 
-	/* The writer's PID as its own PID namespace counts it. The helper
-	 * fails for a process of any other namespace, which is not ours.
+	/* The writer's PID in the tool's PID namespace. The helper fails for a
+	 * process of any other namespace.
 	 */
 	if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns)))
 		return 0;
 	if (ns.tgid != my_pid)	/* what the kernel calls tgid is the PID */
 		return 0;
 
-	/* The tool shows its rows with write(2), too. Without this line each
-	 * row would cause the next one, and that one the next.
+	/* The tool prints its rows with write(2), too: without this line, each
+	 * row would cause another one.
 	 */
 	if (ctx->args[0] != my_fd)
 		return 0;

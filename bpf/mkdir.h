@@ -5,6 +5,7 @@
 #define TASK_COMM_LEN 16
 #define NAME_LEN 255		/* the longest name that a directory can have */
 #define PATH_LEN 4096		/* the longest path, with the 0 at its end */
+#define SCRATCH_SLOTS 2		/* a slot for each system call */
 
 struct event {
 	__u64 time_ns;		/* since boot, when the call began */
@@ -17,12 +18,12 @@ struct event {
 	char path[PATH_LEN];	/* or only the name; the rest is not sent */
 };
 
-/* What is kept of a call from its beginning to its end. */
+/* What is remembered of a call from its beginning to its end. */
 struct call {
 	__u64 time_ns;
 	__u64 frame;		/* address of the function's stack frame */
 	__u64 path;		/* tracepoint: address of the caller's path */
 	__u32 mode;
-	__u32 room;		/* which one, from 0 */
-	char name[NAME_LEN + 1];	/* the other ways: the name itself */
+	__u32 slot;		/* of the scratch space, from 0 */
+	char name[NAME_LEN + 1];	/* kprobe, fentry: the name itself */
 };

@@ -4,6 +4,7 @@
 
 #define TASK_COMM_LEN 16
 #define PATH_LEN 4096		/* the longest path, with the 0 at its end */
+#define SCRATCH_SLOTS 3		/* a slot for each system call */
 
 struct event {
 	__u64 time_ns;		/* since boot, when the call ended */
@@ -18,16 +19,16 @@ struct event {
 	__s32 path_length;	/* negative if the path could not be read */
 	char comm[TASK_COMM_LEN];	/* the thread's name, */
 	char process_comm[TASK_COMM_LEN];	/* and its process's */
-	char path[PATH_LEN];	/* what stands behind its end is not sent */
+	char path[PATH_LEN];	/* only sent up to its end */
 };
 
-/* What is kept of a call from its beginning to its end. */
+/* What is remembered of a call from its beginning to its end. */
 struct call {
 	__u64 path;		/* address of the caller's path */
 	__u64 how;		/* openat2: address of its struct open_how */
 	__u64 flags;		/* the others: the flags themselves */
 	__u32 mode;
 	__s32 dirfd;
-	__u32 room;		/* which one, from 0 */
+	__u32 slot;		/* of the scratch space, from 0 */
 	__u32 unused;		/* nothing may be left undefined */
 };

@@ -16,24 +16,24 @@
  */
 
 BPF_ARRAY(target, u64, 1);	/* the PID of only_pid's process, once it was found */
-BPF_ARRAY(lost, u64, 1);	/* events that found no room in the buffer */
+BPF_ARRAY(lost, u64, 1);	/* events that found the buffer full */
 
-/* What each process was when it last executed a program. Nobody says when one
- * ends, so an ordinary hash would fill up. This one makes room by itself: what
- * was not used for long has to go (LRU: least recently used).
+/* What each process was when it last executed a program. We do not see processes
+ * end, so an ordinary hash would fill up. When this one is full, it drops the
+ * element that was not used for the longest time (LRU: least recently used).
  */
 BPF_TABLE("lru_hash", pid_t, struct past, last, last_max_entries);
 
 /* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 
-/* Below: a process as the kernel knows it. A kernel pointer cannot simply be
- * followed: each step goes through a helper that survives a bad address. BCC
- * writes one for each arrow behind a pointer that came with the context, but
- * not for elements of arrays, and for nothing that is reached through one.
+/* Below: a process as the kernel knows it. A program cannot follow a kernel
+ * pointer by itself: each step goes through a helper that survives a bad address.
+ * BCC writes these steps behind a pointer that came with the context, but not for
+ * elements of arrays, nor for what is reached through one.
  *
- * No header has all the structures, some are private to the kernel's own
- * files: the loader takes them from its BTF.
+ * Some of the structures are in none of the kernel's headers: the loader takes
+ * them from the kernel's BTF.
  */
 
 /* The numbers of a process: it has one in each PID namespace that it is in. */
@@ -90,7 +90,7 @@ static __always_inline void fill_numbers(struct event *e,
 	e->ppid = parent->tgid;
 	e->ns_pid = number_in(pid, level, ns);
 	e->ns_ppid = number_in(numbers_of(parent), level, ns);
-	/* nsproxy has a PID namespace, too: that of children to come. */
+	/* nsproxy has a PID namespace, too: that of future children. */
 	bpf_probe_read_kernel(&e->pid_ns, sizeof(e->pid_ns), &ns->ns.inum);
 }
 
@@ -122,7 +122,7 @@ static __always_inline void fill(struct event *e, struct task_struct *task)
 
 /* Below: what came before, and sending. */
 
-/* Take what the process was from the map, and put there what it is. */
+/* Look up what the process was, and remember what it is now. */
 static __always_inline void remember(struct event *e, struct task_struct *task)
 {
 	struct past now = { .start_time = task->start_time };
@@ -142,17 +142,17 @@ static __always_inline void send(struct event *e, struct task_struct *task)
 	remember(e, task);
 	if (only_uid >= 0 && e->uid != only_uid)
 		return;
-	/* The buffer is full: say so later rather than lose it in silence. */
+	/* The buffer is full: count the event, and the tool says so. */
 	if (rb.ringbuf_output(e, sizeof(*e), 0))
 		lost.atomic_increment(zero);
 }
 
-/* Below: how to get from a PID to a process that does nothing at the moment.
- * This is what the kernel itself does in find_task_by_vpid().
+/* Below: from a PID to a process that does nothing at the moment, as the kernel
+ * itself does in find_task_by_vpid().
  */
 
-/* Find the entry of a number: six of its bits say which branch to take at each
- * node of the tree. Four nodes are enough: PIDs have 22 bits.
+/* Find the entry of a number: at each node of the tree, six of its bits say which
+ * branch to take. Four nodes are enough: PIDs have 22 bits.
  */
 static __always_inline struct pid *find_pid(struct pid_namespace *ns, u32 nr)
 {
@@ -163,7 +163,7 @@ static __always_inline struct pid *find_pid(struct pid_namespace *ns, u32 nr)
 
 	bpf_probe_read_kernel(&entry, sizeof(entry), &ns->idr.idr_rt.xa_head);
 	for (i = 0; i < 4; i++) {
-		if (((unsigned long)entry & 3) != 2)	/* no node, so what we look for */
+		if (((unsigned long)entry & 3) != 2)	/* a leaf */
 			break;
 		node = entry - 2;
 		bpf_probe_read_kernel(&shift, sizeof(shift), &node->shift);
@@ -173,8 +173,8 @@ static __always_inline struct pid *find_pid(struct pid_namespace *ns, u32 nr)
 	return entry;
 }
 
-/* A process is in a list of those that have its number. The list links not
- * the beginnings of two structures but the same member of both.
+/* A process is in the list of those that have its number. The list links the
+ * member pid_links of two structures, not their beginnings.
  */
 static __always_inline struct task_struct *task_of(struct pid *pid)
 {
@@ -188,8 +188,8 @@ static __always_inline struct task_struct *task_of(struct pid *pid)
 				       pid_links[PIDTYPE_TGID]);
 }
 
-/* A process of the tool's PID namespace executes a program. If the tool has
- * started it, for that purpose: show the process that it was asked for.
+/* A process of the tool's PID namespace executes a program. If it is the child
+ * that the tool started for this: show the process that was asked for.
  */
 static __always_inline void show_target(struct event *e,
 					struct task_struct *child)
@@ -205,7 +205,7 @@ static __always_inline void show_target(struct event *e,
 	if (e->pid_ns != tool_pidns || e->ns_ppid != tool_pid)
 		return;
 	pid = find_pid(ns, only_pid);
-	/* A number that is too large for the tree ends up at another one. */
+	/* A number that is too large for the tree leads to another one. */
 	if (number_in(pid, level, ns) != only_pid)
 		return;
 	task = task_of(pid);
@@ -221,8 +221,8 @@ static __always_inline void show_target(struct event *e,
 	send(e, task);
 }
 
-/* A raw tracepoint makes no record. The program gets what the kernel's code
- * hands over, here trace_sched_process_exec(task, old_pid, binprm).
+/* A raw tracepoint: the program gets the arguments of the kernel's own call, here
+ * trace_sched_process_exec(task, old_pid, binprm).
  */
 RAW_TRACEPOINT_PROBE(sched_process_exec)
 {

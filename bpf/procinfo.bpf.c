@@ -14,11 +14,11 @@ const volatile __s32 tool_pid;	/* the tool's process, as it sees itself */
 const volatile __u32 tool_pidns;	/* and the number of its PID namespace */
 
 __u64 target;	/* the PID of only_pid's process, once it was found */
-__u64 lost;	/* events that found no room in the buffer */
+__u64 lost;	/* events that found the buffer full */
 
-/* What each process was when it last executed a program. Nobody says when one
- * ends, so an ordinary hash would fill up. This one makes room by itself: what
- * was not used for long has to go (LRU: least recently used).
+/* What each process was when it last executed a program. We do not see processes
+ * end, so an ordinary hash would fill up. When this one is full, it drops the
+ * element that was not used for the longest time (LRU: least recently used).
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -38,10 +38,10 @@ struct {
  */
 struct event *unused_event __attribute__((unused));
 
-/* Below: a process as the kernel knows it. A kernel pointer cannot simply be
- * followed: each step goes through a helper that survives a bad address.
- * BPF_CORE_READ() writes one for each arrow, and libbpf puts in where the
- * member lies in the running kernel.
+/* Below: a process as the kernel knows it. A program cannot follow a kernel
+ * pointer by itself: each step goes through a helper that survives a bad address.
+ * BPF_CORE_READ() writes these steps, and libbpf fills in the offset of the
+ * member in the running kernel.
  */
 
 /* The numbers of a process: it has one in each PID namespace that it is in. */
@@ -85,7 +85,7 @@ static __always_inline void fill_numbers(struct event *e,
 	e->ppid = BPF_CORE_READ(parent, tgid);
 	e->ns_pid = number_in(pid, level, ns);
 	e->ns_ppid = number_in(numbers_of(parent), level, ns);
-	/* nsproxy has a PID namespace, too: that of children to come. */
+	/* nsproxy has a PID namespace, too: that of future children. */
 	e->pid_ns = BPF_CORE_READ(ns, ns.inum);
 }
 
@@ -117,7 +117,7 @@ static __always_inline void fill(struct event *e, struct task_struct *task)
 
 /* Below: what came before, and sending. */
 
-/* Take what the process was from the map, and put there what it is. */
+/* Look up what the process was, and remember what it is now. */
 static __always_inline void remember(struct event *e, struct task_struct *task)
 {
 	struct past now = { .start_time = BPF_CORE_READ(task, start_time) };
@@ -135,17 +135,17 @@ static __always_inline void send(struct event *e, struct task_struct *task)
 	remember(e, task);
 	if (only_uid >= 0 && e->uid != only_uid)
 		return;
-	/* The buffer is full: say so later rather than lose it in silence. */
+	/* The buffer is full: count the event, and the tool says so. */
 	if (bpf_ringbuf_output(&rb, e, sizeof(*e), 0))
 		__sync_fetch_and_add(&lost, 1);
 }
 
-/* Below: how to get from a PID to a process that does nothing at the moment.
- * This is what the kernel itself does in find_task_by_vpid().
+/* Below: from a PID to a process that does nothing at the moment, as the kernel
+ * itself does in find_task_by_vpid().
  */
 
-/* Find the entry of a number: six of its bits say which branch to take at each
- * node of the tree. Four nodes are enough: PIDs have 22 bits.
+/* Find the entry of a number: at each node of the tree, six of its bits say which
+ * branch to take. Four nodes are enough: PIDs have 22 bits.
  */
 static __always_inline struct pid *find_pid(struct pid_namespace *ns, __u32 nr)
 {
@@ -155,7 +155,7 @@ static __always_inline struct pid *find_pid(struct pid_namespace *ns, __u32 nr)
 	int i;
 
 	for (i = 0; i < 4; i++) {
-		if (((unsigned long)entry & 3) != 2)	/* no node, so what we look for */
+		if (((unsigned long)entry & 3) != 2)	/* a leaf */
 			break;
 		node = entry - 2;
 		shift = BPF_CORE_READ(node, shift);
@@ -164,8 +164,8 @@ static __always_inline struct pid *find_pid(struct pid_namespace *ns, __u32 nr)
 	return entry;
 }
 
-/* A process is in a list of those that have its number. The list links not
- * the beginnings of two structures but the same member of both.
+/* A process is in the list of those that have its number. The list links the
+ * member pid_links of two structures, not their beginnings.
  */
 static __always_inline struct task_struct *task_of(struct pid *pid)
 {
@@ -177,8 +177,8 @@ static __always_inline struct task_struct *task_of(struct pid *pid)
 						    pid_links[PIDTYPE_TGID]);
 }
 
-/* A process of the tool's PID namespace executes a program. If the tool has
- * started it, for that purpose: show the process that it was asked for.
+/* A process of the tool's PID namespace executes a program. If it is the child
+ * that the tool started for this: show the process that was asked for.
  */
 static __always_inline void show_target(struct event *e,
 					struct task_struct *child)
@@ -192,7 +192,7 @@ static __always_inline void show_target(struct event *e,
 	if (e->pid_ns != tool_pidns || e->ns_ppid != tool_pid)
 		return;
 	pid = find_pid(ns, only_pid);
-	/* A number that is too large for the tree ends up at another one. */
+	/* A number that is too large for the tree leads to another one. */
 	if (number_in(pid, level, ns) != only_pid)
 		return;
 	task = task_of(pid);
@@ -207,8 +207,8 @@ static __always_inline void show_target(struct event *e,
 	send(e, task);
 }
 
-/* A raw tracepoint makes no record. The program gets what the kernel's code
- * hands over, here trace_sched_process_exec(task, old_pid, binprm).
+/* A raw tracepoint: the program gets the arguments of the kernel's own call, here
+ * trace_sched_process_exec(task, old_pid, binprm).
  */
 SEC("raw_tp/sched_process_exec")
 int handle_exec(struct bpf_raw_tracepoint_args *ctx)

@@ -5,7 +5,7 @@
 #define TASK_COMM_LEN 16
 
 enum event_kind {
-	EVENT_NOW,	/* what the process is as we begin */
+	EVENT_NOW,	/* what the process is when we begin */
 	EVENT_EXEC,
 };
 
@@ -16,10 +16,10 @@ struct event {
 	__s32 pid;		/* as the first PID namespace counts */
 	__s32 ppid;
 	__s32 ns_pid;		/* as the process's own PID namespace counts */
-	__s32 ns_ppid;		/* the same, 0 for a parent outside of it */
+	__s32 ns_ppid;		/* the same; 0: the parent is outside of it */
 	__u32 uid;
 	__u32 gid;
-	/* The namespaces' numbers, 0 if there is none. */
+	/* The numbers of its namespaces; 0: it has none. */
 	__u32 pid_ns;
 	__u32 mnt_ns;
 	__u32 net_ns;

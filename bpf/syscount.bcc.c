@@ -3,6 +3,7 @@
 #include <uapi/linux/ptrace.h>
 #include <linux/sched.h>
 #include "syscount.h"
+#include "lib/filter.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
@@ -12,22 +13,22 @@
  *	-Donly_tid=	calls of this thread; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *	-Donly_number=	this system call; -1: all
- *	-Dcounts_max_entries=	room for so many counters
+ *	-Dcounts_max_entries=	how many counters there can be
  */
 
 #define TS_COMPAT 2		/* in thread_info.status: in a 32-bit system call */
 #define PSR_MODE32_BIT 16	/* in arm64's pstate: a 32-bit program */
 
-BPF_ARRAY(lost, u64, 1);	/* calls whose key found no room in the map */
+BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
 
-/* A hash with a value for each CPU. A program gets the one of its own CPU, so
- * that no other can be in the way: adding needs no atomic instruction, and no
- * cache line moves from CPU to CPU. Who reads has to add the values up.
+/* A hash with a value for each CPU. A program gets the value of its own CPU, and
+ * no other CPU writes to it: adding needs no atomic instruction, and no cache
+ * line moves from CPU to CPU. The Python side adds the values up.
  */
 BPF_PERCPU_HASH(counts, struct key, u64, counts_max_entries);
 
-/* 32-bit programs call the same tracepoint, but number 1 is exit() to them and
- * write() to others. Each architecture has its own way to tell them apart.
+/* The tracepoint sees 32-bit programs, too, but number 1 is their exit() and
+ * others' write(). How to tell them apart depends on the architecture.
  */
 static __always_inline bool is_32bit(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -42,26 +43,20 @@ static __always_inline bool is_32bit(struct bpf_raw_tracepoint_args *ctx)
 #endif
 }
 
-/* What is not asked for costs nothing: a condition on a constant is decided
- * before the program runs.
- */
-static __always_inline bool wanted(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline bool is_wanted(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid();
-	s32 pid = thread >> 32, tid = thread;
+	s32 pid = bpf_get_current_pid_tgid() >> 32;
 
-	if (pid == own_pid || (only_pid && pid != only_pid) ||
-	    (only_tid && tid != only_tid))
-		return false;
-	if (only_uid >= 0 && (u32)bpf_get_current_uid_gid() != only_uid)
+	if (pid == own_pid || !pid_matches(only_pid) ||
+	    !tid_matches(only_tid) || !uid_matches(only_uid))
 		return false;
 	if (only_number >= 0 && (ctx->args[1] != only_number || is_32bit(ctx)))
 		return false;
 	return true;
 }
 
-/* A raw tracepoint hands over what the kernel's own code says there, here
- * trace_sys_enter(regs, id), and makes no record of it: the cheapest way.
+/* A raw tracepoint: the program gets the arguments of the kernel's own call, here
+ * trace_sys_enter(regs, id). The kernel makes no record, so this costs least.
  */
 RAW_TRACEPOINT_PROBE(sys_enter)
 {
@@ -69,7 +64,7 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 	u64 *counter, zero = 0;
 	int first = 0;
 
-	if (!wanted(ctx))
+	if (!is_wanted(ctx))
 		return 0;
 	if (count_by == BY_SYSCALL) {
 		key.number = ctx->args[1];
@@ -79,10 +74,7 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 	}
 	if (count_by == BY_PID)
 		key.pid = bpf_get_current_pid_tgid() >> 32;
-	/* Look the counter up; create it with 0 where there is none. Another
-	 * CPU may be faster: then this finds its element and what it has
-	 * counted by then.
-	 */
+	/* Look the counter up; create it with 0 where there is none. */
 	counter = counts.lookup_or_try_init(&key, &zero);
 	if (counter)
 		*counter += 1;

@@ -10,10 +10,10 @@ enum by {
 	BY_COMM,
 };
 
-/* What is not counted by is 0. */
+/* Members that we do not count by are 0. */
 struct key {
 	__s32 number;		/* of the system call */
-	__u32 is_32bit;		/* made by a 32-bit program: numbered otherwise */
+	__u32 is_32bit;		/* of a 32-bit program, which has other numbers */
 	__s32 pid;
-	char comm[TASK_COMM_LEN];	/* also with BY_PID, to be shown */
+	char comm[TASK_COMM_LEN];	/* with BY_PID, too, to be shown */
 };

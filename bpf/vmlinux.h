@@ -57,8 +57,8 @@ struct trace_event_raw_sys_exit {
 	long ret;		/* a negative errno if the call has failed */
 };
 
-/* What a tracepoint of sched/ hands over. __data_loc_X says where in the record
- * the text X begins (low 16 bits), for its length is not fixed.
+/* The record of a tracepoint in sched/. __data_loc_X: where in it the text X
+ * begins (low 16 bits), since its length varies.
  */
 struct trace_event_raw_sched_process_exec {
 	unsigned int __data_loc_filename;
@@ -123,7 +123,7 @@ struct pid_namespace {
 	struct ns_common ns;
 };
 
-/* A number, and the PID namespace that counts so. */
+/* A process ID, and the PID namespace that it is of. */
 struct upid {
 	int nr;
 	struct pid_namespace *ns;
@@ -192,7 +192,7 @@ struct signal_struct {
 	struct pid *pids[4];	/* by enum pid_type */
 };
 
-/* Where in the file system a process is, and what it takes from new modes. */
+/* Where in the file system a process is, and its umask. */
 struct fs_struct {
 	int umask;
 };

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from support import ROOT
-
 from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.loader.bcc import BccProgram
 from ebpf_tour.loader.program import Options, sources
@@ -24,9 +22,9 @@ WAYS = [
 
 
 def configured(tool: Tool, via: str, **numbers: int) -> BccProgram:
-    """Open a program, and set each number that the comment at the top of its C file lists."""
+    """Open a program, and set each number that a comment in its C lists."""
     program = BccProgram(Options(tool.name, sources(), via, tool.via[via], tool.hooks))
-    text = (ROOT / f"bpf/{tool.name}.bcc.c").read_text()
+    text = program._source.text
     listed = dict.fromkeys(re.findall(r"-D([a-z]\w+)=", text), 0)
     sizes = dict.fromkeys(re.findall(r"\b[a-z]\w+_max_entries\b", text), 1 << 16)
     # By word, not by map: a size is a number for the compiler like all others.

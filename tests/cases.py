@@ -290,6 +290,7 @@ FAULTS: dict[str, list[Case]] = {
     "log_names_lines_of_the_source": _EACH,
     "asm_is_what_the_kernel_loaded": _EACH,
     "asm_and_log_name_the_same_lines": _EACH,
+    "file_and_number_of_each_line": _EACH,
     "log_begins_with_the_statistics": _EACH,
     # test_tour.py
     "what_runs": [Case(tool, "") for tool in TOOLS],

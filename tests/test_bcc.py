@@ -266,6 +266,67 @@ def test_lines_that_the_verifier_refuses(own: Own) -> None:
     assert "at own.bcc.c:9: infinite loop detected" in cause
 
 
+HELPERS = """\
+#pragma once
+struct task_struct;
+static __always_inline int pid_of(struct task_struct *task)
+{
+	return task->tgid;
+}
+BPF_ARRAY(seen, u64, 1);
+"""
+WITH_HELPERS = C.replace("struct event {", '#include "lib/own.h"\nstruct event {').replace(
+    ".pid = task->tgid", ".pid = pid_of(task)"
+)
+
+
+def with_header(own: Own, header: str) -> None:
+    (own.directory / "lib").mkdir()
+    (own.directory / "lib/own.h").write_text(header)
+
+
+def test_a_header_is_in_the_dialect(own: Own) -> None:
+    """BCC rewrites nothing in a file that it includes itself: neither reads nor maps."""
+    with_header(own, HELPERS)
+    text = WITH_HELPERS.replace('"lib/own.h"\n', '"lib/own.h"\n#include "lib/../lib/own.h"\n')
+    result = own.run("--json", "--limit", "1", c=text)
+    assert result.status == 0, result.stderr
+    assert [row["pid"] > 0 for row in result.records] == [True]
+
+
+def test_a_header_in_a_condition(own: Own) -> None:
+    """The first #include of two is left out by the preprocessor, the second one counts."""
+    with_header(own, HELPERS)
+    include = '#include "lib/own.h"\n'
+    text = WITH_HELPERS.replace(include, f"#if 0\n{include}#endif\n/*\n{include}*/\n{include}")
+    result = own.run("--json", "--limit", "1", c=text)
+    assert result.status == 0, result.stderr
+
+
+def test_lines_of_a_header(own: Own) -> None:
+    """In --show asm, in the compiler's messages, and where the verifier refuses."""
+    with_header(own, HELPERS)
+    result = own.run("--show", "asm", c=WITH_HELPERS)
+    assert (result.status, result.stderr) == (0, "")
+    assert "; return task->tgid; @ own.h:5\n" in result.stdout
+    assert result.stdout.rstrip().rpartition("; return 0; @ own.bcc.c:")[2].startswith("13\n")
+    (own.directory / "lib/own.h").write_text(HELPERS.replace("task->tgid", "task->nonsense"))
+    result = own.run(c=WITH_HELPERS)
+    assert_error(result, 1, "own")
+    assert "  lib/own.h:5:15: error: no member named 'nonsense'" in result.stderr
+    (own.directory / "lib/own.h").write_text(f"{HELPERS}#warning 'here'\n")
+    result = own.run("-v", "--json", "--limit", "1", c=WITH_HELPERS)
+    assert result.status == 0, result.stderr
+    assert "lib/own.h:8:2: warning: 'here'" in result.stderr
+    (own.directory / "lib/own.h").write_text(HELPERS.replace("task->tgid", "half(task->tgid)"))
+    cause, _ = assert_error(own.run(c=WITH_HELPERS), 1, "own")
+    assert cause == "there is no function half, which own.h calls"
+    endless = HELPERS.replace("\treturn task", "\twhile (bpf_ktime_get_ns());\n\treturn task")
+    (own.directory / "lib/own.h").write_text(endless)
+    cause, _ = assert_error(own.run(c=WITH_HELPERS), 1, "own")
+    assert "at own.h:5: infinite loop detected" in cause
+
+
 # Programs and hooks that do not match.
 
 PROBE = "TRACEPOINT_PROBE(syscalls, sys_enter_getppid)"

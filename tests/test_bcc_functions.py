@@ -34,7 +34,7 @@ def test_functions_that_are_compiled(tool: Tool, via: str) -> None:
             lib.bpf_function_name(module, number).decode()
             for number in range(lib.bpf_num_functions(module))
         ]
-        text, file = program._text.splitlines(), program._read_source().splitlines()
+        text, file = program._text.split("\n"), program._source.text.split("\n")
     assert sorted(compiled) == sorted(hook.function for hook in hooks)
     assert len(text) == len(file)
     assert all(ours in (line, "") for ours, line in zip(text, file, strict=True))

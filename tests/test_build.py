@@ -118,10 +118,17 @@ def test_compile_again_what_includes_a_header(sources: Path, tmp_path: Path) -> 
     path = sources / "include/uapi/linux/ptrace.h"  # vmlinux.h includes it
     path.write_text(f"{path.read_text()}/* another line */\n")
     assert compile_all(sources, sources) == objects(sources, "bootstrap", "minimal")
+    source = sources / "minimal.bpf.c"
+    helper = "#include <bpf/bpf_helpers.h>\n"
+    source.write_text(source.read_text().replace(helper, f'{helper}#include "lib/filter.bpf.h"\n'))
+    assert compile_all(sources, sources) == objects(sources, "minimal")
+    path = sources / "lib/filter.bpf.h"
+    path.write_text(f"{path.read_text()}/* another line */\n")
+    assert compile_all(sources, sources) == objects(sources, "minimal")
+    assert compile_all(sources, sources) == []
     (tmp_path / "a #1 $").mkdir()
     elsewhere = tmp_path / "a #1 $/else where.h"
     elsewhere.write_text("")
-    source = sources / "minimal.bpf.c"
     source.write_text(f'#include "../a #1 $/else where.h"\n{source.read_text()}')
     assert compile_all(sources, sources) == objects(sources, "minimal")
     assert compile_all(sources, sources) == []

@@ -513,8 +513,9 @@ def test_verbose_and_hostile_names(tmp_path: Path, engine: str) -> None:
     own = shutil.copytree(ROOT / "examples/own", tmp_path / "a\x1b[1A")
     compile_all(own, own)
     if engine == "bcc":  # has something to say only of what it does not like
-        header = own / "kills.h"
-        header.write_text(header.read_text() + "#warning 'here'\n")
+        (own / "more.h").write_text("#warning 'here'\n")
+        text = (own / "kills.bcc.c").read_text()
+        (own / "kills.bcc.c").write_text(f"#include <more.h>\n{text}")
     command = (sys.executable, own / "kills.py", "--engine", engine, "--demo", "-v")
     result = run(*command)
     assert result.status == 0, result.stderr

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
+import termios
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from cases import via, ways_of
@@ -506,20 +509,15 @@ def test_nothing_is_lost_in_silence(way: tuple[str, ...]) -> None:
         assert not row["truncated"]
 
 
-def is_writing(pid: int) -> bool:
-    """Say whether a process waits until there is room in a pipe."""
-    return "pipe_write" in Path(f"/proc/{pid}/wchan").read_text()
-
-
-def times_waited(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+def unread(pipe: IO[bytes]) -> int:
+    """Return how many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @pytest.mark.native
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_signal_cuts_no_line(odd: Path, unbuffered: str) -> None:
-    """Ctrl-C while the tool waits for the reader of its pipe."""
+    """Ctrl-C while the tool waits for the reader of its pipe, which comes soon."""
     with Running(
         EXECSNOOP,
         *("--json", "-P", str(os.getpid())),
@@ -529,15 +527,15 @@ def test_a_signal_cuts_no_line(odd: Path, unbuffered: str) -> None:
         # More than a pipe holds (64 KiB), less than a perf buffer does (256).
         for _ in range(8):
             execute(odd, "plain", TRUE, "x" * 12000)
-        wait_until(lambda: is_writing(tool.pid), lambda: "the pipe has room for it all")
-        waits = times_waited(tool.pid)
-        tool.process.send_signal(signal.SIGINT)
-        wait_until(
-            lambda: is_writing(tool.pid) and times_waited(tool.pid) > waits,
-            lambda: "it does not go on after the signal",
-        )
-        result = tool.finish()
+        stdout = tool.process.stdout
+        assert stdout
+        wait_until(lambda: unread(stdout) > 60000, lambda: "the pipe has room for it all")
+        result = tool.finish(signal.SIGINT)  # which reads on
     assert result.status == 0
+    if "the rest is not written" in result.stderr:  # the machine was too slow for it
+        *_, cut = result.stdout.splitlines()
+        assert cut.startswith('{"')
+        return
     assert len(result.records) == 16
     assert {row["args"][-1] for row in result.records} == {"x" * 12000}
 

@@ -15,7 +15,7 @@ from support import ROOT, need
 from ebpf_tour.commands.minimal import TOOL as MINIMAL
 from ebpf_tour.frame.catalogue import parser_of, tools
 from ebpf_tour.frame.picture import drawing
-from ebpf_tour.loader import open_program, syscall
+from ebpf_tour.loader import c_source, open_program, syscall
 
 if TYPE_CHECKING:
     from ebpf_tour.frame.record import Tool
@@ -68,7 +68,10 @@ def test_contributing_names_them() -> None:
     """What the guide tells people to write is what is demanded here."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     named = set(re.findall(r"`([\w/.-]*NAME[\w.]*)`", text)) | {"man/ebpf-NAME.8"}
-    assert named == {*files(MINIMAL._replace(name="NAME")), "bpf/NAME.h"}
+    assert named == {
+        *files(MINIMAL._replace(name="NAME")),
+        *("bpf/NAME.h", "bpf/NAME_PART.bpf.h", "bpf/NAME_PART.bcc.h"),
+    }
 
 
 def test_console_scripts() -> None:
@@ -89,6 +92,33 @@ def test_no_file_without_a_tool() -> None:
         for path in ROOT.glob(pattern)
     }
     assert there <= known
+
+
+def included(name: str) -> set[str]:
+    """Return which headers of ours a C file of bpf/ includes, by their names there."""
+    return set(c_source.read(str(ROOT / "bpf" / name), (str(ROOT / "bpf"),)).files) - {name}
+
+
+def test_no_header_without_a_program() -> None:
+    used: set[str] = set()
+    for path in (ROOT / "bpf").glob("*.c"):
+        headers = included(path.name)
+        used |= headers
+        # A part is of one tool and in one dialect; what two tools share is in lib/.
+        name, dialect, _ = path.name.split(".")
+        for header in headers:
+            assert header.startswith(("lib/", f"{name}.", f"{name}_"))
+            assert header.endswith(f".{dialect}.h") or header == f"{name}.h"
+    there = {*(ROOT / "bpf").glob("*.h"), *(ROOT / "bpf/lib").iterdir()}
+    names = {str(path.relative_to(ROOT / "bpf")) for path in there}
+    assert names == used | {"vmlinux.h"}
+
+
+@pytest.mark.parametrize("name", ["hello", "minimal", "bootstrap"])
+def test_first_lessons_show_all(name: str) -> None:
+    """They use no helper of lib/."""
+    for dialect in ("bpf", "bcc"):
+        assert included(f"{name}.{dialect}.c") <= {f"{name}.h"}
 
 
 def test_lessons() -> None:
@@ -149,7 +179,7 @@ def test_picture(tool: Tool) -> None:
     """It has each hook of the first way, each program that is attached there, and each map."""
     programs = {hook: name for flow in tool.picture for hook, name in flow.programs.items()}
     assert set(programs) == set(next(iter(tool.via.values())))
-    text = (ROOT / f"bpf/{tool.name}.bpf.c").read_text(encoding="utf-8")
+    text = c_source.read(str(ROOT / f"bpf/{tool.name}.bpf.c"), (str(ROOT / "bpf"),)).text
     for hook, name in programs.items():
         section = re.escape(f'SEC("{hook.section}")')
         assert re.search(rf"{section}\nint (BPF_\w+\()?{name}\b", text)
@@ -204,7 +234,7 @@ def maps_of_program(fd: int) -> list[int]:
 def test_maps_and_hooks_stand_in_the_source(tool: Tool) -> None:
     if not tool.via:
         return
-    text = (ROOT / f"bpf/{tool.name}.bpf.c").read_text()
+    text = c_source.read(str(ROOT / f"bpf/{tool.name}.bpf.c"), (str(ROOT / "bpf"),)).text
     for hook in tool.hooks:
         assert f'SEC("{hook.section}")' in text
     for item in tool.maps:

@@ -12,7 +12,7 @@ from cases import TOOLS, Case, fault
 from own_tool import own_tool
 from support import BIN, ROOT, assert_error, in_mount_namespace, run
 
-from ebpf_tour.loader import syscall
+from ebpf_tour.loader import origin, syscall
 from ebpf_tour.loader.bcc import BccProgram
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.program import Options, sources
@@ -49,16 +49,32 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def source_of(case: Case) -> str:
-    return (ROOT / f"bpf/{case.tool.name}.{SUFFIX[case.engine]}").read_text()
-
-
-def assert_source(shown: str, case: Case) -> None:
-    """Demand the C file, with BCC behind the structures that it is compiled with."""
+def files_of(shown: str, case: Case) -> tuple[str, dict[str, str]]:
+    """Return what --show source prints above the C file, and the files by name."""
     above, line, rest = shown.partition("// SPDX")
-    assert line + rest == source_of(case)
+    first, *others = re.split(r"(?m)^\n/\* ===== (\S+) ===== \*/\n", line + rest)
+    name = f"{case.tool.name}.{SUFFIX[case.engine]}"
+    return above, {name: first} | dict(zip(others[::2], others[1::2], strict=True))
+
+
+def assert_source(shown: str, case: Case) -> dict[str, str]:
+    """Demand the C file and each header of ours; return them by name.
+
+    With BCC, they are below the structures that they are compiled with.
+    """
+    above, files = files_of(shown, case)
+    for name, text in files.items():
+        assert text == (ROOT / "bpf" / name).read_text()
     if case.engine == "libbpf":
         assert above == ""
+        # By what clang has written down: all but the kernel's types.
+        recorded = origin._recorded(str(ROOT / f"bpf/x86/{case.tool.name}.bpf.o"))
+        ours = {name for name, _ in recorded if not name.startswith(("/", "include/"))}
+        assert {*files, "vmlinux.h"} == ours
+    else:
+        included = re.findall(r'(?m)^#include "(.+?)"', "".join(files.values()))
+        assert set(included) == set(files) - {f"{case.tool.name}.bcc.c"}
+    return files
 
 
 @fault
@@ -71,11 +87,15 @@ def test_source_is_what_bcc_compiles(case: Case) -> None:
     """With what it is told to include; test_bcc_functions.py has what it does not get."""
     hooks = next(iter(case.tool.via.values()))
     with BccProgram(Options(case.tool.name, sources(), "", hooks)) as program:
-        included, compiled = program._header, program._text
-    above, mark, file = show(BIN / case.tool.command, "bcc", "source").partition("// SPDX")
+        included, compiled, places = program._header, program._text, program._source.places
+    above, files = files_of(show(BIN / case.tool.command, "bcc", "source"), case)
     assert above.endswith(f"{included}\n" if included else "")
-    lines = zip(compiled.splitlines(), f"{mark}{file}".splitlines(), strict=True)
-    assert all(ours in (shown, "") for ours, shown in lines)
+    shown = {name: text.split("\n") for name, text in files.items()}
+    for line, (name, number) in zip(compiled.split("\n"), places, strict=True):
+        # A header has its guard, in the place of #pragma once.
+        assert line in (shown[name][number - 1], "") or re.match("#(ifndef|define|endif)", line)
+    each = {(name, n) for name, lines in shown.items() for n in range(1, len(lines) + 1)}
+    assert set(places) == each
     assert included.startswith("/* Made from the running kernel's BTF") or not included
     assert ("struct task_struct {" in included) == ("struct task_struct" in compiled)
 
@@ -174,7 +194,8 @@ def test_asm_and_log_name_the_same_lines(case: Case) -> None:
     shown = lines_shown(shown_as_pid_1(case, "asm"))
     logged = lines_logged(shown_as_pid_1(case, "log"))
     assert all(shown.values()), "an instruction has no line"
-    source = {squeezed(line) for line in source_of(case).splitlines()}
+    text = show(BIN / case.tool.command, case.engine, "source")
+    source = {squeezed(line) for line in text.splitlines()}
     compared = 0
     for where, line in logged.items():
         ours, theirs = squeezed(shown[where]), squeezed(line)
@@ -183,6 +204,31 @@ def test_asm_and_log_name_the_same_lines(case: Case) -> None:
             compared += 1
             assert ours == theirs, where
     assert compared > 0
+
+
+@leaves_nothing
+@fault
+def test_file_and_number_of_each_line(case: Case) -> None:
+    """They are right in a header, too: in --show asm, and in the log where the kernel has them."""
+    _, files = files_of(show(BIN / case.tool.command, case.engine, "source"), case)
+    texts = {os.path.basename(name): text.splitlines() for name, text in files.items()}
+    every = {line.strip() for lines in texts.values() for line in lines} - {""}
+    views = [shown_as_pid_1(case, what) for what in ("asm", "log")]
+    for view in views:
+        # Line 0 is the compiler's own.
+        named = re.findall(r"(?m)^; (.*) @ (\S+):([1-9]\d*)$", view)
+        for text, file, number in named:
+            if file == "helpers.h":  # BCC's own
+                continue
+            there = texts[file][int(number) - 1].strip()
+            # In the log, BCC's kernel has what BCC has made of a line, or nothing.
+            rewritten = case.engine == "bcc" and view is views[1] and text.strip() not in every
+            assert there == text.strip() or rewritten
+        # Older kernels' logs have the text alone.
+        if named or view is views[0]:
+            headers = {file for _, file, _ in named if file.endswith(".h")}
+            # Each tool that includes it reads the names of a task.
+            assert {name for name in texts if name.startswith("task.")} <= headers
 
 
 def signed(value: int) -> int:

@@ -138,6 +138,19 @@ def test_lines_that_are_known() -> None:
     ]
 
 
+def test_places_in_a_log_of_bcc() -> None:
+    """By the instruction that follows; on kernels before 6.9 there are none."""
+    log = LOG.replace("@ main.bpf.c:7", "@ main.c:207").replace(
+        "pc+3", "pc+3 ; second(); @ main.c:210"
+    )
+    lines = {0: SourceLine("a.c", 3, "first();"), 3: SourceLine("a.h", 4, "second();")}
+    placed = verifier.with_places(log, lines)
+    assert "; first(); @ a.c:3\n" in placed
+    assert " goto pc+3 ; second(); @ a.h:4\n" in placed
+    assert "; first();\n" in verifier.with_places(log, {})
+    assert verifier.with_places(LOG, lines) == LOG
+
+
 @pytest.mark.parametrize(
     ("log", "number", "reason"),
     [

@@ -279,7 +279,7 @@ TOOL = Tool(
     maps=(
         Map("pb", "perf event array", "the records, on their way to the tool", tool="reads"),
         Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
+        Map("scratch", "per-CPU array", "scratch space to put a record together"),
         Map("cgroupset", "hash", "with --cgroupmap: the cgroups that are wanted"),
         Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces that are wanted"),
     ),
@@ -294,7 +294,7 @@ TOOL = Tool(
             "the call returns",
             {EXECVE_RETURNS: "kretsyscall_execve", EXECVEAT_RETURNS: "kretsyscall_execveat"},
             reads=("calls",),
-            writes=("room", "pb"),
+            writes=("scratch", "pb"),
         ),
     ),
     columns=(

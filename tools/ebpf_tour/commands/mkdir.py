@@ -150,7 +150,7 @@ TOOL = Tool(
     maps=(
         Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
         Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
+        Map("scratch", "per-CPU array", "scratch space to put a record together"),
     ),
     picture=(
         Flow("the kernel calls vfs_mkdir", {CALLED: "kprobe__vfs_mkdir"}, writes=("calls",)),
@@ -158,7 +158,7 @@ TOOL = Tool(
             "vfs_mkdir returns",
             {RETURNS: "kretprobe__vfs_mkdir"},
             reads=("calls",),
-            writes=("room", "rb"),
+            writes=("scratch", "rb"),
         ),
     ),
     columns=(

@@ -176,7 +176,7 @@ TOOL = Tool(
     },
     maps=(
         Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("room", "per-CPU array", "room to put a record together"),
+        Map("scratch", "per-CPU array", "scratch space to put a record together"),
         Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
     ),
     picture=(
@@ -193,7 +193,7 @@ TOOL = Tool(
                 OPENAT2_RETURNS: "exit_openat2",
             },
             reads=("calls",),
-            writes=("room", "rb"),
+            writes=("scratch", "rb"),
         ),
     ),
     columns=(

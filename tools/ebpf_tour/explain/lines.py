@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ebpf_tour.loader.btf import Btf
 
@@ -37,6 +37,9 @@ class SourceLine(NamedTuple):
     def __str__(self) -> str:
         return f"{self.text} @ {self.file}:{self.number}"
 
+
+Place = tuple[str, int]
+"""A file and the number of a line in it."""
 
 Lines = dict[int, "SourceLine | None"]
 """By the number of an instruction; those between have the same line. None: nobody knows."""
@@ -74,12 +77,13 @@ def _records(ext: bytes, at: int, length: int, words: int) -> Iterator[tuple[int
             at += size
 
 
-def of_bcc(said: str, name: str, source: str) -> dict[str, Lines]:
+def of_bcc(said: str, text: str, places: Sequence[Place]) -> dict[str, Lines]:
     """Return the same from what BCC prints with DEBUG_SOURCE.
 
-    It has compiled what `numbered()` made of `source`, a file called `name`.
+    It has compiled what `numbered()` made of `text` as the file BCC_MAIN; `places` are
+    where each line of the text is from.
     """
-    texts = source.splitlines()
+    texts = text.split("\n")
     _, *parts = _BCC_FUNCTION.split(said)
     found: dict[str, Lines] = {}
     for function, listing in zip(parts[::2], parts[1::2], strict=True):
@@ -89,26 +93,39 @@ def of_bcc(said: str, name: str, source: str) -> dict[str, Lines]:
             if line:
                 number = int(line)
             elif 0 < number <= len(texts):
-                lines[int(insn)] = SourceLine(name, number, texts[number - 1].strip())
+                file, there = places[number - 1]
+                lines[int(insn)] = SourceLine(
+                    os.path.basename(file), there, texts[number - 1].strip()
+                )
         found[function] = lines
     return found
 
 
-def numbered(text: str, name: str) -> str:
-    """Return C text that tells the compiler its line numbers, statement by statement.
+def in_one_file(text: str, name: str) -> list[Place]:
+    """Return the places of the lines of a text that is a file called `name`."""
+    return [(name, number) for number in range(1, text.count("\n") + 2)]
+
+
+def numbered(text: str, places: Sequence[Place]) -> str:
+    """Return C text that tells the compiler where its lines are from, statement by statement.
 
     BCC inserts structures before the functions, joins lines, and counts those
-    that it has then.
+    that it has then. `places` has the file and the number of each line.
     """
-    lines = [f'#line 1 "{name}"']
+    lines: list[str] = []
     in_comment = False
-    for number, line in enumerate(text.splitlines(), 1):
+    expected: Place | None = None
+    for line, place in zip(text.split("\n"), places, strict=True):
+        name, number = place
         if line == "{":  # the function's first instructions count for its head, above
             lines.append(f'#line {number - 1} "{name}"')
+        elif place != expected:
+            lines.append(f'#line {number} "{name}"')
         lines.append(line)
+        expected = (name, number + 1)
         if "/*" in line or "*/" in line:
             in_comment = line.rfind("/*") > line.rfind("*/")
         directive = line.startswith("#") and not line.endswith("\\")
         if (directive or line.endswith(("{", ";"))) and not in_comment:
-            lines.append(f'#line {number + 1} "{name}"')
-    return "\n".join(lines) + "\n"
+            expected = None
+    return "\n".join(lines)

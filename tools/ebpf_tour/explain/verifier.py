@@ -7,7 +7,9 @@ has cost to follow one. They take text and give text; nothing asks the kernel.
 
 from __future__ import annotations
 
+import bisect
 import errno
+import functools
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +46,10 @@ _JUMP = re.compile(r"(.*?goto pc[+-]\d+) (.*)")
 # The verifier's own "; *count += 1; @ lookup.bpf.c:25"; before Linux 6.9 without
 # the place.
 _SOURCE = re.compile(r"^; (.+?)(?: @ (\S+):(\d+))?$", re.MULTILINE)
+
+# Of a program of BCC's, and the instructions in their order.
+_BCC_PLACE = re.compile(r" @ main\.c:\d+$", re.MULTILINE)
+_NUMBER = re.compile(r"^(\d+): \(", re.MULTILINE)
 
 # What stands below the last instruction and is no reason: statistics, and the
 # states that the verifier compared or went back over.
@@ -145,6 +151,25 @@ def statistics(log: str) -> Statistics | None:
     if not (processed and stack and time):
         return None
     return Statistics(int(processed[1]), int(processed[2]), stack[1], int(time[1]))
+
+
+def with_places(log: str, lines: Lines) -> str:
+    """Return the log of a program of BCC's that names the lines of its files.
+
+    The kernel names lines of main.c, which is what BCC has made of them; a newer kernel
+    (6.9) has their numbers, too. `lines` are those of the function. Where they do not
+    tell, the place is left out.
+    """
+    steps = list(_NUMBER.finditer(log))
+    starts = [step.start() for step in steps]
+    line_of = functools.cache(functools.partial(_line_of, lines=lines))
+
+    def place(match: re.Match[str]) -> str:
+        following = bisect.bisect(starts, match.start())
+        line = line_of(int(steps[following][1])) if following < len(steps) else None
+        return f" @ {line.file}:{line.number}" if line else ""
+
+    return _BCC_PLACE.sub(place, log)
 
 
 def refusal(function: str, log: str, number: int, lines: Lines) -> Error:

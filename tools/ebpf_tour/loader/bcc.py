@@ -18,7 +18,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import EngineUnavailable, Error
-from ebpf_tour.loader import bcc_functions, features, syscall
+from ebpf_tour.loader import bcc_functions, c_source, features, syscall
 from ebpf_tour.loader.bcc_types import RECORD_H, Types
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
@@ -63,6 +63,9 @@ _UNKNOWN_FUNCTION = re.compile(
     r"(?:implicit declaration of|implicitly declaring library|call to undeclared(?: library)?) "
     r"function '(\w+)'"
 )
+
+# Where the compiler says that something is: "own.bcc.c:12:2: ".
+_PLACE = re.compile(r"\s*(\S+?):\d+:")
 
 _LEFT_OUT = """\
 /* BCC gets the file without these, which are for hooks that were not chosen:
@@ -157,11 +160,11 @@ class BccProgram(Program):
         self._lines: dict[str, Lines] | None = None
         self._directory = sources()
         self.source = f"{options.directory}/{options.name}.bcc.c"
-        file = self._read_source()
-        self._functions = bcc_functions.functions(file)
+        self._source = self._read_source()
+        self._functions = bcc_functions.functions(self._source.text)
         self._left_out = list(filter(self._is_for_another_hook, self._functions))
         # What is compiled: all else, in its place.
-        self._text = bcc_functions.without(file, self._left_out)
+        self._text = bcc_functions.without(self._source.text, self._left_out)
         self._header = RECORD_H if re.search(r"\bstruct event\b", self._text) else ""
         # A call of what is not declared would otherwise be a jump to nowhere.
         self._flags = ["-Werror=implicit-function-declaration"]
@@ -170,15 +173,15 @@ class BccProgram(Program):
         self._choose_headers()
         self._bpf_class, self._lib = _import_bcc()
         self._include(self._header)
-        code = bcc_functions.code_of(file)
+        code = c_source.code_of(self._source.text)
         self.globals = self._defines = _Defines(code, self.source)
         self.max_entries = self._sizes = _MaxEntries(code, self.source)
         self._detach: list[Detach] = []
 
-    def _read_source(self) -> str:
+    def _read_source(self) -> c_source.Source:
+        """Read the C file, and the headers of ours that it includes, each in its place."""
         try:
-            with open(self.source, encoding="utf-8") as file:
-                return file.read()
+            return c_source.read(self.source, (self._options.directory, self._directory))
         except FileNotFoundError:
             raise EngineUnavailable(
                 f"{self.source} is not there", "write it, or take --engine libbpf"
@@ -284,22 +287,32 @@ class BccProgram(Program):
 
     def _load(self) -> None:
         self._require_functions()
-        name = os.path.basename(self.source)
         self._bpf, said = self._compile(self._text)
         if self._bpf is None and _EPERM in said:  # for its maps
             raise features.explain_eperm("load BPF programs")
+        if said and (self._bpf is None or self._options.verbose):
+            said = self._with_places() or said
+        if self._options.verbose:
+            self._say(said)
         if self._bpf is None:
-            # Only for its messages are the lines numbered as in the file: with
-            # the numbers, the verifier's log would show the wrong C.
-            from ebpf_tour.explain.lines import numbered
-
-            _, counted = self._compile(numbered(self._text, name))
-            raise self._compile_error(counted or said)
+            raise self._compile_error(said)
         for hook in self._options.hooks:
             self._loaded.append((hook, self._load_function(hook)))
         for table in self._tables():
             if table.type in {PERF_EVENT_ARRAY, RINGBUF}:
                 self._record_layout(table)
+
+    def _with_places(self) -> str:
+        """Return what the compiler says when it knows which lines are from which file.
+
+        Only for its messages: with the numbers, the verifier's log would show the wrong C.
+        """
+        from ebpf_tour.explain.lines import numbered
+
+        program, said = self._compile(numbered(self._text, self._source.places))
+        if program is not None:
+            program.cleanup()
+        return said
 
     def _compile_error(self, said: str) -> Error:
         for hook in self._options.hooks:
@@ -307,9 +320,10 @@ class BccProgram(Program):
                 return missing
         first = next((line for line in said.splitlines() if " error: " in line), "")
         if unknown := _UNKNOWN_FUNCTION.search(first):
-            file = os.path.basename(self.source)
+            place = _PLACE.match(first)
+            file = place[1] if place else self.source
             return Error(
-                f"there is no function {unknown[1]}, which {file} calls",
+                f"there is no function {unknown[1]}, which {os.path.basename(file)} calls",
                 "see the helpers in bpf-helpers(7); a function of the file's own is static",
                 said,
             )
@@ -319,7 +333,7 @@ class BccProgram(Program):
 
     def _compile(self, text: str, debug: int = 0) -> tuple[Any, str]:
         """Return a BPF object, None if BCC refuses, and what BCC said."""
-        with self._capture(quiet=bool(debug)) as said, _in_a_directory():
+        with self._capture(quiet=True) as said, _in_a_directory():
             try:
                 flags = self._flags + self._defines.flags + self._sizes.flags
                 program = self._bpf_class(text=text.encode(), cflags=flags, debug=debug)
@@ -470,9 +484,10 @@ class BccProgram(Program):
     def source_text(self) -> str:
         above = self._header
         if self._left_out:
-            listed = "".join(f" *\t{function.written}\n" for function in self._left_out)
+            written = dict.fromkeys(function.written for function in self._left_out)
+            listed = "".join(f" *\t{name}\n" for name in written)
             above = f"{_LEFT_OUT}{listed} */\n{above}"
-        return f"{above}\n{super().source_text()}" if above else super().source_text()
+        return f"{above}\n{self._source.shown()}" if above else self._source.shown()
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         return [
@@ -484,11 +499,12 @@ class BccProgram(Program):
             from ebpf_tour.explain import lines
 
             # Compiled once more, with line numbers and the listing.
-            text = lines.numbered(self._text, lines.BCC_MAIN)
+            places = lines.in_one_file(self._text, lines.BCC_MAIN)
+            text = lines.numbered(self._text, places)
             program, said = self._compile(text, _DEBUG_SOURCE)
             self._lines = {}
             if program is not None:
-                found = lines.of_bcc(said, os.path.basename(self.source), self._text)
+                found = lines.of_bcc(said, self._text, self._source.places)
                 self._lines = {
                     name.decode(): found[name.decode()]
                     for name in (hook.function.encode() for hook in self._options.hooks)
@@ -498,7 +514,9 @@ class BccProgram(Program):
         return self._lines.get(function, {})
 
     def verifier_logs(self) -> list[tuple[str, str]]:
-        return self._logs
+        from ebpf_tour.explain.verifier import with_places
+
+        return [(name, with_places(log, self.source_lines(name))) for name, log in self._logs]
 
     def _hooks_and_fds(self) -> list[tuple[Hook, int]]:
         return [(hook, function.fd) for hook, function in self._loaded]

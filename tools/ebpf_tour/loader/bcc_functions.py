@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ebpf_tour.loader.c_source import code_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -27,10 +29,6 @@ _MACROS = {
     "BPF_ITER": (("bpf_iter__",), 1),
 }
 
-# Comments and literals, which may hold what looks like code.
-_NO_CODE = re.compile(
-    r"""/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'""", re.DOTALL | re.VERBOSE
-)
 _HEAD = re.compile(
     r"^(?P<type>[a-z_][\w\s*]*[\s*])?(?P<name>\w+)[ \t]*\((?P<arguments>[^;{}]*)\)\s*\{",
     re.MULTILINE,
@@ -52,11 +50,6 @@ class CFunction(NamedTuple):
     def is_among(self, names: Iterable[str]) -> bool:
         """Say whether it has one of these names."""
         return not set(names).isdisjoint(self.names)
-
-
-def code_of(text: str) -> str:
-    """Return a C file with blanks in place of comments and literals."""
-    return _NO_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 
 
 def functions(text: str) -> list[CFunction]:

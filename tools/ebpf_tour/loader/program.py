@@ -337,10 +337,14 @@ class Program(Closing, abc.ABC):
         """Do what `close()` is for, once everything is detached."""
 
     def source_text(self) -> str:
-        """Return the C that is loaded. Raises Error if it did not come with the program."""
+        """Return the C that is loaded: the file, and below it each header of ours.
+
+        Raises Error if it did not come with the program.
+        """
+        from ebpf_tour.loader import c_source
+
         try:
-            with open(self.source, encoding="utf-8") as file:
-                return file.read()
+            return c_source.read(self.source, (self._options.directory, sources())).shown()
         except FileNotFoundError:
             raise Error(f"{self.source} is not there", "see the bytecode: --show asm") from None
 

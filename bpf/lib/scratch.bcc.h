@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Scratch space, BCC dialect: for an event that is too long for the stack of a
+ * program, which has 512 bytes. The tool's own header declares struct event and
+ * says how many SCRATCH_SLOTS there are.
+ */
+#pragma once
+
+/* On each CPU, one slot for each system call. Linux 7.2 may preempt a program at
+ * a system call's tracepoint. The kernel does not run the same program on that
+ * CPU until it goes on, but it runs that of another system call.
+ */
+BPF_PERCPU_ARRAY(scratch, struct event, SCRATCH_SLOTS);
+
+/* The verifier wants to see a comparison with NULL, though every slot exists. */
+static __always_inline struct event *scratch_event(u32 slot)
+{
+	return scratch.lookup(&slot);
+}
