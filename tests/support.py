@@ -231,6 +231,7 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
 # What gcc is told besides, by the name of a program.
 _FLAGS = {
     "allocate": ("-rdynamic",),
+    "deep": ("-rdynamic",),
     "functions": ("-rdynamic",),
     "late": ("-shared", "-fPIC"),
     "nothing": ("-static",),

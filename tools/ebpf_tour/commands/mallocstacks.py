@@ -1,4 +1,4 @@
-"""ebpf-mallocstacks: a uprobe, and a map that holds stacks.
+"""ebpf-mallocstacks: a uprobe, and a hash whose key is a call stack.
 
 The hook is a function in the memory of another process. A breakpoint stands at
 its first instruction; where the process hits it, the kernel runs the program.
@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.base.text import from_kernel, printable
 from ebpf_tour.base.typed import TYPE_CHECKING, NamedTuple
 from ebpf_tour.frame import cli
@@ -24,20 +24,21 @@ from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from typing import Any, Self
 
     from ebpf_tour.frame.session import Session
     from ebpf_tour.loader import Program
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Provider, Target
 
-ALLOC = Uprobe("handle_alloc")
+ALLOC = Uprobe("handle_alloc", needs_large_keys=True)
 
 
 def stack_lines(row: Row) -> list[str]:
     """Return a stack for the table: a frame on each line."""
     stack = row["stack"]
-    return stack if isinstance(stack, list) else []
+    lines = stack if isinstance(stack, list) else []
+    return [*lines, f"[truncated: more than {len(lines)} frames]"] if row["truncated"] else lines
 
 
 TOOL = Tool(
@@ -52,33 +53,32 @@ TOOL = Tool(
     how_it_works=(
         "A uprobe is a breakpoint at an instruction of a file, here at the first one of malloc in "
         "the file that the process has mapped: its C library, or what replaces malloc in it. At "
-        "each call the program takes the user stack with bpf_get_stackid(), which stores it in "
-        "stack_traces and returns its number, and adds to the bytes and calls of that number in "
-        "totals. A stack-trace map is a hash without chains: a stack whose slot is taken by "
-        "another one is refused (-EEXIST), and of two that come at the same time one is lost. So "
-        "the program takes a stack that is refused, and each one while it is new, with "
-        "bpf_get_stack() and keeps it in stacks, a hash with chains. Every byte stands at its own "
-        "stack as long as there are no more than NUM_STACKS; what comes after that is counted in a "
-        "row of its own."
+        "each call the program takes the user stack with bpf_get_stack() and adds to the bytes and "
+        "calls of that stack. The whole stack is the key of a hash: of totals up to 31 frames, of "
+        "deep_totals up to 127, since a longer key takes longer to find. So two stacks are never "
+        "taken for one. A stack is larger than the 512 bytes of a program's own stack, so it is "
+        "put together in scratch, which has a few slots for each CPU: a preempted program keeps "
+        "its slot. Every byte is counted at its own stack as long as there are no more than "
+        "NUM_STACKS; what comes after that is counted in a row of its own."
     ),
     output=(
         "A stack begins with the function that allocates; each line below is the caller of the "
         "one above. The kernel goes from frame to frame by the frame pointer, so the stacks are "
         "complete in programs that were compiled with -fno-omit-frame-pointer. The bytes are "
         "those asked for; a request that is larger than half the address space, which every "
-        'allocator refuses, counts as a call of 0 bytes. The rows "[stack not recorded: map '
-        'full]" and "[no user stack]" hold what has no stack; with them the rows add up to '
-        "everything that was allocated. On a preemptible kernel, BCC now and then puts a call at "
-        "a wrong stack. With --interval each report has the totals since the "
-        "tool was attached."
+        "allocator refuses, counts as a call of 0 bytes. The kernel takes at most 127 frames. "
+        "A stack that has more ends in a line [truncated]; in JSON and CSV, truncated is true. "
+        'The rows "[stack not recorded: map full]", "[stack not recorded: no scratch slot free]" '
+        'and "[no user stack]" hold what has no stack; with them they add up to everything that '
+        "was allocated. On a preemptible kernel, BCC now and then counts a call at a wrong stack. "
+        "With --interval each report has the totals since the tool was attached."
     ),
     via={"uprobe": (ALLOC,)},
     maps=(
-        Map("stack_traces", "stack trace", "number of a stack to its addresses"),
-        Map("stacks", "hash", "the same by a hash of all addresses: slower, but none is lost"),
-        Map("totals", "hash", "stack to bytes and calls"),
-        Map("apart", "array", "bytes and calls that have no stack"),
-        Map("rooms", "hash", "a buffer for each thread that takes a stack itself"),
+        Map("totals", "hash", "stack to bytes and calls, for stacks of up to 31 frames"),
+        Map("deep_totals", "hash", "the same for deeper ones, up to 127 frames"),
+        Map("unattributed", "array", "bytes and calls that have no stack, by the reason"),
+        Map("scratch", "per-CPU array", "slots where programs put their stack together"),
     ),
     columns=(
         Column("bytes", "BYTES", "bytes that were asked for at this stack", 12, right=True),
@@ -90,6 +90,7 @@ TOOL = Tool(
             text=stack_lines,
             kernel_bytes=True,
         ),
+        Column("truncated", "", "whether the stack has more frames than these"),
         Column("comm", "", "name of the process", kernel_bytes=True),
         Column("pid", "", "its process ID"),
         Column("time_s", "", "seconds since the tool was attached"),
@@ -102,12 +103,12 @@ TOOL = Tool(
         Example("ebpf-mallocstacks --demo", "watch a child process"),
     ),
     requirements=(
-        "Linux 5.8 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
+        "Linux 5.11 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
         "the process's files; BCC, where it is installed, adds those of separate debug files and "
         "of JIT compilers."
     ),
     overhead=(
-        "Each call of the function enters the kernel: 1.8 microseconds where it was measured, 3.7 "
+        "Each call of the function enters the kernel: 1.5 microseconds where it was measured, 2.5 "
         "once the maps are full. A process that allocates a million times a second becomes a few "
         "times slower. Other processes are not slowed down."
     ),
@@ -115,14 +116,18 @@ TOOL = Tool(
 )
 
 # Both sides know these by the C header, mallocstacks.h.
-NO_USER_STACK, MAP_FULL = 1, 2
-APART = {NO_USER_STACK: "[no user stack]", MAP_FULL: "[stack not recorded: map full]"}
+NO_SCRATCH, NO_USER_STACK, MAP_FULL = range(3)
+UNATTRIBUTED = {
+    NO_SCRATCH: "[stack not recorded: no scratch slot free]",
+    NO_USER_STACK: "[no user stack]",
+    MAP_FULL: "[stack not recorded: map full]",
+}
 
-# The kernel refuses a stack-trace map that is deeper than this setting.
+# The kernel takes at most this many frames of a stack, or fewer if the setting says so.
+MAX_FRAMES = 127
 DEPTH_SETTING = "/proc/sys/kernel/perf_event_max_stack"
-DEPTH = 127
 
-# A stack takes a little more than 2 KiB in the maps.
+# A stack takes a little more than 1300 bytes in the maps.
 MOST_STACKS = 1 << 20
 
 # How often to look for libraries that the process has loaded since.
@@ -269,9 +274,7 @@ def check(args: argparse.Namespace) -> None:
 
 def configure(program: Program, args: argparse.Namespace, target: Target | None) -> None:
     """Set the sizes of the maps and the global variables; without a process only to show them."""
-    require_depth()
-    program.max_entries["stack_traces"] = program.max_entries["stacks"] = args.num_stacks
-    program.max_entries["totals"] = 2 * args.num_stacks
+    program.max_entries["totals"] = program.max_entries["deep_totals"] = args.num_stacks
     function = function_of(args)
     program.globals["size_argument"] = function.size
     program.globals["number_argument"] = function.number
@@ -279,20 +282,6 @@ def configure(program: Program, args: argparse.Namespace, target: Target | None)
     program.globals["target_pid"] = target.pid_in_namespace if target else 0
     program.globals["pidns_dev"] = features.kernel_dev(namespace.st_dev)
     program.globals["pidns_ino"] = namespace.st_ino
-
-
-def require_depth() -> None:
-    """Raise Unsupported where the kernel would refuse the stack-trace map."""
-    try:
-        with open(DEPTH_SETTING, encoding="ascii") as file:
-            depth = int(file.read())
-    except OSError:
-        return
-    if depth < DEPTH:
-        raise Unsupported(
-            f"this machine limits stacks to {depth} frames ({DEPTH_SETTING})",
-            f"sysctl kernel.perf_event_max_stack={DEPTH}",
-        )
 
 
 def choose_provider(session: Session, target: Target) -> Provider:
@@ -346,6 +335,15 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
     return ended
 
 
+def kernel_depth() -> int:
+    """Return how many frames of a stack the kernel takes; it stays while a program uses them."""
+    try:
+        with open(DEPTH_SETTING, encoding="ascii") as file:
+            return min(int(file.read()), MAX_FRAMES)
+    except OSError:
+        return MAX_FRAMES
+
+
 class Report:
     """What was counted, as rows."""
 
@@ -355,10 +353,9 @@ class Report:
         self._session = session
         self._target = target
         self._symbols = symbols
-        self._totals, self._apart = program.map("totals"), program.map("apart")
-        # Not stack_traces: to read a slot, the kernel empties it for a moment, and
-        # another stack may take it.
-        self._stacks = program.map("stacks")
+        self._totals = program.map("totals"), program.map("deep_totals")
+        self._unattributed = program.map("unattributed")
+        self._depth = kernel_depth()
         self.name = f"{target.comm} ({target.pid})"
         self._started = time.monotonic()
         self.rows: list[Row] = []
@@ -374,54 +371,50 @@ class Report:
         self._session.report(self.rows[: self._session.args.top])
         self._say_total()
 
-    def _row(self, stack: list[str], size: int, calls: int) -> Row:
+    def _row(self, stack: list[str], size: int, calls: int, *, truncated: bool = False) -> Row:
         return {
             "bytes": size,
             "count": calls,
             "stack": stack,
+            "truncated": truncated,
             "comm": self._target.comm,
             "pid": self._target.pid,
             "time_s": round(time.monotonic() - self._started, 3),
         }
 
     def _recorded(self) -> Iterator[Row]:
-        totals = list(self._totals.items())
-        frames = self._frames()  # read later, so that it has what each of them needs
-        sums: dict[tuple[int, ...], tuple[int, int]] = {}
-        for key, total in totals:
-            addresses = self._addresses(frames[key.stack], key.caller)
-            size, calls = sums.get(addresses, (0, 0))
-            sums[addresses] = size + total.bytes, calls + total.calls
+        sums: dict[tuple[tuple[int, ...], bool], tuple[int, int]] = {}
+        for totals in self._totals:
+            for stack, total in totals.items():
+                shown = self._addresses(stack)
+                size, calls = sums.get(shown, (0, 0))
+                sums[shown] = size + total.bytes, calls + total.calls
         function = from_kernel(os.fsencode(self._session.args.function))
-        for addresses, (size, calls) in sums.items():
+        for (addresses, truncated), (size, calls) in sums.items():
             names = self._symbols.stack(addresses)
             # The address may have other names, too: __libc_malloc.
             names[0] = f"{function}+0x0"
-            yield self._row(names, size, calls)
+            yield self._row(names, size, calls, truncated=truncated)
 
-    def _frames(self) -> dict[int, tuple[int, ...]]:
-        """Return the addresses of each stack, by its key in `stacks` and by its number."""
-        found = {}
-        for key, stack in self._stacks.items():
-            found[key] = stack.frames
-            if stack.number >= 0:
-                found[stack.number] = stack.frames
-        return found
-
-    def _addresses(self, frames: tuple[int, ...], caller: int) -> tuple[int, ...]:
-        """Return a stack's addresses, leaf first."""
-        function, *callers = (address for address in frames if address)
+    def _addresses(self, stack: Any) -> tuple[tuple[int, ...], bool]:
+        """Return a stack's addresses, leaf first, and whether it has more than these."""
+        function, *callers = (address for address in stack.frames if address)
+        # If there are as many frames as the kernel takes, nobody knows whether the
+        # last one is the stack's last. Without it, the stack certainly has more.
+        truncated = 1 + len(callers) >= self._depth
+        if truncated:
+            del callers[-1:]
         # The kernel leaves the caller out, unless the function's first
         # instruction tells it that there is no frame yet: commit cfa7f3d2c526
         # ("perf,x86: avoid missing caller address in stack traces captured in
         # uprobe") (in v6.11).
-        if caller and callers[:1] != [caller]:
-            callers.insert(0, caller)
-        return function, *callers
+        if stack.caller and callers[:1] != [stack.caller]:
+            callers.insert(0, stack.caller)
+        return (function, *callers), truncated
 
     def _not_recorded(self) -> Iterator[Row]:
-        for outcome, text in APART.items():
-            total = self._apart.get(outcome)
+        for reason, text in UNATTRIBUTED.items():
+            total = self._unattributed.get(reason)
             if total.calls:
                 yield self._row([text], total.bytes, total.calls)
 
@@ -432,7 +425,7 @@ class Report:
             f"{self.total('bytes')} bytes in {self.total('count')} calls, "
             f"at {self._count} stacks{rest}"
         )
-        full = self._apart.get(MAP_FULL)
+        full = self._unattributed.get(MAP_FULL)
         if full.calls:
             self._session.warn(
                 f"{full.bytes} bytes in {full.calls} calls came from more stacks than the "
