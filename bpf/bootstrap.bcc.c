@@ -139,6 +139,7 @@ static __always_inline int live_threads(struct signal_struct *signal)
 static __always_inline bool process_ends(struct signal_struct *signal,
 					 bool is_leader, pid_t pid)
 {
+	int first = 0;
 	u8 one = 1;
 
 	if (!is_leader) {
@@ -151,7 +152,10 @@ static __always_inline bool process_ends(struct signal_struct *signal,
 	}
 	if (!live_threads(signal))
 		return true;
-	leaderless.update(&pid, &one);
+	if (leaderless.update(&pid, &one)) {
+		lost.atomic_increment(first);	/* the map is full */
+		return false;
+	}
 	/* The last thread may have looked just before that. */
 	return !live_threads(signal) && leaderless.delete(&pid) == 0;
 }

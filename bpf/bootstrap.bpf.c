@@ -172,7 +172,10 @@ static __always_inline bool process_ends(struct signal_struct *signal,
 	}
 	if (!live_threads(signal))
 		return true;
-	bpf_map_update_elem(&leaderless, &pid, &one, BPF_ANY);
+	if (bpf_map_update_elem(&leaderless, &pid, &one, BPF_ANY)) {
+		__sync_fetch_and_add(&lost, 1);	/* the map is full */
+		return false;
+	}
 	/* The last thread may have looked just before that. */
 	return !live_threads(signal) &&
 	       bpf_map_delete_elem(&leaderless, &pid) == 0;

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytest
 
+from ebpf_tour.build import compile_all
 from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.hooks import what_is_missing
 
@@ -231,6 +232,7 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> Result:
 # What gcc is told besides, by the name of a program.
 _FLAGS = {
     "allocate": ("-rdynamic",),
+    "deep": ("-rdynamic",),
     "functions": ("-rdynamic",),
     "late": ("-shared", "-fPIC"),
     "nothing": ("-static",),
@@ -541,3 +543,28 @@ def cgroup(where: Path) -> Iterator[Path]:
         finally:
             (group / "inner").rmdir()
             group.rmdir()
+
+
+def changed_package(tool: str, directory: Path, changes: Mapping[str, str]) -> list[str | Path]:
+    """Return the command of a tool whose C was changed, in a copy of the package.
+
+    A way to make what is rare in a program happen each time. Each file has to have one
+    of the texts that are replaced.
+    """
+    package = shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour", symlinks=False)
+    for path in (package / "bpf").glob(f"{tool}.*.c"):
+        text = path.read_text()
+        for before, after in changes.items():
+            text = text.replace(before, after)
+        assert text != path.read_text(), path.name
+        path.write_text(text)
+    for path in (package / "bpf").glob(f"*/{tool}.bpf.o"):
+        path.unlink()
+    compile_all(package / "bpf", package / "bpf")
+    script = (
+        f"import sys; sys.path.insert(0, {str(directory)!r})\n"
+        f"from ebpf_tour.commands import {tool}\n"
+        f"assert {tool}.__file__.startswith(sys.path[0])\n"
+        f"sys.exit({tool}.main())"
+    )
+    return [sys.executable, "-c", script]

@@ -9,12 +9,22 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, Result, Running, assert_error, run, wait_until
+from support import (
+    BIN,
+    ENGINES,
+    Result,
+    Running,
+    assert_error,
+    changed_package,
+    run,
+    wait_until,
+)
 
 from ebpf_tour.commands.bootstrap import TOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support import Compiled
 
@@ -109,6 +119,27 @@ def test_process_ends_with_its_last_thread(engine: str, compiled: Compiled) -> N
     assert [row["event"] for row in rows] == ["EXEC", "EXIT"]
     assert rows[1]["exit_code"] == 5
     assert rows[1]["duration_ns"] >= 100_000_000
+
+
+@pytest.mark.native
+@pytest.mark.usefixtures("leaves_nothing")
+def test_more_such_processes_than_there_is_room_for(
+    engine: str, compiled: Compiled, tmp_path: Path
+) -> None:
+    """Of each there is a row, or it counts as lost. Here there is room for none."""
+    changes = {
+        "if (bpf_map_update_elem(&leaderless, &pid, &one, BPF_ANY))": "if (one)",
+        "if (leaderless.update(&pid, &one))": "if (one)",
+    }
+    never = changed_package("bootstrap", tmp_path, changes)
+    with Running(*never, "--engine", engine, "--json") as tool:
+        tool.wait_attached()
+        for _ in range(5):
+            subprocess.run([compiled("leaderless")], check=False)
+        result = tool.finish(signal.SIGINT)
+    rows = [row for row in result.records if row["comm"] == "leaderless"]
+    assert [row["event"] for row in rows] == ["EXEC"] * 5
+    assert result.summary["lost"] == 5
 
 
 def test_duration_shows_only_the_long_lived(engine: str) -> None:

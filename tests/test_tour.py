@@ -220,6 +220,7 @@ PROOFS = {
     "fentry": ("ebpf-mkdir", "--via", "fentry", "--demo"),
     "fexit": ("ebpf-mkdir", "--via", "fentry", "--demo"),
     "uprobe": ("ebpf-mallocstacks", "--demo"),
+    "large keys": ("ebpf-mallocstacks", "--demo"),
     "perf buffer": ("ebpf-bootstrap", "--transport", "perf", "--demo"),
     "ring buffer": ("ebpf-bootstrap", "--transport", "ringbuf", "--demo"),
     "libbpf": ("ebpf-hello", "--engine", "libbpf", "--show", "maps"),
@@ -234,6 +235,8 @@ def test_check_is_right() -> None:
     verdicts = Verdicts()
     assert verdicts.result.status == 0
     for name, (command, *options) in PROOFS.items():
+        if name == "uprobe" and not verdicts["large keys"]["found"]:
+            continue  # its tool needs both
         result = run(BIN / command, *options)
         assert verdicts[name]["found"] == (result.status == 0), (name, result.stderr)
         if result.status:

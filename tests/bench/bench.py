@@ -574,14 +574,14 @@ GOALS = [
         "mallocstacks: ns a call that it adds",
         "libbpf",
         "plain bcc",
-        1,
+        1.25,
     ),
     Goal(
         "mallocstacks, slowdown: bcc engine",
         "mallocstacks: ns a call that it adds",
         "bcc engine",
         "plain bcc",
-        1,
+        1.25,
     ),
     Goal("ebpf-bootstrap --help", "--help, ms", "ebpf-bootstrap --help", "python3 -c pass", 3),
 ]

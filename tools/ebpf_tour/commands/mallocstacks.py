@@ -1,4 +1,4 @@
-"""ebpf-mallocstacks: a uprobe, and a map that holds stacks.
+"""ebpf-mallocstacks: a uprobe, and a hash whose key is a call stack.
 
 The hook is a function in the memory of another process. A breakpoint stands at
 its first instruction; where the process hits it, the kernel runs the program.
@@ -11,9 +11,9 @@ import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.base.text import from_kernel, printable
 from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.output.file import OutputFile
@@ -85,9 +85,7 @@ def check(args: argparse.Namespace) -> None:
 
 def configure(program: Program, args: argparse.Namespace, target: Target | None) -> None:
     """Set the sizes of the maps and the global variables; without a process only to show them."""
-    require_depth()
-    program.max_entries["stack_traces"] = program.max_entries["stacks"] = args.num_stacks
-    program.max_entries["totals"] = 2 * args.num_stacks
+    program.max_entries["totals"] = program.max_entries["deep_totals"] = args.num_stacks
     function = function_of(args)
     program.globals["size_argument"] = function.size
     program.globals["number_argument"] = function.number
@@ -95,26 +93,6 @@ def configure(program: Program, args: argparse.Namespace, target: Target | None)
     program.globals["target_pid"] = target.pid_in_namespace if target else 0
     program.globals["pidns_dev"] = features.kernel_dev(namespace.st_dev)
     program.globals["pidns_ino"] = namespace.st_ino
-
-
-def require_depth() -> None:
-    """Raise Unsupported where the kernel would refuse the stack-trace map."""
-    try:
-        with open(DEPTH_SETTING, encoding="ascii") as file:
-            depth = int(file.read())
-    except OSError:
-        return
-    if depth < DEPTH:
-        raise Unsupported(
-            f"this machine limits stacks to {depth} frames ({DEPTH_SETTING})",
-            f"sysctl kernel.perf_event_max_stack={DEPTH}",
-        )
-
-
-# The kernel refuses a stack-trace map that is deeper than this setting.
-DEPTH_SETTING = "/proc/sys/kernel/perf_event_max_stack"
-
-DEPTH = 127
 
 
 def choose_provider(session: Session, target: Target) -> Provider:
@@ -172,6 +150,20 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
 REFRESH_SECONDS = 1.0
 
 
+def kernel_depth() -> int:
+    """Return how many frames of a stack the kernel takes; it stays while a program uses them."""
+    try:
+        with open(DEPTH_SETTING, encoding="ascii") as file:
+            return min(int(file.read()), MAX_FRAMES)
+    except OSError:
+        return MAX_FRAMES
+
+
+# The kernel takes at most this many frames of a stack, or fewer if the setting says so.
+MAX_FRAMES = 127
+DEPTH_SETTING = "/proc/sys/kernel/perf_event_max_stack"
+
+
 class Report:
     """What was counted, as rows."""
 
@@ -181,10 +173,9 @@ class Report:
         self._session = session
         self._target = target
         self._symbols = symbols
-        self._totals, self._apart = program.map("totals"), program.map("apart")
-        # Not stack_traces: to read a slot, the kernel empties it for a moment, and
-        # another stack may take it.
-        self._stacks = program.map("stacks")
+        self._totals = program.map("totals"), program.map("deep_totals")
+        self._unattributed = program.map("unattributed")
+        self._depth = kernel_depth()
         self.name = f"{target.comm} ({target.pid})"
         self._started = time.monotonic()
         self.rows: list[Row] = []
@@ -200,54 +191,50 @@ class Report:
         self._session.report(self.rows[: self._session.args.top])
         self._say_total()
 
-    def _row(self, stack: list[str], size: int, calls: int) -> Row:
+    def _row(self, stack: list[str], size: int, calls: int, *, truncated: bool = False) -> Row:
         return {
             "bytes": size,
             "count": calls,
             "stack": stack,
+            "truncated": truncated,
             "comm": self._target.comm,
             "pid": self._target.pid,
             "time_s": round(time.monotonic() - self._started, 3),
         }
 
     def _recorded(self) -> Iterator[Row]:
-        totals = list(self._totals.items())
-        frames = self._frames()  # read later, so that it has what each of them needs
-        sums: dict[tuple[int, ...], tuple[int, int]] = {}
-        for key, total in totals:
-            addresses = self._addresses(frames[key.stack], key.caller)
-            size, calls = sums.get(addresses, (0, 0))
-            sums[addresses] = size + total.bytes, calls + total.calls
+        sums: dict[tuple[tuple[int, ...], bool], tuple[int, int]] = {}
+        for totals in self._totals:
+            for stack, total in totals.items():
+                shown = self._addresses(stack)
+                size, calls = sums.get(shown, (0, 0))
+                sums[shown] = size + total.bytes, calls + total.calls
         function = from_kernel(os.fsencode(self._session.args.function))
-        stacks = self._symbols.stacks(sums)
-        for names, (size, calls) in zip(stacks, sums.values(), strict=True):
+        stacks = self._symbols.stacks([addresses for addresses, _ in sums])
+        for names, (shown, (size, calls)) in zip(stacks, sums.items(), strict=True):
             # The address may have other names, too: __libc_malloc.
             names[0] = f"{function}+0x0"
-            yield self._row(names, size, calls)
+            yield self._row(names, size, calls, truncated=shown[1])
 
-    def _frames(self) -> dict[int, tuple[int, ...]]:
-        """Return the addresses of each stack, by its key in `stacks` and by its number."""
-        found = {}
-        for key, stack in self._stacks.items():
-            found[key] = stack.frames
-            if stack.number >= 0:
-                found[stack.number] = stack.frames
-        return found
-
-    def _addresses(self, frames: tuple[int, ...], caller: int) -> tuple[int, ...]:
-        """Return a stack's addresses, leaf first."""
-        function, *callers = (address for address in frames if address)
+    def _addresses(self, stack: Any) -> tuple[tuple[int, ...], bool]:
+        """Return a stack's addresses, leaf first, and whether it has more than these."""
+        function, *callers = (address for address in stack.frames if address)
+        # If there are as many frames as the kernel takes, nobody knows whether the
+        # last one is the stack's last. Without it, the stack certainly has more.
+        truncated = 1 + len(callers) >= self._depth
+        if truncated:
+            del callers[-1:]
         # The kernel leaves the caller out, unless the function's first
         # instruction tells it that there is no frame yet: commit cfa7f3d2c526
         # ("perf,x86: avoid missing caller address in stack traces captured in
         # uprobe") (in v6.11).
-        if caller and callers[:1] != [caller]:
-            callers.insert(0, caller)
-        return function, *callers
+        if stack.caller and callers[:1] != [stack.caller]:
+            callers.insert(0, stack.caller)
+        return (function, *callers), truncated
 
     def _not_recorded(self) -> Iterator[Row]:
-        for outcome, text in APART.items():
-            total = self._apart.get(outcome)
+        for reason, text in UNATTRIBUTED.items():
+            total = self._unattributed.get(reason)
             if total.calls:
                 yield self._row([text], total.bytes, total.calls)
 
@@ -262,7 +249,7 @@ class Report:
             self._session.warn(f"no names, but places in files: {self._symbols.why_not}")
         if not self._target.is_complete:
             self._session.warn("names are missing: the process maps ever more files")
-        full = self._apart.get(MAP_FULL)
+        full = self._unattributed.get(MAP_FULL)
         if full.calls:
             self._session.warn(
                 f"{full.bytes} bytes in {full.calls} calls came from more stacks than the "
@@ -276,15 +263,20 @@ class Report:
 
 
 # Both sides know these by the C header, mallocstacks.h.
-NO_USER_STACK, MAP_FULL = 1, 2
+NO_SCRATCH, NO_USER_STACK, MAP_FULL = range(3)
 
-APART = {NO_USER_STACK: "[no user stack]", MAP_FULL: "[stack not recorded: map full]"}
+UNATTRIBUTED = {
+    NO_SCRATCH: "[stack not recorded: no scratch slot free]",
+    NO_USER_STACK: "[no user stack]",
+    MAP_FULL: "[stack not recorded: map full]",
+}
 
 
 def stack_lines(row: Row) -> list[str]:
     """Return a stack for the table: a frame on each line."""
     stack = row["stack"]
-    return stack if isinstance(stack, list) else []
+    lines = stack if isinstance(stack, list) else []
+    return [*lines, f"[truncated: more than {len(lines)} frames]"] if row["truncated"] else lines
 
 
 def speedscope_text(report: Report, args: argparse.Namespace) -> str:
@@ -385,7 +377,7 @@ def number_of_stacks(text: str) -> int:
     return number
 
 
-# A stack takes a little more than 2 KiB in the maps.
+# A stack takes a little more than 1300 bytes in the maps.
 MOST_STACKS = 1 << 20
 
 
@@ -460,7 +452,7 @@ for _ in range({DEMO_CALLS}):
     b"x" * {DEMO_BYTES}
 """
 
-ALLOC = Uprobe("handle_alloc")
+ALLOC = Uprobe("handle_alloc", needs_large_keys=True)
 
 TOOL = Tool(
     name="mallocstacks",
@@ -473,23 +465,17 @@ TOOL = Tool(
     ),
     via={"uprobe": (ALLOC,)},
     maps=(
-        Map("stack_traces", "stack trace", "number of a stack to its addresses"),
-        Map(
-            "stacks",
-            "hash",
-            "the same by a hash of all addresses: slower, but none is lost",
-            tool="reads",
-        ),
-        Map("totals", "hash", "stack to bytes and calls", tool="reads"),
-        Map("apart", "array", "bytes and calls that have no stack", tool="reads"),
-        Map("rooms", "hash", "a buffer for each thread that takes a stack itself"),
+        Map("totals", "hash", "stack to bytes and calls, up to 31 frames", tool="reads"),
+        Map("deep_totals", "hash", "the same for up to 127 frames", tool="reads"),
+        Map("unattributed", "array", "bytes and calls without a stack, by reason", tool="reads"),
+        Map("scratch", "per-CPU array", "slots where programs put their stack together"),
     ),
     picture=(
         Flow(
             "the process calls malloc",
             {ALLOC: "handle_alloc"},
-            reads=("rooms",),
-            writes=("rooms", "stack_traces", "stacks", "totals", "apart"),
+            reads=("scratch",),
+            writes=("scratch", "totals", "deep_totals", "unattributed"),
         ),
     ),
     columns=(
@@ -502,6 +488,7 @@ TOOL = Tool(
             text=stack_lines,
             kernel_bytes=True,
         ),
+        Column("truncated", "", "whether the stack has more frames than these"),
         Column("comm", "", "name of the process", kernel_bytes=True),
         Column("pid", "", "its process ID"),
         Column("time_s", "", "seconds since the tool was attached"),
@@ -514,9 +501,8 @@ TOOL = Tool(
         Example("ebpf-mallocstacks --demo", "watch a child process"),
     ),
     requirements=(
-        "Linux 5.8 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
-        "the process's files; BCC, where it is installed, adds those of separate debug files and "
-        "of JIT compilers."
+        "Linux 5.11 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
+        "the process's files, from this machine's debug files, and from what JIT compilers write."
     ),
     see_also=("malloc(3)", "bpf-helpers(7)"),
 )

@@ -17,6 +17,12 @@ TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 # What the verifier says where there is no helper to read memory with.
 NO_HELPER = "unknown func bpf_probe_read"
 
+# What is missing where syscall.has_large_keys() says no, and what to do.
+NO_LARGE_KEYS = (
+    "this kernel has no hashes with keys of more than 512 bytes",
+    "boot Linux 5.11 or newer",
+)
+
 # Bits of the capability sets, from include/uapi/linux/capability.h.
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 

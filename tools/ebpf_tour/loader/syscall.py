@@ -109,10 +109,25 @@ def has_ring_buffer() -> bool:
     for it") (in v5.8). Raises NotPermitted if it may not create maps, OSError.
     """
     ringbuf = 27  # BPF_MAP_TYPE_RINGBUF
+    return _can_create(errno.EINVAL, ringbuf, 0, 0, os.sysconf("SC_PAGE_SIZE"))
+
+
+def has_large_keys() -> bool:
+    """Say whether a hash may have keys of more than 512 bytes, by creating one.
+
+    commit c6bde958a62b ("bpf: Lift hashtab key_size limit") (in v5.11).
+    Raises NotPermitted if it may not create maps, OSError.
+    """
+    hash_map = 1  # BPF_MAP_TYPE_HASH
+    return _can_create(errno.E2BIG, hash_map, 1024, 8, 1)
+
+
+def _can_create(refusal: int, kind: int, key_bytes: int, value_bytes: int, entries: int) -> bool:
+    """Say whether the kernel creates such a map; `refusal` is the errno if it has none."""
     try:
-        fd = create_map(ringbuf, 0, 0, os.sysconf("SC_PAGE_SIZE"))
+        fd = create_map(kind, key_bytes, value_bytes, entries)
     except OSError as error:
-        if error.errno == errno.EINVAL:
+        if error.errno == refusal:
             return False
         if error.errno == errno.EPERM:
             raise features.explain_eperm("create maps") from None

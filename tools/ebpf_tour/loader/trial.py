@@ -243,6 +243,16 @@ def ring_buffer() -> None:
     raise Unsupported("this kernel has no ring buffers", "Linux 5.8 and newer have them")
 
 
+def large_keys() -> None:
+    """Find out whether a hash may have large keys. Raises Error."""
+    try:
+        if syscall.has_large_keys():
+            return
+    except OSError as error:
+        raise explained("create a hash", error) from None
+    raise Unsupported(*features.NO_LARGE_KEYS)
+
+
 def perf_buffer() -> None:
     """Find out whether programs can send records through perf events. Raises Error."""
     fds: list[int] = []

@@ -272,6 +272,10 @@ CHECKS = (
         *("maps", "perf buffer", "ebpf-bootstrap --transport perf: a buffer for each CPU"),
         lambda: tried(trial.perf_buffer),
     ),
+    Check(
+        *("maps", "large keys", "ebpf-mallocstacks: a hash whose key is a call stack"),
+        lambda: tried(trial.large_keys),
+    ),
     Check("engines", "libbpf", "--engine libbpf, the default: loads compiled programs", libbpf),
     Check("engines", "BCC", "--engine bcc: compiles programs when a tool starts", bcc),
     Check("engines", "kernel headers", "BCC, where the kernel has no BTF", headers),

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 def frame_names(row: Row) -> list[str]:
-    """Return the frames of a row, root first, without the offsets in the functions."""
+    """Return the frames of a row, root first, without the offsets in the functions.
+
+    The outermost one of a stack that was cut says so.
+    """
     stack = row["stack"]
     names = stack if isinstance(stack, list) else []
-    return [name.rpartition("+0x")[0] or name for name in reversed(names)]
+    cut = ["[truncated]"] if row.get("truncated") else []
+    return cut + [name.rpartition("+0x")[0] or name for name in reversed(names)]
 
 
 class FoldedWriter(Writer):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ebpf_tour.base.errors import Error, Unsupported
+from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Hook:
     `engines` are those that can attach to it; a way to see an event can do
     without an `optional` hook. `needs_btf` says that its program needs kernel
     BTF on BCC, too: it is told by it where its arguments are, or reads what no
-    header defines. `needs_target` says that only the tool knows where to attach
+    header defines. `needs_large_keys` says that its program has a hash with keys
+    of more than 512 bytes. `needs_target` says that only the tool knows where to attach
     it: `Program.attach_to()` does, and `Program.attach()` leaves it out.
 
     `program_type` (BPF_PROG_TYPE_*) and `attach_type` (BPF_*) are numbers of
@@ -56,6 +57,7 @@ class Hook:
     engines: tuple[str, ...] = ("libbpf", "bcc")
     optional = False
     needs_btf = False
+    needs_large_keys = False
     needs_target = False
     returns = False
 
@@ -119,6 +121,8 @@ def what_is_missing(hooks: tuple[Hook, ...]) -> Error | None:
         error = hook.unsupported()
         if not error and hook.needs_btf:
             error = without_btf(f"the program at {hook}")
+        if not error and hook.needs_large_keys:
+            error = without_large_keys()
         if error and not hook.optional:
             return error
     return None
@@ -133,3 +137,15 @@ def without_btf(what: str) -> Error | None:
         f"which {what} needs",
         "a distribution's own kernel has it",
     )
+
+
+def without_large_keys() -> Error | None:
+    """Return the error for a program with large keys, if the kernel has none."""
+    from ebpf_tour.loader import syscall
+
+    try:
+        if syscall.has_large_keys():
+            return None
+    except NotPermitted:
+        return None  # who loads the program says so
+    return Unsupported(*features.NO_LARGE_KEYS)

@@ -41,9 +41,12 @@ class Uprobe(Hook):
     program_type = 2  # that of kprobes
     needs_target = True
 
-    def __init__(self, function: str, *, returns: bool = False) -> None:
+    def __init__(
+        self, function: str, *, returns: bool = False, needs_large_keys: bool = False
+    ) -> None:
         self.function = self.libbpf_function = function
         self.returns = returns
+        self.needs_large_keys = needs_large_keys
         self.kind = self.section = "uretprobe" if returns else "uprobe"
 
     def unsupported(self) -> Error | None:
