@@ -137,7 +137,8 @@ def test_more_such_processes_than_there_is_room_for(
         for _ in range(5):
             subprocess.run([compiled("leaderless")], check=False)
         result = tool.finish(signal.SIGINT)
-    rows = [row for row in result.records if row["comm"] == "leaderless"]
+    rows = [row for row in result.records if row["ppid"] == os.getpid()]
+    rows = [row for row in rows if row["comm"] == "leaderless"]
     assert [row["event"] for row in rows] == ["EXEC"] * 5
     assert result.summary["lost"] == 5
 

@@ -54,7 +54,8 @@ def test_seconds_since_it_was_attached(case: Case) -> None:
     took_s = time.monotonic() - begun
     assert result.records
     for row in result.records:
-        assert 0 < row["time_s"] < took_s
+        assert 0 <= row["time_s"] < took_s  # what came before the tool said so has 0
+    assert any(row["time_s"] > 0 for row in result.records)
 
 
 # What a process sees that is in one time namespace, and whose children will be in another.
