@@ -3,7 +3,7 @@
 #include <uapi/linux/ptrace.h>
 #include "mallocstacks.h"
 #include "lib/filter.bcc.h"
-#include "mallocstacks_size.bcc.h"
+#include "mallocstacks_call.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
@@ -17,13 +17,14 @@
  *	-Dtotals_max_entries=	NUM_STACKS, and -Ddeep_totals_max_entries=
  */
 
-/* Bytes and calls of each stack. The whole stack is the key, so no two stacks
- * are ever taken for one.
+/* Bytes and calls of each stack. The whole stack is the key, all 127 frames
+ * that the kernel takes at most, so no two stacks are ever taken for one.
  */
 BPF_HASH(totals, struct short_stack, struct total, totals_max_entries);
 
-/* The same for stacks of more than FEW_FRAMES. The kernel hashes all bytes of a
- * key, zeros as well, so short stacks have a map with short keys.
+/* The same for more than FEW_FRAMES, 31. The kernel hashes all bytes of a key,
+ * zeros as well, so short stacks have a map with short keys: a short_stack is
+ * the beginning of a stack.
  */
 BPF_HASH(deep_totals, struct stack, struct total, deep_totals_max_entries);
 
@@ -37,10 +38,12 @@ BPF_ARRAY(unattributed, struct total, REASONS);
  */
 BPF_PERCPU_ARRAY(scratch, struct slot, SLOTS);
 
-/* Take a slot that no preempted thread is using: then users is 1. */
+/* Take a slot that no preempted thread is using. Who adds and then sees 1 is
+ * alone there; two that add at the same time both see 2, and go on.
+ */
 static struct slot *take_slot(void)
 {
-	/* A key is in memory, where the verifier would lose count of i. */
+	/* A key is in memory. i is in a register, for the verifier to follow. */
 	for (int i = 0; i < SLOTS; i++) {
 		int key = i;
 		struct slot *slot = scratch.lookup(&key);
@@ -69,15 +72,11 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 	/* At its first instruction a function has no frame yet. The kernel goes
 	 * from frame to frame, so it misses the caller.
 	 */
-#ifdef __x86_64__
-	bpf_probe_read_user(&stack->caller, sizeof(stack->caller),
-			    (void *)PT_REGS_SP(ctx));
-#else
-	stack->caller = PT_REGS_RET(ctx);	/* in a register */
-#endif
+	stack->caller = return_address(ctx);
 	/* The kernel collects stacks in one buffer a CPU. A thread that preempts
 	 * this one overwrites it: then this call has the other's stack, or none.
 	 * The libbpf dialect turns preemption off by a kfunc; BCC has none.
+	 * Behind the last frame come zeros.
 	 */
 	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames),
 			      BPF_F_USER_STACK);
@@ -92,7 +91,7 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 
 /* The Python side attaches this to the function, by its file and offset.
  *
- * Local variables are at most 48 bytes: of larger ones a CPU has one copy, since
+ * Local variables are at most 48 bytes: a CPU has one copy of larger ones, since
  * commit e00931c02568 ("bpf: Enable private stack for eligible subprogs") (in
  * v6.13), whoever is preempted.
  */

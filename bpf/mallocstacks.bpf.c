@@ -20,24 +20,25 @@ __u64 pidns_ino;
 int size_argument;
 int number_argument;
 
-#include "mallocstacks_size.bpf.h"
+#include "mallocstacks_call.bpf.h"	/* requested(), return_address() */
 
-/* Bytes and calls of each stack. The whole stack is the key, so no two stacks
- * are ever taken for one.
+/* Bytes and calls of each stack. The whole stack is the key, all 127 frames
+ * that the kernel takes at most, so no two stacks are ever taken for one.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);	/* NUM_STACKS changes it */
+	__uint(max_entries, 1024);	/* the argument NUM_STACKS changes it */
 	__type(key, struct short_stack);
 	__type(value, struct total);
 } totals SEC(".maps");
 
-/* The same for stacks of more than FEW_FRAMES. The kernel hashes all bytes of a
- * key, zeros as well, so short stacks have a map with short keys.
+/* The same for more than FEW_FRAMES, 31. The kernel hashes all bytes of a key,
+ * zeros as well, so short stacks have a map with short keys: a short_stack is
+ * the beginning of a stack.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 1024);	/* likewise */
 	__type(key, struct stack);
 	__type(value, struct total);
 } deep_totals SEC(".maps");
@@ -62,16 +63,18 @@ struct {
 	__type(value, struct slot);
 } scratch SEC(".maps");
 
-/* Functions of the kernel (kfuncs), since commit fc7566ad0a82 ("bpf: Introduce
- * bpf_preempt_[disable,enable] kfuncs") (in v6.10). Before that, they are NULL.
+/* Functions of the kernel (kfuncs), NULL before commit fc7566ad0a82 ("bpf:
+ * Introduce bpf_preempt_[disable,enable] kfuncs") (in v6.10).
  */
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
-/* Take a slot that no preempted thread is using: then users is 1. */
+/* Take a slot that no preempted thread is using. Who adds and then sees 1 is
+ * alone there; two that add at the same time both see 2, and go on.
+ */
 static struct slot *take_slot(void)
 {
-	/* A key is in memory, where the verifier would lose count of i. */
+	/* A key is in memory. i is in a register, for the verifier to follow. */
 	for (int i = 0; i < SLOTS; i++) {
 		__u32 key = i;
 		struct slot *slot = bpf_map_lookup_elem(&scratch, &key);
@@ -100,12 +103,8 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 	/* At its first instruction a function has no frame yet. The kernel goes
 	 * from frame to frame, so it misses the caller.
 	 */
-#ifdef bpf_target_x86
-	bpf_probe_read_user(&stack->caller, sizeof(stack->caller),
-			    (void *)PT_REGS_SP(ctx));
-#else
-	stack->caller = PT_REGS_RET(ctx);	/* in a register */
-#endif
+	stack->caller = return_address(ctx);
+	/* Behind the last frame it writes zeros. */
 	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames),
 			      BPF_F_USER_STACK);
 	if (bytes <= 0)
@@ -131,8 +130,8 @@ int handle_alloc(struct pt_regs *ctx)
 	if (!is_process_of(pidns_dev, pidns_ino, target_pid))
 		return 0;
 
-	/* The kernel collects stacks in one buffer a CPU, which a thread that
-	 * preempts this one would overwrite.
+	/* The kernel collects stacks in one buffer a CPU, too, which a thread
+	 * that preempts this one would overwrite. Before Linux 6.10 it may.
 	 */
 	if (bpf_preempt_disable)
 		bpf_preempt_disable();

@@ -651,6 +651,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--only", default="", metavar="PARTS", help="start,first,spawns,flood,...")
     args = parser.parse_args()
+    # A shell that starts us in the background has us ignore it, and so would the tools.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare()
     parts = set(filter(None, args.only.split(",")))
     with tempfile.TemporaryDirectory(prefix="ebpf-bench-", dir="/dev/shm") as scratch:

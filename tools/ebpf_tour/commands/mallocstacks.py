@@ -1,7 +1,7 @@
 """ebpf-mallocstacks: a uprobe, and a hash whose key is a call stack.
 
-The hook is a function in the memory of another process. A breakpoint stands at
-its first instruction; where the process hits it, the kernel runs the program.
+The hook is a function in the memory of another process. A breakpoint is put at
+its first instruction; when the process hits it, the kernel runs the program.
 """
 
 from __future__ import annotations
@@ -140,6 +140,7 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
         if time.monotonic() >= due and session.running and target.alive:
             report.make()
             due += interval
+    target.refresh()  # what it has loaded at the last moment
     ended = not target.alive
     program.detach()  # so that the last report misses nothing
     report.make()

@@ -69,7 +69,7 @@ def row_of(event: Any, session: Session) -> Row:
         "flags": flags,
         "mode": f"{event.mode & 0o7777:04o}" if creates else None,
         "dirfd": event.dirfd,
-        # What stands behind the path in the buffer is not of this record.
+        # What is behind the path in the buffer is not of this record.
         "path": None if event.path_length < 0 else from_kernel(event.path[: event.path_length]),
     }
 

@@ -96,7 +96,7 @@ def kinds_called(head: str, common: list[str]) -> list[str]:
 
 
 def query(kind: str, rest: str, has_file: bool) -> Query:
-    """Return the query for what stands behind the kind. Raises UsageError."""
+    """Return the query for what is behind the kind. Raises UsageError."""
     if kind in KERNEL_KINDS:
         if has_file:
             raise UsageError(

@@ -153,12 +153,20 @@ class Target(Process):
         finally:
             os.close(fd)
 
+    def _not_readable(self) -> Error:
+        return NotPermitted(
+            f"may not open the files that the process {self.pid} ({self.comm}) has mapped",
+            "that takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, outside of a container",
+        )
+
     def files(self) -> Iterator[tuple[str, Module]]:
-        """Yield each mapped file with a path to name it by.
+        """Yield each mapped file with a path to name it by. Raises NotPermitted.
 
         That is the plain one where it leads to the same file from here, which it
         does not if the process lives in a container.
         """
+        if not self._modules:
+            raise self._not_readable()
         for module in self._modules.values():
             mapping = next(m for m, known in self._mappings.items() if known is module)
             for path in (mapping.path, f"/proc/{self.tid}/root{mapping.path}"):
@@ -233,10 +241,7 @@ class Target(Process):
     def _not_found(self, function: str, indirect: list[str]) -> Error:
         who = f"the process {self.pid} ({self.comm})"
         if not self._modules:
-            return NotPermitted(
-                f"may not open the files that {who} has mapped",
-                "that takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, outside of a container",
-            )
+            return self._not_readable()
         if self._child.ask("has_32_bit") is True:
             return Error(
                 f"{who} is a 32-bit program, whose arguments are not in registers",

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* ebpf-mallocstacks, libbpf dialect: how many bytes a call asks for. */
+/* ebpf-mallocstacks, libbpf dialect: how many bytes a call asks for, and where
+ * it returns to.
+ */
 #pragma once
 
 static __u64 argument(struct pt_regs *ctx, int number)
@@ -28,4 +30,19 @@ static __u64 requested(struct pt_regs *ctx)
 	if (size && number > (~0ULL >> 1) / size)
 		return 0;
 	return size * number;
+}
+
+/* On x86 the call instruction has put it on top of the stack. Elsewhere it is
+ * in a register.
+ */
+static __u64 return_address(struct pt_regs *ctx)
+{
+#ifdef bpf_target_x86
+	__u64 address = 0;
+
+	bpf_probe_read_user(&address, sizeof(address), (void *)PT_REGS_SP(ctx));
+	return address;
+#else
+	return PT_REGS_RET(ctx);
+#endif
 }

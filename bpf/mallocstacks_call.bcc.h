@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* ebpf-mallocstacks, BCC dialect: how many bytes a call asks for. */
+/* ebpf-mallocstacks, BCC dialect: how many bytes a call asks for, and where
+ * it returns to.
+ */
 #pragma once
 
 static u64 argument(struct pt_regs *ctx, int number)
@@ -22,4 +24,19 @@ static u64 requested(struct pt_regs *ctx)
 	if (size && number > (~0ULL >> 1) / size)
 		return 0;
 	return size * number;
+}
+
+/* On x86 the call instruction has put it on top of the stack. Elsewhere it is
+ * in a register.
+ */
+static u64 return_address(struct pt_regs *ctx)
+{
+#ifdef __x86_64__
+	u64 address = 0;
+
+	bpf_probe_read_user(&address, sizeof(address), (void *)PT_REGS_SP(ctx));
+	return address;
+#else
+	return PT_REGS_RET(ctx);
+#endif
 }
