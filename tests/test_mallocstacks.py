@@ -43,6 +43,7 @@ from ebpf_tour.commands.mallocstacks import (
     TOOL,
     UNATTRIBUTED,
 )
+from ebpf_tour.loader import trial
 from ebpf_tour.userland.elf import BadElf, Elf
 
 if TYPE_CHECKING:
@@ -910,6 +911,32 @@ def test_speedscope_file_that_cannot_be_written(programs: Path, tmp_path: Path) 
         result = run(MALLOCSTACKS, str(workload.pid), "--speedscope", str(path))
     cause, _ = assert_error(result, 1, COMMAND)
     assert cause == f"cannot write {path}: No such file or directory"
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_another_tracer_with_a_semaphore(tmp_path: Path) -> None:
+    """Two uprobes at one place have to agree on it; BCC 0.26's own tools leave it to chance."""
+    program = compile_program(
+        ROOT / "examples/workloads/allocate.c", tmp_path / "allocate", "-static"
+    )
+    with program.open("rb") as file:
+        elf = Elf(file.fileno())
+        malloc = elf.exported("malloc")
+        assert malloc
+        offset = elf.offset_of(malloc.address)
+    kind, config = trial.probe("uprobe", returns=False)
+    with Workload(program, "4", "400") as workload:
+        event = trial.syscall.PerfEvent(
+            kind, config | 8 << 32, os.fsencode(program), offset, pid=workload.pid
+        )
+        other = trial.syscall.open_perf_event(event)
+        result = run(MALLOCSTACKS, str(workload.pid), "--engine", "libbpf")
+        os.close(other)
+    cause, hint = assert_error(result, 1, COMMAND)
+    assert cause.startswith("the kernel refuses a uprobe at ")
+    assert "ref_ctr_offset mismatch" in hint
 
 
 # The ELF reader.

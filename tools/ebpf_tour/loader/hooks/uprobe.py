@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,7 +59,18 @@ class Uprobe(Hook):
         )
 
     def attach_libbpf(self, function: LibbpfFunction, target: Instruction) -> Detach:
-        return function.call("attach_uprobe", self.returns, target.pid, target.path, target.offset)
+        try:
+            return function.call(
+                "attach_uprobe", self.returns, target.pid, target.path, target.offset
+            )
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise Error(
+                f"the kernel refuses a uprobe at {target}: {error.strerror}",
+                "another tracer may have one there with another semaphore, as bcc's own tools do "
+                "by mistake (dmesg: ref_ctr_offset mismatch): end it",
+            ) from None
 
     def attach_bcc(self, function: BccFunction, target: Instruction) -> Detach:
         lib = function.lib
