@@ -122,6 +122,7 @@ def test_process_ends_with_its_last_thread(engine: str, compiled: Compiled) -> N
 
 
 @pytest.mark.native
+@pytest.mark.alone  # such processes of other tests count as lost, too
 @pytest.mark.usefixtures("leaves_nothing")
 def test_more_such_processes_than_there_is_room_for(
     engine: str, compiled: Compiled, tmp_path: Path
