@@ -45,8 +45,9 @@ SOURCES = [*(ROOT / "tests/programs").glob("*.c"), *(ROOT / "examples/workloads"
 
 
 def pytest_configure() -> None:
-    """Let the tools be interrupted where a shell has started the tests in the background."""
+    """Let the tools get signals where a shell or nohup(1) had the tests ignore them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
