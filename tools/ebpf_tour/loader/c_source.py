@@ -104,7 +104,7 @@ class _Reader:
             return None
         for directory in (os.path.dirname(includer), *self._directories):
             path = os.path.normpath(os.path.join(directory, name))
-            if os.path.isfile(path) and os.access(path, os.R_OK):
+            if os.path.isfile(path) and os.access(path, os.R_OK, effective_ids=True):
                 return path
         return None
 
