@@ -102,8 +102,9 @@ def test_cut_in_a_character() -> None:
     assert as_utf8(from_kernel(b"\xe2\x82")) == "\ufffd"
 
 
-# A process for each name. It calls itself so, tries to open a file that is called so,
-# makes such a directory, and executes a program of that name with it as an argument.
+# A process for each name. It calls itself so, sends itself signal 0, tries to open a file
+# that is called so, makes such a directory, and executes a program of that name with it as
+# an argument.
 WORKLOAD = """
 import json, os, sys
 names = [bytes.fromhex(name) for name in json.load(sys.stdin)]
@@ -111,6 +112,7 @@ for name in names:
     if os.fork() == 0:
         with open("/proc/self/comm", "wb", buffering=0) as comm:
             comm.write(name)
+        os.kill(os.getpid(), 0)
         try:
             os.open(b"f/" + name, os.O_RDONLY)
         except OSError:
@@ -146,6 +148,7 @@ SEEN = {
     "mkdir": {"comm": b"", "process_comm": b"", "name": b""},
     "execsnoop": {"comm": b"", "filename": b"p/", "args": b""},
     "procinfo": {"comm": b"", "process_comm": b""},
+    "ksyscall": {"comm": b""},
     "execcount": {"comm": b""},
     "syscount": {"comm": b""},
 }
@@ -160,6 +163,7 @@ def options_for(case: Case) -> list[str]:
         "mkdir": ["--buffer", "16384"],
         "opensnoop": ["--buffer", "16384"],
         "procinfo": ["--buffer", "16384"],
+        "ksyscall": ["--buffer", "16384"],
         "execcount": ["--by-comm", "--interval", "3600"],
         "syscount": ["--by", "comm", "--top", "0", "--entries", "100000"],
         "execsnoop": ["--max-args", "5", "--buffer", "16384"],

@@ -65,8 +65,8 @@ NAMES = [
 ]
 COMM, PATH = 15, 100  # how much of a name is certainly shown
 
-# A process for each name: it makes a directory and opens a file that are called
-# so, then calls itself so, then becomes a program that is called so.
+# A process for each name: it calls itself so, makes a directory and opens a file that
+# are called so, sends itself signal 0, then becomes a program that is called so.
 WORKLOAD = """
 import json, os, sys, time
 for name in map(os.fsencode, json.load(sys.stdin)):
@@ -76,6 +76,7 @@ for name in map(os.fsencode, json.load(sys.stdin)):
         time.sleep(0.001)  # the trace buffer learns a name when the thread is switched
         os.mkdir(b"directories/" + name)
         os.close(os.open(b"programs/" + name, os.O_RDONLY))
+        os.kill(os.getpid(), 0)
         os.chdir("programs")
         os.execv(b"./" + name, [name, name])
     os.wait()

@@ -1,7 +1,8 @@
-/* Cause something for every tool: open a directory, and make one in the current
- * directory. Linked statically, it does nothing else.
+/* Cause something for every tool: open a directory, make one in the current
+ * directory, and send itself signal 0. Linked statically, it does nothing else.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@ int main(void)
 	char name[32];
 
 	close(open("/", O_RDONLY));
+	kill(getpid(), 0);
 	snprintf(name, sizeof(name), "%d", getpid());
 	return mkdir(name, 0700) || rmdir(name);
 }
