@@ -12,9 +12,9 @@
  */
 
 BPF_ARRAY(lost, u64, 1);	/* events that found the buffer full */
-BPF_ARRAY(untimed, u64, 1);	/* processes that found start full */
+BPF_ARRAY(untimed, u64, 1);	/* execs that found start full */
 
-/* When each process began to execute its program: PID -> nanoseconds. */
+/* When each process began to execute its program: PID -> nanoseconds since boot. */
 BPF_HASH(start, pid_t, u64, 8192);
 
 /* Processes whose first thread has ended before the others. */
@@ -66,7 +66,7 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
 
 	fill(&e, task);
 
-	/* Remember when it began, for the exit to come. */
+	/* Remember when this PID began, for the exit to come. */
 	leaderless.delete(&e.pid);
 	if (start.update(&e.pid, &e.time_ns))
 		untimed.atomic_increment(zero);
@@ -75,7 +75,10 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
 	if (min_duration_ns)
 		return 0;
 
-	/* The file name is behind the fixed part of the record. */
+	/* The file name is behind the fixed part of the record: its size and its
+	 * offset are in one number.
+	 */
+	e.truncated = args->data_loc_filename >> 16 > sizeof(e.filename);
 	TP_DATA_LOC_READ_STR(&e.filename, filename, sizeof(e.filename));
 	send(args, &e);
 	return 0;
@@ -108,10 +111,13 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
 	fill(&e, task);
 	e.exit_code = exit_code_of(task);
 
-	/* Unknown if it began before we did. */
+	/* A process begins as a copy of its parent (fork); the kernel has the time. */
+	e.duration_ns = e.time_ns - task->group_leader->start_time;
+
+	/* Unknown if there was no exec, or if it was before we came. */
 	began = start.lookup(&pid);
 	if (began)
-		e.duration_ns = e.time_ns - *began;
+		e.since_exec_ns = e.time_ns - *began;
 	start.delete(&pid);
 
 	if (min_duration_ns && e.duration_ns < min_duration_ns)

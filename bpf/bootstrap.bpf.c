@@ -14,9 +14,9 @@ const volatile __u64 min_duration_ns;	/* show exits only after this long */
 const volatile bool use_perf;		/* send through pb instead of rb */
 
 __u64 lost;	/* events that found the buffer full */
-__u64 untimed;	/* processes that found start full */
+__u64 untimed;	/* execs that found start full */
 
-/* When each process began to execute its program: PID -> nanoseconds. */
+/* When each process began to execute its program: PID -> nanoseconds since boot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
@@ -89,7 +89,7 @@ int handle_exec(struct trace_event_raw_sched_process_exec *ctx)
 
 	fill(&e, task);
 
-	/* Remember when it began, for the exit to come. */
+	/* Remember when this PID began, for the exit to come. */
 	bpf_map_delete_elem(&leaderless, &e.pid);
 	if (bpf_map_update_elem(&start, &e.pid, &e.time_ns, BPF_ANY))
 		__sync_fetch_and_add(&untimed, 1);
@@ -98,7 +98,10 @@ int handle_exec(struct trace_event_raw_sched_process_exec *ctx)
 	if (min_duration_ns)
 		return 0;
 
-	/* The file name is behind the fixed part of the record. */
+	/* The file name is behind the fixed part of the record: its size and its
+	 * offset are in one number.
+	 */
+	e.truncated = ctx->__data_loc_filename >> 16 > sizeof(e.filename);
 	offset = ctx->__data_loc_filename & 0xffff;
 	bpf_probe_read_kernel_str(&e.filename, sizeof(e.filename),
 				  (void *)ctx + offset);
@@ -135,10 +138,13 @@ int handle_exit(void *ctx)
 	fill(&e, task);
 	e.exit_code = exit_code_of(task);
 
-	/* Unknown if it began before we did. */
+	/* A process begins as a copy of its parent (fork); the kernel has the time. */
+	e.duration_ns = e.time_ns - BPF_CORE_READ(task, group_leader, start_time);
+
+	/* Unknown if there was no exec, or if it was before we came. */
 	began = bpf_map_lookup_elem(&start, &pid);
 	if (began)
-		e.duration_ns = e.time_ns - *began;
+		e.since_exec_ns = e.time_ns - *began;
 	bpf_map_delete_elem(&start, &pid);
 
 	if (min_duration_ns && e.duration_ns < min_duration_ns)

@@ -58,7 +58,7 @@ struct trace_event_raw_sys_exit {
 };
 
 /* The record of a tracepoint in sched/. __data_loc_X: where in it the text X
- * begins (low 16 bits), since its length varies.
+ * begins (low 16 bits) and its size (the rest), since its length varies.
  */
 struct trace_event_raw_sched_process_exec {
 	unsigned int __data_loc_filename;

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +16,7 @@ from support import (
     ENGINES,
     Result,
     Running,
+    Workload,
     assert_error,
     changed_package,
     run,
@@ -88,7 +91,11 @@ def test_engines_agree() -> None:
         rows = ours(traced(run_known, "--engine", engine))
         seen.append(
             [
-                {key: row[key] for key in row if key not in {"time", "pid", "duration_ns"}}
+                {
+                    key: row[key]
+                    for key in row
+                    if key not in {"time", "pid", "duration_ns", "since_exec_ns"}
+                }
                 for row in rows
             ]
         )
@@ -152,6 +159,48 @@ def test_duration_shows_only_the_long_lived(engine: str) -> None:
     rows = ours(traced(work, "--engine", engine, "-d", "200"))
     assert [row["event"] for row in rows] == ["EXIT"]
     assert rows[0]["duration_ns"] >= 300_000_000
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("options", [(), ("-d", "300")], ids=" ".join)
+def test_a_process_lives_from_its_fork(engine: str, options: tuple[str, ...]) -> None:
+    """Also one that executes nothing, one that executes late, and one that is older."""
+    older = Workload("/bin/sh", "-c", "printf r; read -r _; exit 3")
+
+    def work() -> None:
+        if not (child := os.fork()):
+            time.sleep(0.4)
+            os._exit(9)
+        os.waitpid(child, 0)
+        subprocess.run(["/bin/sh", "-c", "sleep 0.4; exec /bin/true"], check=True)
+        assert older.finish() == 3
+
+    time.sleep(0.4)  # the time that it is older
+    rows = ours(traced(work, "--engine", engine, *options))
+    lived = [row for row in rows if row["event"] == "EXIT"]
+    assert [row["exit_code"] for row in lived] == [9, 0, 3]
+    assert all(400_000_000 <= row["duration_ns"] < 60e9 for row in lived)
+    forked, late, early = (row["since_exec_ns"] for row in lived)
+    assert forked is early is None
+    assert 0 < late < lived[1]["duration_ns"] - 400_000_000
+    assert {row["event"] for row in rows} == ({"EXIT"} if options else {"EXEC", "EXIT"})
+
+
+@pytest.mark.native
+def test_a_name_that_is_cut_says_so(engine: str, tmp_path: Path) -> None:
+    """The record has room for 127 bytes of it."""
+    names = [f"{tmp_path}/".ljust(length, "x") for length in (127, 128)]
+    for name in names:
+        shutil.copy("/bin/true", name)
+    rows = ours(
+        traced(
+            lambda: [subprocess.run([name], check=True) for name in names] and None,
+            "--engine",
+            engine,
+        )
+    )
+    seen = [(row["filename"], row["truncated"]) for row in rows if row["event"] == "EXEC"]
+    assert seen == [(names[0], False), (names[1][:127], True)]
 
 
 @pytest.mark.native

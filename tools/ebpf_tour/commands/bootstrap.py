@@ -1,7 +1,7 @@
 """ebpf-bootstrap: two tracepoints, a hash map and a ring buffer.
 
-The hash joins the beginning of a process with its end; the ring buffer takes a
-record of each to user space.
+The hash joins an exec with the exit that follows; the ring buffer takes a record of
+each to user space.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def run(session: Session) -> None:
         session.lost = program.lost()
         untimed = program.counter("untimed")
         if untimed:
-            session.warn(f"{untimed} processes have no duration: the map start was full")
+            session.warn(f"{untimed} programs have no since_exec_ns: the map start was full")
 
 
 def best_transport() -> str:
@@ -57,9 +57,11 @@ def row_of(event: Any) -> Row:
         "pid": event.pid,
         "ppid": event.ppid,
         "filename": from_kernel(event.filename) if is_exec else None,
+        "truncated": bool(event.truncated) if is_exec else None,
         "exit_code": None if is_exec else event.exit_code >> 8 & 0xFF,
         "signal": signal_name(number) if number else None,
-        "duration_ns": event.duration_ns or None,
+        "duration_ns": None if is_exec else event.duration_ns,
+        "since_exec_ns": event.since_exec_ns or None,
     }
 
 
@@ -69,7 +71,7 @@ EVENT_EXEC = 0  # enum event_kind of bootstrap.h
 def filename_or_exit(row: Row) -> str:
     """Return the last cell of a row: what was executed, or how it ended."""
     if row["event"] == "EXEC":
-        return str(row["filename"])
+        return f"{row['filename']}..." if row["truncated"] else str(row["filename"])
     text = f"[{row['exit_code']}]"
     if isinstance(row["duration_ns"], int):
         text += f" ({row['duration_ns'] // 1_000_000}ms)"
@@ -124,7 +126,7 @@ TOOL = Tool(
     ),
     via={"tracepoint": (EXEC, EXIT)},
     maps=(
-        Map("start", "hash", "when each process began: PID to nanoseconds"),
+        Map("start", "hash", "when each process executed its program: PID to nanoseconds"),
         Map("leaderless", "hash", "processes whose first thread ended before the others"),
         Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
         Map("pb", "perf event array", "the same with --transport perf", tool="reads"),
@@ -151,9 +153,11 @@ TOOL = Tool(
             text=filename_or_exit,
             kernel_bytes=True,
         ),
+        Column("truncated", "", "whether the file's name is longer than that; null for EXIT"),
         Column("exit_code", "", "0 to 255; 0 if a signal ended the process; null for EXEC"),
         Column("signal", "", "name of the signal that ended it, or null"),
-        Column("duration_ns", "", "how long it lived; null if it began before the tool did"),
+        Column("duration_ns", "", "how long it lived, from its fork on; null for EXEC"),
+        Column("since_exec_ns", "", "the same from its last exec on; null if the tool saw none"),
     ),
     examples=(
         Example("ebpf-bootstrap", "every process that begins or ends"),
