@@ -10,3 +10,10 @@ TRACEPOINT_PROBE(syscalls, sys_enter_execve)
 	bpf_trace_printk("Hello, World!");
 	return 0;
 }
+
+/* The same with a directory to start from: what fexecve(3) calls. */
+TRACEPOINT_PROBE(syscalls, sys_enter_execveat)
+{
+	bpf_trace_printk("Hello, World!");
+	return 0;
+}

@@ -14,3 +14,11 @@ int handle_execve(void *ctx)
 	bpf_printk("Hello, World!");
 	return 0;
 }
+
+/* The same with a directory to start from: what fexecve(3) calls. */
+SEC("tp/syscalls/sys_enter_execveat")
+int handle_execveat(void *ctx)
+{
+	bpf_printk("Hello, World!");
+	return 0;
+}

@@ -90,6 +90,19 @@ def test_one_row_for_each_exec(engine: str) -> None:
     assert times == sorted(set(times))
 
 
+@alone
+def test_execveat(engine: str) -> None:
+    """What fexecve(3) calls. Python itself comes by execve."""
+    script = "import os; os.execve(os.open('/bin/true', os.O_RDONLY), ['true'], {})"
+    with Running(HELLO, "--engine", engine, "--json") as tool:
+        tool.wait_attached()
+        with subprocess.Popen([sys.executable, "-BIc", script]) as child:
+            pass
+        result = tool.finish(signal.SIGINT)
+    assert child.returncode == 0
+    assert len(rows_of(result, [child.pid])) == 2
+
+
 def test_the_engines_agree() -> None:
     """Everything but who, when and where is the same, byte for byte."""
     seen = []

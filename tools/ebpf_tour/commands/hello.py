@@ -51,6 +51,7 @@ def execute_true(tids: memoryview) -> None:
 
 
 EXECVE = Tracepoint("syscalls", "sys_enter_execve")
+EXECVEAT = Tracepoint("syscalls", "sys_enter_execveat")
 
 TOOL = Tool(
     name="hello",
@@ -58,14 +59,14 @@ TOOL = Tool(
     summary='print "Hello, World!" whenever a program is executed',
     description=(
         'Show the line "Hello, World!" that a BPF program prints in the kernel at every execve(2) '
-        "of every process. The smallest tool of the suite: begin here."
+        "and execveat(2) of every process. The smallest tool of the suite: begin here."
     ),
-    via={"tracepoint": (EXECVE,)},
+    via={"tracepoint": (EXECVE, EXECVEAT)},
     maps=(Map(".rodata", "array (.rodata)", "the text; in the BCC dialect it is in the code"),),
     picture=(
         Flow(
-            "a process calls execve",
-            {EXECVE: "handle_execve"},
+            "a process calls execve or execveat",
+            {EXECVE: "handle_execve", EXECVEAT: "handle_execveat"},
             reads=(".rodata",),
             writes=("the trace buffer",),
         ),
