@@ -44,6 +44,7 @@ static __always_inline int end(long ret)
 TRACEPOINT_PROBE(syscalls, sys_enter_open)
 {
 	struct call call = {
+		.kind = CALL_OPEN,
 		.dirfd = AT_FDCWD,
 		.path = (u64)args->filename,
 		.flags = (u32)args->flags,
@@ -62,11 +63,11 @@ TRACEPOINT_PROBE(syscalls, sys_exit_open)
 TRACEPOINT_PROBE(syscalls, sys_enter_openat)
 {
 	struct call call = {
+		.kind = CALL_OPENAT,
 		.dirfd = args->dfd,
 		.path = (u64)args->filename,
 		.flags = (u32)args->flags,
 		.mode = args->mode,
-		.slot = 1,
 	};
 
 	return begin(&call);
@@ -77,4 +78,4 @@ TRACEPOINT_PROBE(syscalls, sys_exit_openat)
 	return end(args->ret);
 }
 
-#include "opensnoop_openat2.bcc.h"	/* the third one, since Linux 5.6 */
+#include "opensnoop_others.bcc.h"	/* openat2(), creat(), open_by_handle_at() */

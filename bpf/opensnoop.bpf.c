@@ -55,6 +55,7 @@ SEC("tp/syscalls/sys_enter_open")
 int enter_open(struct trace_event_raw_sys_enter *ctx)
 {
 	struct call call = {
+		.kind = CALL_OPEN,
 		.dirfd = AT_FDCWD,
 		.path = ctx->args[0],
 		.flags = (__u32)ctx->args[1],
@@ -75,11 +76,11 @@ SEC("tp/syscalls/sys_enter_openat")
 int enter_openat(struct trace_event_raw_sys_enter *ctx)
 {
 	struct call call = {
+		.kind = CALL_OPENAT,
 		.dirfd = ctx->args[0],
 		.path = ctx->args[1],
 		.flags = (__u32)ctx->args[2],
 		.mode = ctx->args[3],
-		.slot = 1,
 	};
 
 	return begin(&call);
@@ -91,4 +92,4 @@ int exit_openat(struct trace_event_raw_sys_exit *ctx)
 	return end(ctx->ret);
 }
 
-#include "opensnoop_openat2.bpf.h"	/* the third one, since Linux 5.6 */
+#include "opensnoop_others.bpf.h"	/* openat2(), creat(), open_by_handle_at() */

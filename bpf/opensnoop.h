@@ -4,7 +4,15 @@
 
 #define TASK_COMM_LEN 16
 #define PATH_LEN 4096		/* the longest path, with the 0 at its end */
-#define SCRATCH_SLOTS 3		/* a slot for each system call */
+#define SCRATCH_SLOTS 5		/* a slot for each system call */
+
+enum call_kind {
+	CALL_OPEN,
+	CALL_OPENAT,
+	CALL_OPENAT2,
+	CALL_CREAT,
+	CALL_OPEN_BY_HANDLE_AT,
+};
 
 struct event {
 	__u64 time_ns;		/* since boot, when the call ended */
@@ -17,6 +25,7 @@ struct event {
 	__u32 mode;		/* of a file that is to be created */
 	__s32 flags_error;	/* not 0 if flags and mode could not be read */
 	__s32 path_length;	/* negative if the path could not be read */
+	__u32 kind;		/* enum call_kind */
 	char comm[TASK_COMM_LEN];	/* the thread's name, */
 	char process_comm[TASK_COMM_LEN];	/* and its process's */
 	char path[PATH_LEN];	/* only sent up to its end */
@@ -29,6 +38,6 @@ struct call {
 	__u64 flags;		/* the others: the flags themselves */
 	__u32 mode;
 	__s32 dirfd;
-	__u32 slot;		/* of the scratch space, from 0 */
+	__u32 kind;		/* enum call_kind, and the slot of the scratch space */
 	__u32 unused;		/* nothing may be left undefined */
 };

@@ -21,6 +21,9 @@
  */
 
 #define AT_FDCWD -100		/* paths begin in the current directory */
+#define O_WRONLY 01		/* what creat(2) means */
+#define O_CREAT 0100
+#define O_TRUNC 01000
 
 BPF_ARRAY(lost, u64, 1);	/* calls that found calls or rb full */
 
@@ -49,7 +52,7 @@ static __always_inline long read_how(struct event *event, u64 address)
  */
 static __always_inline void send(struct call *call, long ret)
 {
-	struct event *event = scratch_event(call->slot);
+	struct event *event = scratch_event(call->kind);
 	u64 thread = bpf_get_current_pid_tgid();
 	int zero = 0;
 	long size;
@@ -61,6 +64,7 @@ static __always_inline void send(struct call *call, long ret)
 	event->pid = thread >> 32;
 	event->tid = thread;
 	event->uid = bpf_get_current_uid_gid();
+	event->kind = call->kind;
 	event->dirfd = call->dirfd;
 	event->ret = ret;
 	event->mode = call->mode;

@@ -46,7 +46,7 @@ static __always_inline long read_how(struct event *event, __u64 address)
  */
 static __always_inline void send(struct call *call, long ret)
 {
-	struct event *event = scratch_event(call->slot);
+	struct event *event = scratch_event(call->kind);
 	__u64 thread = bpf_get_current_pid_tgid();
 	long size;
 
@@ -57,6 +57,7 @@ static __always_inline void send(struct call *call, long ret)
 	event->pid = thread >> 32;
 	event->tid = thread;
 	event->uid = bpf_get_current_uid_gid();
+	event->kind = call->kind;
 	event->dirfd = call->dirfd;
 	event->ret = ret;
 	event->mode = call->mode;

@@ -260,6 +260,9 @@ enum bpf_map_type {
 #define TS_COMPAT 2		/* in thread_info.status: in a 32-bit system call */
 #define PSR_MODE32_BIT 16	/* in arm64's pstate: a 32-bit program */
 #define AT_FDCWD -100		/* paths begin in the current directory */
+#define O_WRONLY 01		/* what creat(2) means */
+#define O_CREAT 0100
+#define O_TRUNC 01000
 
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */

@@ -51,6 +51,20 @@ ERESTARTSYS = 512
 # Room for what the whole machine opens while the tool does not come to read it.
 LARGE_BUFFER = ("--buffer", "16384")
 
+# A process that calls creat(2), and opens the same file by a handle.
+RARE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+name = os.fsencode(sys.argv[1])
+handle = (ctypes.c_uint32 * 34)(128)
+mount = os.open(os.path.dirname(name), os.O_RDONLY)
+os.write(1, b"r")
+os.read(0, 1)
+os.close(libc.creat(name, 0o600))
+assert libc.name_to_handle_at(-100, name, handle, ctypes.byref(ctypes.c_int()), 0) == 0
+os.close(libc.open_by_handle_at(mount, handle, os.O_RDWR))
+"""
+
 # A process that opens files: [path, flags, whether from a directory] each. What
 # fails is meant to.
 WORKLOAD = """
@@ -104,6 +118,33 @@ def seen(
     rows = rows_of(result, opener.pid)
     assert rows == result.records
     return rows
+
+
+@pytest.mark.core
+@kernel
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="arm64 has no creat")
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_creat_and_a_handle(engine: str, output: str, tmp_path: Path) -> None:
+    caller = Workload(sys.executable, "-BIc", RARE, tmp_path / "made")
+    command = (OPENSNOOP, "--engine", engine, "--format", output, "-p", str(caller.pid))
+    with Running(*command) as tool:
+        tool.wait_attached()
+        caller.begin()
+        assert caller.finish() == 0
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0, result.stderr
+    if output == "table":
+        paths = [line.split(None, 4)[-1] for line in result.stdout.splitlines()[1:]]
+        assert paths == [str(tmp_path / "made"), "[by handle]"]
+        return
+    created, by_handle = rows_of(result, caller.pid)
+    assert (created["call"], by_handle["call"]) == ("creat", "open_by_handle_at")
+    assert created["flags"] == ["O_WRONLY", "O_CREAT", "O_TRUNC"]
+    assert (created["mode"], created["path"]) == ("0600", str(tmp_path / "made"))
+    assert by_handle["flags"] == ["O_RDWR"]
+    assert (by_handle["mode"], by_handle["path"]) == (None, None)
+    assert by_handle["dirfd"] > 2
+    assert created["errno"] == by_handle["errno"] == 0
 
 
 @pytest.mark.core

@@ -14,7 +14,7 @@ from support import ROOT, need
 
 from ebpf_tour.commands.minimal import TOOL as MINIMAL
 from ebpf_tour.frame.catalogue import parser_of, tools
-from ebpf_tour.frame.picture import drawing
+from ebpf_tour.frame.picture import WIDTH, drawing
 from ebpf_tour.loader import c_source, open_program, syscall
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def test_picture(tool: Tool) -> None:
     assert used <= {item.name for item in tool.maps} | {"the trace buffer"}
     for line in drawing(tool).splitlines():
         assert line.isascii()
-        assert len(line) <= 76  # a card indents it by four
+        assert len(line) <= WIDTH
 
 
 # Maps that take an option.

@@ -36,7 +36,7 @@ def run(session: Session) -> None:
         program.load()
         program.attach()
 
-        session.attached("Tracing open, openat and openat2", demo())
+        session.attached(f"Tracing {', '.join(CALLS[:-1])} and {CALLS[-1]}", demo())
         for event in program.events("rb", session):
             if is_named(args.name, event.comm, event.process_comm):
                 row = row_of(event, session)
@@ -49,6 +49,9 @@ def run(session: Session) -> None:
 
 # How many calls can be under way at once.
 MAX_CALLS = 10240
+
+# enum call_kind of opensnoop.h
+CALLS = ("open", "openat", "openat2", "creat", "open_by_handle_at")
 
 
 def row_of(event: Any, session: Session) -> Row:
@@ -64,6 +67,7 @@ def row_of(event: Any, session: Session) -> Row:
         "tid": event.tid,
         "comm": from_kernel(event.comm),
         "process_comm": from_kernel(event.process_comm),
+        "call": CALLS[event.kind],
         "fd": -1 if error else event.ret,
         "errno": error,
         "error": error_name(error) if error else None,
@@ -73,6 +77,13 @@ def row_of(event: Any, session: Session) -> Row:
         # What is behind the path in the buffer is not of this record.
         "path": None if event.path_length < 0 else from_kernel(event.path[: event.path_length]),
     }
+
+
+def path_of(row: Row) -> str:
+    """Return the cell with the path."""
+    if row["call"] == "open_by_handle_at":
+        return "[by handle]"
+    return "-" if row["path"] is None else str(row["path"])
 
 
 def flags_of(row: Row) -> str:
@@ -151,28 +162,32 @@ def open_files() -> None:
         os.open(MISSING, os.O_RDONLY)
 
 
-# Not on arm64, which has only openat.
+# arm64 has neither open nor creat; a kernel without CONFIG_FHANDLE opens nothing by handle.
 OPEN = Tracepoint("syscalls", "sys_enter_open", optional=True)
 OPENAT = Tracepoint("syscalls", "sys_enter_openat")
 OPENAT2 = Tracepoint("syscalls", "sys_enter_openat2")
+CREAT = Tracepoint("syscalls", "sys_enter_creat", optional=True)
+BY_HANDLE = Tracepoint("syscalls", "sys_enter_open_by_handle_at", optional=True)
 OPEN_RETURNS = Tracepoint("syscalls", "sys_exit_open", optional=True)
 OPENAT_RETURNS = Tracepoint("syscalls", "sys_exit_openat")
 OPENAT2_RETURNS = Tracepoint("syscalls", "sys_exit_openat2")
+CREAT_RETURNS = Tracepoint("syscalls", "sys_exit_creat", optional=True)
+BY_HANDLE_RETURNS = Tracepoint("syscalls", "sys_exit_open_by_handle_at", optional=True)
 
 TOOL = Tool(
     name="opensnoop",
     lesson=90,
     summary="show each file that is opened, by whom and with which result",
     description=(
-        "Show a row for each call of open(2), openat(2) and openat2(2), on the whole machine: the "
-        "process, the file, and the new file descriptor or the error. It finds the configuration "
-        "and the logs of a program that does not say where they are, and what is missing when it "
-        "does not start."
+        "Show a row for each call of open(2), openat(2), openat2(2), creat(2) and "
+        "open_by_handle_at(2), on the whole machine: the process, the file, and the new file "
+        "descriptor or the error. It finds the configuration and the logs of a program that does "
+        "not say where they are, and what is missing when it does not start."
     ),
     via={
         "tracepoint": (
-            *(OPEN, OPENAT, OPENAT2),
-            *(OPEN_RETURNS, OPENAT_RETURNS, OPENAT2_RETURNS),
+            *(OPEN, OPENAT, OPENAT2, CREAT, BY_HANDLE),
+            *(OPEN_RETURNS, OPENAT_RETURNS, OPENAT2_RETURNS, CREAT_RETURNS, BY_HANDLE_RETURNS),
         )
     },
     maps=(
@@ -182,8 +197,14 @@ TOOL = Tool(
     ),
     picture=(
         Flow(
-            "a thread calls open, openat or openat2",
-            {OPEN: "enter_open", OPENAT: "enter_openat", OPENAT2: "enter_openat2"},
+            "a thread calls open, openat, openat2, creat or open_by_handle_at",
+            {
+                OPEN: "enter_open",
+                OPENAT: "enter_openat",
+                OPENAT2: "enter_openat2",
+                CREAT: "enter_creat",
+                BY_HANDLE: "enter_open_by_handle_at",
+            },
             writes=("calls",),
         ),
         Flow(
@@ -192,6 +213,8 @@ TOOL = Tool(
                 OPEN_RETURNS: "exit_open",
                 OPENAT_RETURNS: "exit_openat",
                 OPENAT2_RETURNS: "exit_openat2",
+                CREAT_RETURNS: "exit_creat",
+                BY_HANDLE_RETURNS: "exit_open_by_handle_at",
             },
             reads=("calls",),
             writes=("scratch", "rb"),
@@ -217,6 +240,7 @@ TOOL = Tool(
         Column("tid", "", "its thread ID"),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column("process_comm", "", "name of its process", kernel_bytes=True),
+        Column("call", "", "the system call: open, openat, openat2, creat, open_by_handle_at"),
         Column("fd", "FD", "the new file descriptor; -1 if the call failed", width=4, right=True),
         Column("errno", "ERR", "the error number; 0 if there was none", width=3, right=True),
         Column("error", "", "its name, or null"),
@@ -236,7 +260,13 @@ TOOL = Tool(
             option="extended",
         ),
         Column("dirfd", "", "the descriptor that a relative path starts from, or -100"),
-        Column("path", "PATH", "the path, as the caller gave it", kernel_bytes=True),
+        Column(
+            "path",
+            "PATH",
+            "the path, as the caller gave it; open_by_handle_at has none",
+            text=path_of,
+            kernel_bytes=True,
+        ),
     ),
     examples=(
         Example("ebpf-opensnoop", "every file that is opened"),

@@ -12,12 +12,15 @@ An arrow shows where the data goes. It is drawn from the tool's record.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ebpf_tour.frame.record import Flow, Tool
+
+WIDTH = 76  # the card of a tool indents it by four
 
 # From a program to a map, from the map to the program, or both.
 _WRITES, _READS, _CHANGES = "--->", "<---", "<-->"
@@ -40,7 +43,8 @@ def _drawn(tool: Tool, flow: Flow, width: int) -> Iterator[str]:
     for hook in flow.programs:
         yield f"    |  {hook}"
     yield "    v"
-    yield ", ".join(f"{program}()" for program in flow.programs.values())
+    programs = ", ".join(f"{program}()" for program in flow.programs.values())
+    yield from textwrap.wrap(programs, WIDTH)
     maps = _maps(flow)
     for name in maps:
         corner = "'" if name == maps[-1] else "|"
