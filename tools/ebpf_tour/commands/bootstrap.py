@@ -143,7 +143,7 @@ TOOL = Tool(
     columns=(
         Column("time", "TIME", "when it happened, local time", width=8),
         Column("event", "EVENT", "EXEC or EXIT", width=5),
-        Column("comm", "COMM", "name of the process", width=16, kernel_bytes=True),
+        Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column("pid", "PID", "its process ID", width=7, right=True),
         Column("ppid", "PPID", "its parent's process ID", width=7, right=True),
         Column(

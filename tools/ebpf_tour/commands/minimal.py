@@ -92,7 +92,7 @@ TOOL = Tool(
     columns=(
         Column("time_s", "TIME(s)", "seconds since boot", width=14, form="%.6f", right=True),
         Column("cpu", "CPU", "the processor that the program ran on", width=3, right=True),
-        Column("comm", "COMM", "name of the process that wrote", width=16, kernel_bytes=True),
+        Column("comm", "COMM", "name of the thread that wrote", width=16, kernel_bytes=True),
         Column(
             "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
         ),

@@ -179,7 +179,7 @@ TOOL = Tool(
     columns=(
         Column("time", "", "when it was, local time"),
         Column("event", "", "EXEC, or NOW for the state that the process of PID is in"),
-        Column("comm", "COMM", "name of the process", width=16, kernel_bytes=True),
+        Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column(
             "process_comm", "", "the same: its first thread executes programs", kernel_bytes=True
         ),
