@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-execsnoop, BCC dialect: each program that is executed. */
 #include <uapi/linux/ptrace.h>
+#include <linux/binfmts.h>
 #include <linux/sched.h>
 #include <linux/mm_types.h>
 #include <linux/nsproxy.h>
@@ -8,6 +9,7 @@
 #include "execsnoop.h"
 
 #define AT_FDCWD -100		/* paths begin in the current directory */
+#define KEEPS_ARGV0 8		/* in linux_binprm.interp_flags, since Linux 5.12 */
 
 /* Calls that have begun and not ended: thread -> what is known so far. */
 BPF_HASH(calls, u64, struct call, 10240);
@@ -20,8 +22,7 @@ BPF_PERF_OUTPUT(pb);
 
 /* A call begins. If it succeeds, it returns into another program, and the
  * caller's memory is gone; if it fails, the arguments are still where the caller
- * has put them. So remember where they are, and read only the beginning of
- * argv[0].
+ * has put them. So remember where they are.
  */
 static __always_inline int enter_exec(u32 slot, int dirfd,
 				      const char *filename,
@@ -37,7 +38,6 @@ static __always_inline int enter_exec(u32 slot, int dirfd,
 	 * not its process's first one gets that one's ID during the call.
 	 */
 	u64 thread = (u64)task;
-	const char *argv0 = 0;
 	int zero = 0;
 
 	/* We missed the end of a call before, maybe that of another thread
@@ -50,14 +50,31 @@ static __always_inline int enter_exec(u32 slot, int dirfd,
 	call.mm = (u64)task->mm;
 	call.filename = (u64)filename;
 	call.argv = (u64)argv;
-	bpf_probe_read_user(&argv0, sizeof(argv0), argv);
-	bpf_probe_read_user_str(call.argv0, sizeof(call.argv0), argv0);
 	if (calls.update(&thread, &call))
 		lost.atomic_increment(zero);
 	return 0;
 }
 
-/* A call ends: in the new program, or in the caller with an error. */
+/* The call succeeds: the new program begins. Does it run the file itself, or does
+ * another one, because of "#!" or binfmt_misc? The kernel has the name of each.
+ */
+RAW_TRACEPOINT_PROBE(sched_process_exec)
+{
+	struct linux_binprm *bprm = (void *)ctx->args[2];
+	u64 thread = bpf_get_current_task();
+	struct call *call = calls.lookup(&thread);
+
+	if (!call)
+		return 0;
+	call->executed = true;
+	call->interpreted = bprm->interp != bprm->filename;
+	call->keeps_argv0 = bprm->interp_flags & KEEPS_ARGV0;
+	return 0;
+}
+
+/* A call ends: in the new program, or in the caller with an error. Or the caller
+ * only asked whether it could execute the file (AT_EXECVE_CHECK, since 6.14).
+ */
 static __always_inline int leave_exec(void *ctx, int ret)
 {
 	u64 thread = bpf_get_current_task();
@@ -70,7 +87,7 @@ static __always_inline int leave_exec(void *ctx, int ret)
 		return 0;
 	if (call->pid != pid)	/* of another thread that had this address */
 		lost.atomic_increment(zero);
-	else if (!ret || with_failed)
+	else if (ret ? with_failed : call->executed)
 		report(ctx, call, ret);
 	calls.delete(&thread);
 	return 0;

@@ -28,8 +28,7 @@ struct {
 
 /* A call begins. If it succeeds, it returns into another program, and the
  * caller's memory is gone; if it fails, the arguments are still where the caller
- * has put them. So remember where they are, and read only the beginning of
- * argv[0].
+ * has put them. So remember where they are.
  */
 static __always_inline int enter_exec(__u32 slot, int dirfd,
 				      const char *filename,
@@ -45,7 +44,6 @@ static __always_inline int enter_exec(__u32 slot, int dirfd,
 	 * not its process's first one gets that one's ID during the call.
 	 */
 	__u64 thread = (__u64)task;
-	const char *argv0 = 0;
 
 	/* We missed the end of a call before, maybe that of another thread
 	 * which had this address.
@@ -57,14 +55,32 @@ static __always_inline int enter_exec(__u32 slot, int dirfd,
 	call.mm = (__u64)BPF_CORE_READ(task, mm);
 	call.filename = (__u64)filename;
 	call.argv = (__u64)argv;
-	bpf_probe_read_user(&argv0, sizeof(argv0), argv);
-	bpf_probe_read_user_str(call.argv0, sizeof(call.argv0), argv0);
 	if (bpf_map_update_elem(&calls, &thread, &call, BPF_ANY))
 		__sync_fetch_and_add(&lost, 1);
 	return 0;
 }
 
-/* A call ends: in the new program, or in the caller with an error. */
+/* The call succeeds: the new program begins. Does it run the file itself, or does
+ * another one, because of "#!" or binfmt_misc? The kernel has the name of each.
+ */
+SEC("raw_tp/sched_process_exec")
+int begin_program(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct linux_binprm *bprm = (void *)ctx->args[2];
+	__u64 thread = bpf_get_current_task();
+	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+
+	if (!call)
+		return 0;
+	call->executed = true;
+	call->interpreted = BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename);
+	call->keeps_argv0 = BPF_CORE_READ(bprm, interp_flags) & KEEPS_ARGV0;
+	return 0;
+}
+
+/* A call ends: in the new program, or in the caller with an error. Or the caller
+ * only asked whether it could execute the file (AT_EXECVE_CHECK, since 6.14).
+ */
 static __always_inline int leave_exec(void *ctx, int ret)
 {
 	__u64 thread = bpf_get_current_task();
@@ -76,7 +92,7 @@ static __always_inline int leave_exec(void *ctx, int ret)
 		return 0;
 	if (call->pid != pid)	/* of another thread that had this address */
 		__sync_fetch_and_add(&lost, 1);
-	else if (!ret || with_failed)
+	else if (ret ? with_failed : call->executed)
 		report(ctx, call, ret);
 	bpf_map_delete_elem(&calls, &thread);
 	return 0;

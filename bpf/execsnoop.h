@@ -5,7 +5,6 @@
 #define TASK_COMM_LEN 16
 #define PATH_LEN 4096		/* the longest path, with the 0 at its end */
 #define ARGS_LEN 12288		/* of all arguments together, this much is sent */
-#define NAME_LEN 64		/* enough to compare two names by */
 #define SCRATCH_SLOTS 2		/* a slot for each system call */
 
 struct event {
@@ -18,9 +17,10 @@ struct event {
 	__u32 filename_bytes;	/* with the 0 at its end; 0: could not be read */
 	__u32 args_bytes;
 	__u32 incomplete;	/* there is more to the arguments than was sent */
+	__u32 interpreted;	/* another program runs the file, which is a script */
+	__u32 keeps_argv0;	/* and gets the caller's argv[0] behind its name */
 	char comm[TASK_COMM_LEN];	/* the thread's name, */
 	char process_comm[TASK_COMM_LEN];	/* and its process's */
-	char argv0[NAME_LEN];	/* the caller's argv[0], or its beginning */
 	/* The file name, then the arguments, each with a 0 at its end; only
 	 * what is used is sent. The second ARGS_LEN is for the last argument,
 	 * which is read whole and then cut.
@@ -36,6 +36,7 @@ struct call {
 	__s32 pid;
 	__s32 dirfd;
 	__u32 slot;		/* of the scratch space, from 0 */
-	__u32 unused;		/* nothing may be left undefined */
-	char argv0[NAME_LEN];
+	__u32 executed;		/* whether the new program has begun; if so: */
+	__u32 interpreted;	/* as in struct event */
+	__u32 keeps_argv0;
 };

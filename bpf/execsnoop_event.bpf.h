@@ -39,17 +39,15 @@ static __always_inline void report(void *ctx, struct call *call, int ret)
 	event->ret = ret;
 	event->dirfd = call->dirfd;
 	read_names(event);
-	__builtin_memcpy(event->argv0, call->argv0, sizeof(event->argv0));
+	event->interpreted = call->interpreted;
+	event->keeps_argv0 = call->keeps_argv0;
 	if ((__u64)mm != call->mm) {
 		/* Above the arguments is the environment, then the file name. */
 		start = read_filename(event, BPF_CORE_READ(mm, env_end));
 		size = read_new(event, start, mm);
-	} else if (ret) {
+	} else {
 		start = read_filename(event, call->filename);
 		size = read_old(event, start, (void *)call->argv);
-	} else {
-		/* It only asked if it could (AT_EXECVE_CHECK, since 6.14). */
-		return;
 	}
 	send(ctx, event, start, size);
 }

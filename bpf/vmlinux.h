@@ -235,6 +235,15 @@ struct qstr {
 	const unsigned char *name;
 };
 
+/* A program that is about to be executed. If another one runs it, that one is the
+ * interpreter; otherwise both names are at the same address.
+ */
+struct linux_binprm {
+	const char *filename;
+	const char *interp;
+	unsigned int interp_flags;
+};
+
 /* A directory entry: the name by which its parent knows a file. */
 struct dentry {
 	struct qstr d_name;
@@ -255,6 +264,7 @@ enum bpf_map_type {
 };
 
 #define PIDTYPE_TGID 1		/* of enum pid_type: the number of a process */
+#define KEEPS_ARGV0 8		/* in linux_binprm.interp_flags, since Linux 5.12 */
 #define SIGNAL_GROUP_EXIT 4	/* in signal_struct.flags: group_exit_code counts */
 
 #define TS_COMPAT 2		/* in thread_info.status: in a 32-bit system call */

@@ -214,6 +214,8 @@ def cases(where: Path) -> list[Case]:
         # The kernel puts the script's name in the place of argv[0].
         Case(["plain", plain, "other", "a"], plain, [plain, "a"], interpreter=["/bin/sh"]),
         Case(["plain", plain, plain], plain, [plain], interpreter=["/bin/sh"]),
+        Case(["plain", plain, "/bin/sh", "a"], plain, [plain, "a"], interpreter=["/bin/sh"]),
+        Case(["absent-name", TRUE, "true", TRUE], TRUE, ["true", TRUE]),
         Case(
             ["plain", plain, "x" * 100, plain, plain], plain, [plain] * 3, interpreter=["/bin/sh"]
         ),
@@ -294,6 +296,40 @@ def test_calls_of_every_kind(way: tuple[str, ...], odd: Path, tmp_path: Path) ->
         }
         assert seen_of(row) == expected, case
         assert row["comm"] == ("exec" if case.ret else row["comm"])
+
+
+# Tells binfmt_misc, in a user namespace of its own (since Linux 6.7), that /bin/true runs
+# the files that begin with "MISC", and executes one: where file flag.
+MISC = """
+mount -t binfmt_misc none "$0" || exit 99
+echo ":ebpf-tour:M::MISC::/bin/true:$2" >"$0/register"
+exec -a other "$1" a
+"""
+
+
+@pytest.mark.native
+def test_binfmt_misc(way: tuple[str, ...], tmp_path: Path) -> None:
+    """With flag P, the interpreter gets the caller's argv[0], too, behind the file's name."""
+    where, file = tmp_path / "misc", tmp_path / "file"
+    where.mkdir()
+    file.write_text("MISC")
+    file.chmod(0o755)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", MISC, where, file]
+    pids: list[int] = []
+
+    def work() -> None:
+        for flag in ("", "P"):
+            with subprocess.Popen([*command, flag]) as process:
+                pids.append(process.pid)
+            if process.returncode == 99:
+                pytest.skip(f"{UNSUPPORTED}binfmt_misc in a user namespace (Linux 6.7)")
+            assert process.returncode == 0
+
+    result = traced(work, *way)
+    without, with_flag = (seen_of(rows_of(result, pid)[-1]) for pid in pids)
+    same = {"filename": str(file), "ret": 0, "errno": 0, "truncated": False}
+    assert without == same | {"interpreter": ["/bin/true"], "args": [str(file), "a"]}
+    assert with_flag == same | {"interpreter": ["/bin/true", str(file)], "args": ["other", "a"]}
 
 
 def test_failed_calls_only_when_asked_for(way: tuple[str, ...], odd: Path) -> None:

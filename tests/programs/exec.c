@@ -68,6 +68,8 @@ int main(int argc, char **argv)
 		execute(bad, rest);
 	if (!strcmp(way, "absent"))		/* FILE WORD */
 		execute(rest[0], (char *[]){ rest[1], absent(rest[1]), NULL });
+	if (!strcmp(way, "absent-name"))	/* FILE ARGV0 WORD */
+		execute(rest[0], (char *[]){ absent(rest[1]), rest[2], NULL });
 	if (!strcmp(way, "long")) {		/* FILE WORD LENGTH */
 		char *word = malloc(atoi(rest[2]) + 1);
 

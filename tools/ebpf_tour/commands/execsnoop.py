@@ -16,6 +16,7 @@ from ebpf_tour.base.text import from_kernel
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
 from ebpf_tour.frame.pattern import is_named, pattern
 from ebpf_tour.loader.hooks.ksyscall import Ksyscall
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 
 
@@ -69,10 +70,9 @@ def command_of(event: Any, max_args: int) -> Command:
     start, end = event.filename_bytes, event.filename_bytes + event.args_bytes
     filename = event.text[: start - 1] if start else None
     words = split(event.text[start:end], event.incomplete)
-    if event.ret == 0:
-        inserted = words_before_script(words, event.argv0.partition(b"\0")[0], filename)
-    else:
-        inserted = 0
+    inserted = words_before_script(words, filename) if event.interpreted else 0
+    inserted += bool(event.keeps_argv0)
+    if event.ret:
         filename = as_kernel_names_it(filename, event.dirfd)
     args = words[inserted:]
     too_many = len(args) > max_args + 1
@@ -92,18 +92,13 @@ def split(text: bytes, incomplete: bool) -> list[bytes]:
 MORE = b"..."
 
 
-def words_before_script(words: list[bytes], argv0: bytes, filename: bytes | None) -> int:
-    """Return how many of the words the kernel has put before what the caller gave.
+def words_before_script(words: list[bytes], filename: bytes | None) -> int:
+    """Return how many words the kernel has put before the name of a script.
 
-    It does so if the file begins with "#!" (or binfmt_misc knows it): the
-    words of that line, and then, in the place of argv[0], the file's name.
+    It puts the words of the line "#!" there, or what binfmt_misc was told. The name comes
+    in the place of the caller's argv[0]; with flag P of binfmt_misc, before it.
     """
-    if not words or words[0][:NAME_BYTES] == argv0 or filename not in words[1:]:
-        return 0
-    return words.index(filename, 1)
-
-
-NAME_BYTES = 63  # of the caller's argv[0], so much is known: NAME_LEN of execsnoop.h
+    return words.index(filename, 1) if filename in words[1:] else 0
 
 
 def as_kernel_names_it(filename: bytes | None, dirfd: int) -> bytes | None:
@@ -258,6 +253,7 @@ EXECVE = Ksyscall("execve")
 EXECVE_RETURNS = Ksyscall("execve", returns=True)
 EXECVEAT = Ksyscall("execveat")
 EXECVEAT_RETURNS = Ksyscall("execveat", returns=True)
+BEGINS = RawTracepoint("sched_process_exec")
 
 TOOL = Tool(
     name="execsnoop",
@@ -268,11 +264,12 @@ TOOL = Tool(
         "also for each attempt that fails. Options and columns are those of bcc's execsnoop."
     ),
     via={
-        "kprobe": (EXECVE, EXECVE_RETURNS, EXECVEAT, EXECVEAT_RETURNS),
+        "kprobe": (EXECVE, EXECVEAT, BEGINS, EXECVE_RETURNS, EXECVEAT_RETURNS),
         "tracepoint": (
             Tracepoint("syscalls", "sys_enter_execve"),
-            Tracepoint("syscalls", "sys_exit_execve"),
             Tracepoint("syscalls", "sys_enter_execveat"),
+            BEGINS,
+            Tracepoint("syscalls", "sys_exit_execve"),
             Tracepoint("syscalls", "sys_exit_execveat"),
         ),
     },
@@ -288,6 +285,12 @@ TOOL = Tool(
             "a process calls execve or execveat",
             {EXECVE: "ksyscall_execve", EXECVEAT: "ksyscall_execveat"},
             reads=("cgroupset", "mntnsset"),
+            writes=("calls",),
+        ),
+        Flow(
+            "the new program begins",
+            {BEGINS: "begin_program"},
+            reads=("calls",),
             writes=("calls",),
         ),
         Flow(
