@@ -247,6 +247,8 @@ _THAT_SEE_ALL = in_all_ways(SEE_ALL)
 
 # By the name of the test, without its "test_".
 FAULTS: dict[str, list[Case]] = {
+    # test_capabilities.py
+    "an_attached_tool_keeps_only_what_it_needs": _EACH,
     # test_faults.py
     "signal_before_it_reads": _EACH,
     "signal_while_it_reads": _EACH,

@@ -501,6 +501,12 @@ TOOL = Tool(
         Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
         Example("ebpf-mallocstacks --demo", "watch a child process"),
     ),
+    keeps=(
+        "CAP_SYS_PTRACE",  # what the process has mapped,
+        "CAP_CHECKPOINT_RESTORE",  # and those files
+        "CAP_DAC_READ_SEARCH",  # its perf map: Python's is for its own user only
+        "CAP_KILL",  # the child that reads all that, who is nobody
+    ),
     requirements=(
         "Linux 5.11 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
         "the process's files, from this machine's debug files, and from what JIT compilers write."

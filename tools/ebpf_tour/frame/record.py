@@ -117,8 +117,9 @@ class Tool(NamedTuple):
 
     `lesson` is its place in the course. `via` holds the ways to see the
     tool's event, best first: a name for --via and the hooks of that way. A
-    tool with one way has one entry, a tool without a BPF program none. `verbose`
-    is what -v does. `picture` is of the first way. What else there is to say
+    tool with one way has one entry, a tool without a BPF program none. `keeps` are
+    the capabilities that it needs once it is attached, besides what every tool
+    needs. `verbose` is what -v does. `picture` is of the first way. What else there is to say
     of a tool of this package, for its manual page only, is in man/NAME.inc.
 
     The tools of this package fill in all of it, which the tests demand. One of
@@ -137,6 +138,7 @@ class Tool(NamedTuple):
     maps: tuple[Map, ...] = ()
     picture: tuple[Flow, ...] = ()
     engines: tuple[str, ...] = ("libbpf", "bcc")
+    keeps: tuple[str, ...] = ()
     see_also: tuple[str, ...] = ()
     section: int = 8
     directory: str = ""

@@ -151,6 +151,7 @@ class Session:
         gc.enable()
         self._interrupt.take()
         self._attached_ns = kernel_ns()
+        self._give_up_capabilities()
         if not self.running:
             return False
         say(f"{printable(doing)}... Ctrl-C to end.\n")
@@ -161,6 +162,22 @@ class Session:
         if self.args.demo and demo:
             self._start_demo(demo)
         return True
+
+    def _give_up_capabilities(self) -> None:
+        """Keep only those that are needed from now on. -v says which."""
+        from ebpf_tour.base import capabilities
+        from ebpf_tour.loader import syscall
+
+        needed = [*self.tool.keeps]
+        if os.geteuid():  # root owns what has to be removed from tracefs at the end
+            needed += ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"]
+        capabilities.use()
+        if not syscall.may_use_maps():
+            needed.append("CAP_BPF")
+        capabilities.keep(*needed)
+        if self.args.verbose:
+            kept = ", ".join(capabilities.permitted()) or "none"
+            self.warn(f"capabilities that it keeps: {kept}")
 
     def seconds(self, since_boot_ns: int) -> float:
         """Return how long after attaching it was that bpf_ktime_get_ns() gave this."""

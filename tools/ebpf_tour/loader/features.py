@@ -203,9 +203,7 @@ def tracefs() -> str:
             os.listdir(path)
         except PermissionError:
             if f" {path} " in _read("/proc/self/mounts"):
-                raise NotPermitted(
-                    f"may not read {path}: only root may, unless it is opened for others"
-                ) from None
+                raise _may_not_read_tracefs(path) from None
         except OSError:
             pass  # not there
     if "tracefs" not in _read("/proc/filesystems"):
@@ -216,6 +214,18 @@ def tracefs() -> str:
     raise Unsupported(
         "tracefs is not mounted, so no tracepoint can be found",
         "mount it: mount -t tracefs tracefs /sys/kernel/tracing",
+    )
+
+
+def _may_not_read_tracefs(path: str) -> NotPermitted:
+    """Return the error for a tracefs that is not open to this user."""
+    cause = f"may not read {path}: only root may, unless it is opened for others"
+    if not has_capabilities():
+        return NotPermitted(cause)
+    return NotPermitted(
+        cause,
+        "give it CAP_DAC_READ_SEARCH, too, or open tracefs to a group: mount -o "
+        f"remount,gid=GROUP,mode=750 {path}",
     )
 
 

@@ -188,6 +188,19 @@ def open_raw_tracepoint(name: bytes | None, program: int) -> int:
     return fd
 
 
+def may_use_maps() -> bool:
+    """Say whether a map that is open can be used as we are.
+
+    Before commit c8644cd0efe7 ("bpf: refine kernel.unprivileged_bpf_disabled behaviour")
+    (in v5.19) that took CAP_BPF, where the setting of that name is not 0.
+    """
+    try:
+        bpf(_MAP_GET_NEXT_KEY, struct.pack("=i28x", -1))  # no map is open as -1
+    except OSError as error:
+        return error.errno != errno.EPERM
+    return True
+
+
 def create_link(program: int, target: int, attach_type: int, extra: bytes = b"") -> int:
     """Attach a program to a target; closing what this returns detaches it.
 

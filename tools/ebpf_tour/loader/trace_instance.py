@@ -125,7 +125,8 @@ class TraceInstance(Closing):
         except FileNotFoundError:
             raise Unsupported("this kernel's tracefs has no trace instances") from None
         except PermissionError:
-            raise NotPermitted(f"may not create {self._path}") from None
+            hint = "give it CAP_DAC_OVERRIDE, too" if features.has_capabilities() else ""
+            raise NotPermitted(f"may not create {self._path}", hint) from None
         except OSError as error:
             # A locked-down kernel answers EINVAL.
             raise features.explain_lockdown(f"create {self._path}") or Error(

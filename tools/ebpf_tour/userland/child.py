@@ -20,6 +20,7 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
+from ebpf_tour.base import capabilities
 from ebpf_tour.base.descriptors import Closing, is_readable
 from ebpf_tour.base.errors import Error
 
@@ -45,9 +46,8 @@ _PATIENCE_AFTER_SIGNAL = 0.4
 _MOST_ANSWER_BYTES = 64 << 20
 _LENGTH = struct.Struct("=I")
 
-# include/uapi/linux/prctl.h, include/uapi/linux/capability.h
+# include/uapi/linux/prctl.h
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-_CAPABILITY_VERSION_3 = 0x20080522
 
 # The request that the child makes itself, again and again, while it has nothing else to
 # do, until the answer is False.
@@ -228,14 +228,13 @@ def _give_up_privileges() -> None:
     with contextlib.suppress(OSError):
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    for call, *arguments in (
-        (libc.capset, header, bytes(24)),
-        (libc.prctl, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+    capabilities.keep()
+    for option, value in (
+        (_PR_SET_NO_NEW_PRIVS, 1),
         # After the user has changed, which forgets it.
-        (libc.prctl, _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0),
+        (_PR_SET_PDEATHSIG, int(signal.SIGKILL)),
     ):
-        if call(*arguments):
+        if libc.prctl(option, value, 0, 0, 0):
             raise OSError(ct.get_errno(), "cannot give up privileges")
 
 
