@@ -249,6 +249,11 @@ struct dentry {
 	struct qstr d_name;
 };
 
+/* A path that a process gave to a system call, once it is in the kernel's memory. */
+struct filename {
+	const char *name;
+};
+
 #pragma clang attribute pop
 
 /* enum bpf_map_type and the flags of map updates, as far as they are used. */

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from support import need
+
 from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.loader.bcc import BccProgram
 from ebpf_tour.loader.program import Options, sources
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ebpf_tour.frame.record import Tool
 
 TOOLS = [tool for tool in tools() if "bcc" in tool.engines and tool.via]
+TRACING = 26  # BPF_PROG_TYPE_TRACING
 WAYS = [
     (tool, via)
     for tool in TOOLS
@@ -22,7 +25,12 @@ WAYS = [
 
 
 def configured(tool: Tool, via: str, **numbers: int) -> BccProgram:
-    """Open a program, and set each number that a comment in its C lists."""
+    """Open a program, and set each number that a comment in its C lists.
+
+    A kernel without kprobes loads programs for them, but not those that are for one of
+    its functions by BTF: that skips the test.
+    """
+    need(*(hook for hook in tool.via[via] if hook.program_type == TRACING))
     program = BccProgram(Options(tool.name, sources(), via, tool.via[via], tool.hooks))
     text = program._source.text
     listed = dict.fromkeys(re.findall(r"-D([a-z]\w+)=", text), 0)

@@ -68,6 +68,10 @@ def is_missing(hooks: tuple[Hook, ...]) -> bool:
     return what_is_missing(hooks) is not None
 
 
+# Those that this kernel can run, in one way at least.
+CAN_RUN = [tool for tool in TOOLS if not all(map(is_missing, tool.via.values()))]
+
+
 def option(tool: Tool, name: str) -> argparse.Action | None:
     """Return an option of a tool, such as "--buffer", or None if it has none of that name."""
     return next((a for a in parser_of(tool)._actions if name in a.option_strings), None)

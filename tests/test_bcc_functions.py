@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bcc_programs import TOOLS, WAYS, configured
+from cases import CAN_RUN
 from support import BIN, ENGINES, in_mount_namespace, run
 
 from ebpf_tour.loader import bcc_functions, features
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from ebpf_tour.frame.record import Tool
 
-kernel = pytest.mark.kernel(*TOOLS)
+kernel = pytest.mark.kernel(*CAN_RUN)
 
 
 @kernel

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bcc_programs import TOOLS, WAYS, configured
+from cases import CAN_RUN
 from support import pinned_hash
 
 from ebpf_tour.commands.bootstrap import TOOL as BOOTSTRAP
@@ -31,7 +32,7 @@ BUFFERS = {4, 27}  # PERF_EVENT_ARRAY, RINGBUF
 # Maps that a program has only with an option that is not given here.
 PINNED = {"cgroupset", "mntnsset"}
 
-pytestmark = [pytest.mark.kernel(*TOOLS), pytest.mark.usefixtures("leaves_nothing")]
+pytestmark = [pytest.mark.kernel(*CAN_RUN), pytest.mark.usefixtures("leaves_nothing")]
 
 
 class Compiled:

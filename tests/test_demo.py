@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import TOOLS, Case, option, watches_a_process
+from cases import CAN_RUN, Case, option, watches_a_process
 from own_tool import own_tool
 from support import BIN, ENGINES, UNSUPPORTED, Result, Running, assert_error, run
 from test_session import TOOL as PIPE
@@ -31,7 +31,7 @@ def counts(tool: Tool) -> bool:
     return any(column.key == "count" for column in tool.columns)
 
 
-EVENTS = [tool for tool in TOOLS if not counts(tool)]
+EVENTS = [tool for tool in CAN_RUN if not counts(tool)]
 # Of ebpf-minimal, no other process can cause a row.
 OF_ALL = [tool for tool in EVENTS if tool.name != "minimal"]
 
@@ -67,10 +67,10 @@ def own_calls(tool: Tool) -> list[str]:
     return ["--syscall=getppid"] if option(tool, "--syscall") else []
 
 
-@pytest.mark.kernel(*TOOLS)
+@pytest.mark.kernel(*CAN_RUN)
 def test_limit_that_is_enough() -> None:
     """Of counts, one row is all: the largest, so of the system calls only its own are counted."""
-    cases = on_one_engine([tool for tool in TOOLS if counts(tool)])
+    cases = on_one_engine([tool for tool in CAN_RUN if counts(tool)])
     commands = [
         case.command("--demo", "--limit=1", "--json", *own_calls(case.tool)) for case in cases
     ]
@@ -80,16 +80,16 @@ def test_limit_that_is_enough() -> None:
         assert re.match(r"Demo: saw (the \d+ bytes|at least as many as it caused)", said(result))
 
 
-@pytest.mark.kernel(*TOOLS)
+@pytest.mark.kernel(*CAN_RUN)
 def test_no_time() -> None:
     """Whatever has come by then, it does not claim more."""
-    cases = on_one_engine(TOOLS)
+    cases = on_one_engine(CAN_RUN)
     for result in all_at_once([case.command("--demo", "--time-limit=1e-9") for case in cases]):
         assert result.status == 0, result.stderr
         assert re.match(r"Demo: (ended by --time-limit |saw )", said(result))
 
 
-@pytest.mark.kernel(*TOOLS)
+@pytest.mark.kernel(*CAN_RUN)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_time_limit(engine: str) -> None:
     """A row a second."""
@@ -98,7 +98,7 @@ def test_time_limit(engine: str) -> None:
     assert said(result) == ("Demo: ended by --time-limit after 2 of the 3 rows that it causes.")
 
 
-@pytest.mark.kernel(*TOOLS)
+@pytest.mark.kernel(*CAN_RUN)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal(number: int) -> None:
     with Running(BIN / "ebpf-minimal", "--demo") as tool:
@@ -221,7 +221,7 @@ sys.exit(module.main())
 """
 
 
-@pytest.mark.kernel(*TOOLS)
+@pytest.mark.kernel(*CAN_RUN)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("words", "least"),
@@ -394,10 +394,10 @@ def test_stopped_and_continued(tmp_path: Path) -> None:
     assert said(result) == "Demo: saw every row that it caused (3), and nothing else."
 
 
-@pytest.mark.kernel(*TOOLS)
+@pytest.mark.kernel(*CAN_RUN)
 def test_nobody_waits_for_children() -> None:
     """SIGCHLD is ignored, as some service managers have it: the child is there all the same."""
-    commands = [["env", "--ignore-signal=CHLD", BIN / tool.command, "--demo"] for tool in TOOLS]
+    commands = [["env", "--ignore-signal=CHLD", BIN / tool.command, "--demo"] for tool in CAN_RUN]
     for result in all_at_once(commands):
         assert result.status == 0, result.stderr
         assert "Demo: " in said(result)
@@ -407,8 +407,8 @@ def command_line(pid: str) -> list[bytes]:
     return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
-@pytest.mark.kernel(*TOOLS)
-@pytest.mark.parametrize("tool", [tool for tool in TOOLS if watches_a_process(tool)])
+@pytest.mark.kernel(*CAN_RUN)
+@pytest.mark.parametrize("tool", [tool for tool in CAN_RUN if watches_a_process(tool)])
 def test_child_of_mallocstacks_is_killed(tool: Tool) -> None:
     with Running(BIN / tool.command, "--demo") as running:
         running.wait_attached()

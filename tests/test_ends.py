@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import ALL_TOOLS, TOOLS, Case, watched, watches_a_process
+from cases import ALL_TOOLS, CAN_RUN, Case, watched, watches_a_process
 from support import (
     BIN,
     ENGINES,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.native,
-    pytest.mark.kernel(*TOOLS),
+    pytest.mark.kernel(*CAN_RUN),
     pytest.mark.usefixtures("leaves_nothing"),
 ]
 
@@ -71,14 +71,14 @@ LONG = "3000000"
 
 def test_long_times(compiled: Compiled) -> None:
     """As long as 34 days, and it still ends when it is told to."""
-    commands = [case.command(f"--time-limit={LONG}") for case in on_one_engine(TOOLS)]
+    commands = [case.command(f"--time-limit={LONG}") for case in on_one_engine(CAN_RUN)]
     commands += [
         [BIN / "ebpf-execcount", "--json", LONG],
         [BIN / "ebpf-syscount", "--interval", LONG],
         [BIN / "ebpf-opensnoop", "-d", LONG],
     ]
     with contextlib.ExitStack() as stack:
-        for case, command in zip(on_one_engine(TOOLS), commands, strict=False):
+        for case, command in zip(on_one_engine(CAN_RUN), commands, strict=False):
             command.extend(stack.enter_context(watched(case.tool, compiled)))
         tools = [stack.enter_context(Running(*command)) for command in commands]
         for tool in tools:
@@ -185,7 +185,7 @@ def test_speedscope_in_a_fifo(tmp_path: Path) -> None:
 
 def test_speedscope_file_that_vanishes(compiled: Compiled, tmp_path: Path) -> None:
     """It is made anew; what stood in another one is replaced, and only at the end."""
-    (tool,) = (tool for tool in TOOLS if watches_a_process(tool))
+    (tool,) = (tool for tool in CAN_RUN if watches_a_process(tool))
     path, other = tmp_path / "file", tmp_path / "other"
     other.write_text("what was there\n" * 1000)
     with (
@@ -267,7 +267,7 @@ NO_MORE = "no further process can be started here: their number is limited"
 
 def test_no_process_at_all(tmp_path: Path) -> None:
     """--demo needs one, and so does ebpf-procinfo to look a process up."""
-    cases = on_one_engine(TOOLS)
+    cases = on_one_engine(CAN_RUN)
     names = [case.tool.name for case in cases]
     with cgroups_with_pids(tmp_path, [*names, "one", "check"], 1) as groups:
         commands = [
@@ -290,7 +290,7 @@ def test_no_process_at_all(tmp_path: Path) -> None:
 
 def test_no_process_for_the_child_of_the_demo(tmp_path: Path) -> None:
     names = ["hello", "bootstrap", "execcount", "execsnoop", "procinfo"]
-    cases = on_one_engine([tool for tool in TOOLS if tool.name in names])
+    cases = on_one_engine([tool for tool in CAN_RUN if tool.name in names])
     with cgroups_with_pids(tmp_path, [case.tool.name for case in cases], 2) as groups:
         commands = [
             inside(group, *case.command("--demo"))
@@ -331,7 +331,7 @@ def test_as_many_files_as_it_needs(engine: str) -> None:
     """From some limit on it runs, and runs right; a little less is an error, not half a run."""
     commands = [
         case.command("--demo", "--json")
-        for case in (Case(tool, engine) for tool in TOOLS)
+        for case in (Case(tool, engine) for tool in CAN_RUN)
         # The one that has most of them open, and the one that opens other files, too.
         if case.tool.name in ("bootstrap", "mallocstacks")
     ]
@@ -438,7 +438,7 @@ def in_removed_directory(*command: str | Path) -> list[str | Path]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_removed_working_directory(engine: str) -> None:
-    commands = [Case(tool, engine).command("--demo") for tool in TOOLS]
+    commands = [Case(tool, engine).command("--demo") for tool in CAN_RUN]
     for result in all_at_once([in_removed_directory(*command) for command in commands]):
         assert result.status == 0, result.stderr
         assert "Demo: " in result.stderr.splitlines()[-1]

@@ -102,9 +102,9 @@ def test_cut_in_a_character() -> None:
     assert as_utf8(from_kernel(b"\xe2\x82")) == "\ufffd"
 
 
-# A process for each name. It calls itself so, sends itself signal 0, tries to open a file
-# that is called so, makes such a directory, and executes a program of that name with it as
-# an argument.
+# A process for each name. It calls itself so, sends itself signal 0, tries to remove and to
+# open a file that is called so, makes such a directory, and executes a program of that name
+# with it as an argument.
 WORKLOAD = """
 import json, os, sys
 names = [bytes.fromhex(name) for name in json.load(sys.stdin)]
@@ -113,10 +113,11 @@ for name in names:
         with open("/proc/self/comm", "wb", buffering=0) as comm:
             comm.write(name)
         os.kill(os.getpid(), 0)
-        try:
-            os.open(b"f/" + name, os.O_RDONLY)
-        except OSError:
-            pass
+        for look_up in (os.unlink, lambda path: os.open(path, os.O_RDONLY)):
+            try:
+                look_up(b"f/" + name)
+            except OSError:
+                pass
         program = sys.argv[1]
         if b"/" not in name and name not in (b".", b".."):
             os.mkdir(b"d/" + name)
@@ -149,6 +150,8 @@ SEEN = {
     "execsnoop": {"comm": b"", "filename": b"p/", "args": b""},
     "procinfo": {"comm": b"", "process_comm": b""},
     "ksyscall": {"comm": b""},
+    "kprobe": {"comm": b"", "path": b"f/"},
+    "fentry": {"comm": b"", "path": b"f/"},
     "execcount": {"comm": b""},
     "syscount": {"comm": b""},
 }
@@ -164,6 +167,8 @@ def options_for(case: Case) -> list[str]:
         "opensnoop": ["--buffer", "16384"],
         "procinfo": ["--buffer", "16384"],
         "ksyscall": ["--buffer", "16384"],
+        "kprobe": ["--buffer", "16384"],
+        "fentry": ["--buffer", "16384"],
         "execcount": ["--by-comm", "--interval", "3600"],
         "syscount": ["--by", "comm", "--top", "0", "--entries", "100000"],
         "execsnoop": ["--max-args", "5", "--buffer", "16384"],

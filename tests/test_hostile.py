@@ -66,7 +66,8 @@ NAMES = [
 COMM, PATH = 15, 100  # how much of a name is certainly shown
 
 # A process for each name: it calls itself so, makes a directory and opens a file that
-# are called so, sends itself signal 0, then becomes a program that is called so.
+# are called so, removes a link that is called so, sends itself signal 0, then becomes a
+# program that is called so.
 WORKLOAD = """
 import json, os, sys, time
 for name in map(os.fsencode, json.load(sys.stdin)):
@@ -76,6 +77,8 @@ for name in map(os.fsencode, json.load(sys.stdin)):
         time.sleep(0.001)  # the trace buffer learns a name when the thread is switched
         os.mkdir(b"directories/" + name)
         os.close(os.open(b"programs/" + name, os.O_RDONLY))
+        os.symlink("nowhere", b"links/" + name)
+        os.unlink(b"links/" + name)
         os.kill(os.getpid(), 0)
         os.chdir("programs")
         os.execv(b"./" + name, [name, name])
@@ -88,6 +91,7 @@ def run_named(names: list[bytes], compiled: Compiled, directory: Path) -> None:
     programs = directory / "programs"
     programs.mkdir()
     (directory / "directories").mkdir()
+    (directory / "links").mkdir()
     for name in names:
         os.symlink(compiled("nothing"), os.fsencode(programs) + b"/" + name)
     text = json.dumps([os.fsdecode(name) for name in names])

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import TOOLS, Case, fault
+from cases import CAN_RUN, Case, fault
 from own_tool import own_tool
 from support import BIN, ROOT, assert_error, in_mount_namespace, run
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SUFFIX = {"libbpf": "bpf.c", "bcc": "bcc.c"}
 
-kernel = pytest.mark.kernel(*TOOLS)
+kernel = pytest.mark.kernel(*CAN_RUN)
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
 
 # "12: (bf) r6 = r1        ; R1=ctx() R6=ctx()"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cases import Case, fault
+from cases import CAN_RUN, Case, fault
 from support import BIN, NO_BTF, NO_TRACEFS, assert_error, in_mount_namespace, need, run
 
 from ebpf_tour.base.errors import Error
@@ -142,7 +142,7 @@ def test_what_does_not_run(command: tuple[str, ...]) -> None:
 
 
 @native
-@kernel(*WITH_PROGRAM)
+@kernel(*CAN_RUN)
 def test_without_libbpf() -> None:
     """BCC takes its place, and that is said in the records, not once for each tool."""
     command = in_mount_namespace(NO_LIBBPF, TOUR, "--json")

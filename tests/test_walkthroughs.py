@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from cases import CAN_RUN
 from support import BIN, PATIENCE_S, ROOT
 
 from ebpf_tour.frame.catalogue import tools
@@ -93,7 +94,7 @@ ALL = [(path, step) for path in DOCUMENTS for step in steps(path.read_text(encod
 
 
 @pytest.mark.native
-@pytest.mark.kernel(*TOOLS)
+@pytest.mark.kernel(*CAN_RUN)
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_commands(path: Path) -> None:
     """One after the other, as a reader would: some need what one before has made."""

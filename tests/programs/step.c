@@ -1,5 +1,6 @@
 /* Cause something for every tool: open a directory, make one in the current
- * directory, and send itself signal 0. Linked statically, it does nothing else.
+ * directory, try to remove a file that is not there, and send itself signal 0.
+ * Linked statically, it does nothing else.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -14,5 +15,6 @@ int main(void)
 	close(open("/", O_RDONLY));
 	kill(getpid(), 0);
 	snprintf(name, sizeof(name), "%d", getpid());
+	unlink(name);
 	return mkdir(name, 0700) || rmdir(name);
 }

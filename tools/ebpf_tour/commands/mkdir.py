@@ -128,6 +128,9 @@ def make_directories() -> None:
 
 CALLED = Kprobe("vfs_mkdir", needs_btf=True)
 RETURNS = Kprobe("vfs_mkdir", returns=True)
+# In BCC's KFUNC_PROBE(), the types of the arguments would have to be this kernel's.
+FENTRY = Fentry("vfs_mkdir", engines=("libbpf",))
+FEXIT = Fentry("vfs_mkdir", returns=True, engines=("libbpf",))
 
 TOOL = Tool(
     name="mkdir",
@@ -139,7 +142,7 @@ TOOL = Tool(
     ),
     via={
         "kprobe": (CALLED, RETURNS),
-        "fentry": (Fentry("vfs_mkdir"), Fentry("vfs_mkdir", returns=True)),
+        "fentry": (FENTRY, FEXIT),
         "tracepoint": (
             Tracepoint("syscalls", "sys_enter_mkdir", optional=True),
             Tracepoint("syscalls", "sys_enter_mkdirat"),

@@ -341,8 +341,15 @@ class BccProgram(Program):
                 program = None
         return program, said[0]
 
+    def _compiled(self, hook: Hook) -> bytes:
+        """Return the name of a hook's function: what this version's macros have made of it."""
+        written = next(item for item in self._functions if item.is_among([hook.function]))
+        names = [name.encode() for name in written.names]
+        start = self._lib.bpf_function_start
+        return next((name for name in names if start(self._bpf.module, name)), names[0])
+
     def _load_function(self, hook: Hook) -> Any:
-        name = hook.function.encode()
+        name = self._compiled(hook)
         whole = self._options.whole_log
         fd, log, said = self._load_logged(hook, LOG_ALL if whole else 0)
         number = ct.get_errno()
@@ -364,11 +371,11 @@ class BccProgram(Program):
         after it has tried with a larger buffer again and again. At level 0 there
         is a log only if the kernel refuses.
         """
-        lib, module, name = self._lib, self._bpf.module, hook.function.encode()
+        lib, module, name = self._lib, self._bpf.module, self._compiled(hook)
         buffer = log_buffer()
         with self._capture(quiet=True) as said:
             fd: int = lib.bcc_func_load(
-                *(module, hook.program_type, name),
+                *(module, hook.program_type, hook.name_for_bcc(name.decode()).encode()),
                 *(lib.bpf_function_start(module, name), lib.bpf_function_size(module, name)),
                 *(lib.bpf_module_license(module), lib.bpf_module_kern_version(module)),
                 *(level, buffer, len(buffer), None, hook.attach_type),
@@ -393,7 +400,7 @@ class BccProgram(Program):
         self._attach_function(hook, function, target)
 
     def _attach_function(self, hook: Hook, loaded: Any, target: Any = None) -> None:
-        function = Function(self._bpf, self._lib, hook.function.encode(), loaded.fd)
+        function = Function(self._bpf, self._lib, self._compiled(hook), loaded.fd)
         number = 0
         with self._capture() as said:
             try:
@@ -491,7 +498,7 @@ class BccProgram(Program):
 
     def bytecode(self) -> list[tuple[str, bytes]]:
         return [
-            (hook.function, self._bpf.dump_func(hook.function.encode())) for hook, _ in self._loaded
+            (hook.function, self._bpf.dump_func(self._compiled(hook))) for hook, _ in self._loaded
         ]
 
     def source_lines(self, function: str) -> Lines:
@@ -506,8 +513,8 @@ class BccProgram(Program):
             if program is not None:
                 found = lines.of_bcc(said, self._text, self._source.places)
                 self._lines = {
-                    name.decode(): found[name.decode()]
-                    for name in (hook.function.encode() for hook in self._options.hooks)
+                    hook.function: found[name.decode()]
+                    for hook, name in ((h, self._compiled(h)) for h in self._options.hooks)
                     if _same_code(program.dump_func(name), self._bpf.dump_func(name))
                 }
                 program.cleanup()

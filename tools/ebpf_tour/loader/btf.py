@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes as ct
+import functools
 import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
@@ -119,6 +120,16 @@ def kernel_function(name: str) -> Prototype:
     if prototype is None:
         raise Unsupported(f"the kernel's BTF has no function {name}", _READ_BTF)
     return prototype
+
+
+@functools.cache
+def has_kernel_function(name: str) -> bool:
+    """Say whether the running kernel's BTF has a function of that name."""
+    try:
+        kernel_function(name)
+    except Unsupported:
+        return False
+    return True
 
 
 def _info(fd: int, asked: bytes) -> bytes:

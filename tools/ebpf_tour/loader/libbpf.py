@@ -136,6 +136,7 @@ def declared_libbpf() -> ct.CDLL:
         ("bpf_program__type", integer, [pointer]),
         ("bpf_program__set_type", integer, [pointer, integer]),
         ("bpf_program__set_expected_attach_type", integer, [pointer, integer]),
+        ("bpf_program__set_attach_target", integer, [pointer, integer, string]),
         ("bpf_map__fd", integer, [pointer]),
         ("bpf_map__type", integer, [pointer]),
         ("bpf_map__name", string, [pointer]),
@@ -224,7 +225,7 @@ class _MaxEntries(Settings):
 
 
 class Function:
-    """A loaded program, as a hook attaches it: see `Hook.attach_libbpf()`."""
+    """A program, as a hook prepares and attaches it: see `Hook.attach_libbpf()`."""
 
     def __init__(self, lib: ct.CDLL, program: int) -> None:
         self._lib = lib
@@ -235,6 +236,12 @@ class Function:
         """Its file descriptor, for the kernel's own calls."""
         fd: int = self._lib.bpf_program__fd(self._program)
         return fd
+
+    def set_attach_target(self, function: str) -> None:
+        """Before load: have it called at another function than the SEC() says. Raises OSError."""
+        error = self._lib.bpf_program__set_attach_target(self._program, 0, function.encode())
+        if error:
+            raise OSError(-error, os.strerror(-error))
 
     def attach(self) -> Detach:
         """Attach it to what its SEC() names; return what detaches it. Raises OSError."""
@@ -359,6 +366,8 @@ class LibbpfProgram(Program):
 
     def _load(self) -> None:
         self._require_event()
+        for program, hook in self._programs.items():
+            self._prepare(program, hook)
         # Left at level 0, the log is written only if the kernel refuses a
         # program: libbpf then tries once more. One buffer is enough for that.
         buffer = log_buffer()
@@ -372,6 +381,13 @@ class LibbpfProgram(Program):
         if error:
             raise self._load_error(buffer, -error)
         self._messages.show()
+
+    def _prepare(self, program: int, hook: Hook) -> None:
+        try:
+            hook.prepare_libbpf(Function(self._lib, program))
+        except OSError as error:
+            what = f"libbpf cannot prepare the program for {hook}"
+            raise hook.unsupported() or self._error(what, error.errno or 0) from None
 
     def _load_error(self, buffer: ct.Array[ct.c_char], number: int) -> Error:
         what = f"the kernel refuses to load {self._options.name}.bpf.o"

@@ -81,6 +81,16 @@ class Hook:
         """Return why this hook cannot be used here, or None if it can."""
         raise NotImplementedError
 
+    def prepare_libbpf(self, function: LibbpfFunction) -> None:
+        """Tell libbpf, before it loads a program, what the SEC() does not say. Raises OSError."""
+
+    def name_for_bcc(self, function: str) -> str:
+        """Return the name to load a function under, for the types whose place libbcc reads in it.
+
+        `function` is its name in the C that BCC has compiled.
+        """
+        return function
+
     def attach_libbpf(self, function: LibbpfFunction, target: Any) -> Detach:  # noqa: ARG002
         """Attach a program that libbpf has loaded; return what detaches it.
 

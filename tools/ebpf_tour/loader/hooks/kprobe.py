@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -10,33 +11,59 @@ from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
+    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.trial import HookCheck, Trial
 
 
 class KernelFunction(Hook):
-    """A hook on a function of the kernel: `target`."""
+    """A hook on a function of the kernel.
+
+    A function is no interface: the next kernel may have renamed it. `function` is the
+    name that the C files have, `renamed` its later names, each with the version of
+    Linux that brought it. Which one the running kernel has is asked, not computed.
+    """
 
     kinds: tuple[str, str]
     """The hook's kind at the function's entry, and at its return."""
 
-    def __init__(self, target: str, *, returns: bool = False) -> None:
-        self.name = self.target = target
+    where_to_look = "grep it in /proc/kallsyms"
+
+    def __init__(
+        self, function: str, *, returns: bool = False, renamed: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = function
         self.returns = returns
+        self.renamed = dict(renamed or {})
+        self._names = (function, *self.renamed)
         self.kind = self.kinds[returns]
-        self.section = f"{self.kind}/{target}"
-        self.function = f"{self.kind}__{target}"
+        self.section = f"{self.kind}/{function}"
+        self.function = f"{self.kind}__{function}"
+
+    @staticmethod
+    def has(function: str) -> bool:
+        """Say whether the kernel has a function that this kind of hook can be put on."""
+        return features.in_kallsyms(function)
+
+    @functools.cached_property
+    def target(self) -> str:
+        """The function's name in this kernel; where it has none of them, the first one."""
+        if not self.renamed:
+            return self._names[0]
+        return next(filter(self.has, self._names), self._names[0])
 
     def without_function(self) -> Error | None:
         """Return the error for a function that the kernel does not have."""
-        if features.in_kallsyms(self.target):
+        if self.has(self.target):
             return None
+        later = [f", nor {name} (its name since Linux {v})" for name, v in self.renamed.items()]
         return Unsupported(
-            f"this kernel has no function {self.target} to probe",
-            "it may have been renamed or inlined: grep it in /proc/kallsyms",
+            f"this kernel has no function {self.target} to probe{''.join(later)}",
+            f"it may have been renamed or inlined: {self.where_to_look}",
         )
 
 
@@ -51,8 +78,15 @@ class Kprobe(KernelFunction):
     rank = 30
     program_type = 2
 
-    def __init__(self, target: str, *, returns: bool = False, needs_btf: bool = False) -> None:
-        super().__init__(target, returns=returns)
+    def __init__(
+        self,
+        function: str,
+        *,
+        returns: bool = False,
+        renamed: Mapping[str, str] | None = None,
+        needs_btf: bool = False,
+    ) -> None:
+        super().__init__(function, returns=returns, renamed=renamed)
         self.needs_btf = needs_btf
 
     @staticmethod
@@ -70,6 +104,11 @@ class Kprobe(KernelFunction):
     def unsupported(self) -> Error | None:
         return self.none_here() or self.without_function()
 
+    def attach_libbpf(self, function: LibbpfFunction, target: Any) -> Detach:
+        if not self.renamed:
+            return super().attach_libbpf(function, target)
+        return function.call("attach_kprobe", self.returns, self.target)
+
     def attach_bcc(self, function: BccFunction, target: Any) -> Detach:  # noqa: ARG002
         bpf, name = function.bpf, self.target.encode()
         if self.returns:
@@ -84,12 +123,12 @@ class Kprobe(KernelFunction):
 
         return [
             trial.HookCheck(
-                *("kprobe", "ebpf-mkdir: any function of the kernel, when it is called"),
+                *("kprobe", "ebpf-kprobe: any function of the kernel, when it is called"),
                 cls(trial.KERNEL_FUNCTION).unsupported,
                 lambda: _trial(returns=False),
             ),
             trial.HookCheck(
-                *("kretprobe", "ebpf-mkdir: any function of the kernel, when it returns"),
+                *("kretprobe", "ebpf-kprobe: any function of the kernel, when it returns"),
                 cls(trial.KERNEL_FUNCTION, returns=True).unsupported,
                 lambda: _trial(returns=True),
             ),

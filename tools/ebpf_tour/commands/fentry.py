@@ -1,0 +1,57 @@
+"""ebpf-fentry: what ebpf-kprobe does, by fentry and fexit.
+
+The kernel calls the programs directly, and by BTF they know the types of the
+arguments. At the return, a program has the arguments as well as the result.
+"""
+
+from __future__ import annotations
+
+from ebpf_tour.commands.kprobe import COLUMNS, RENAMED, demo, options, row_of
+from ebpf_tour.frame import Example, Flow, Map, Session, Tool, cli
+from ebpf_tour.loader.hooks.fentry import Fentry
+
+
+def run(session: Session) -> None:
+    with session.open(TOOL) as program:
+        program.globals["only_pid"] = session.args.pid or 0
+        program.max_entries["rb"] = session.args.buffer
+        program.load()
+        program.attach()
+
+        session.attached(f"Tracing {ENTRY.target} via fentry", demo())
+        for event in program.events("rb", session):
+            session.row(row_of(event))
+        session.lost = program.lost()
+
+
+ENTRY = Fentry("do_unlinkat", renamed=RENAMED)
+RETURN = Fentry("do_unlinkat", returns=True, renamed=RENAMED)
+
+TOOL = Tool(
+    name="fentry",
+    lesson=23,
+    summary="show each call of unlink and each return, at less cost",
+    description=(
+        "Show a row whenever the kernel begins to remove a file for a process, and one when it "
+        "has, or has failed: the rows of ebpf-kprobe. It teaches fentry and fexit."
+    ),
+    via={"fentry": (ENTRY, RETURN)},
+    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    picture=(
+        Flow("the kernel calls do_unlinkat", {ENTRY: "enter_unlinkat"}, writes=("rb",)),
+        Flow("do_unlinkat returns", {RETURN: "leave_unlinkat"}, writes=("rb",)),
+    ),
+    columns=COLUMNS,
+    examples=(
+        Example("ebpf-fentry", "every file that is removed"),
+        Example("ebpf-fentry -p 1", "those that the first process removes"),
+        Example("ebpf-fentry --demo", "see files that it removes itself"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with kernel BTF and CONFIG_FUNCTION_TRACER (on arm64 6.0 or newer), "
+        "and root (or CAP_BPF and CAP_PERFMON)."
+    ),
+    see_also=("unlink(2)",),
+)
+
+main = cli.command(TOOL, run, options)
