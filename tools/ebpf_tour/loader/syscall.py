@@ -247,6 +247,13 @@ def address_in_libc(function: str) -> int:
     return ct.cast(_libc[function], ct.c_void_p).value or 0
 
 
+def call_in_libc(function: str, argument: int) -> int:
+    """Call a function of the C library, from long to long, in this process."""
+    called = _libc[function]
+    called.restype = ct.c_long
+    return int(called(ct.c_long(argument)))
+
+
 def possible_cpus() -> int:
     """Return how many CPUs the kernel has room for, as per-CPU maps count them."""
     with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:

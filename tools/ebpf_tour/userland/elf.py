@@ -165,6 +165,15 @@ class Elf:
                     return table.function(number)
         return None
 
+    def defined(self, name: str) -> Function | None:
+        """Return a function of that name, whether or not others can be bound to it."""
+        wanted = to_bytes(name)
+        for table in self._tables(_SHT_DYNSYM, _SHT_SYMTAB):
+            for number in table.functions:
+                if table.has_name(number, wanted):
+                    return table.function(number)
+        return None
+
     def function_at(self, address: int) -> Function | None:
         """Return the function that an address lies in, as far as symbols tell."""
         found = [table.last_before(address) for table in self._tables(_SHT_SYMTAB, _SHT_DYNSYM)]

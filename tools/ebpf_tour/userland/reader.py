@@ -37,6 +37,7 @@ def make() -> Work:
         "has_32_bit": reader.has_32_bit,
         "names": reader.names,
         "functions": reader.functions,
+        "defined": reader.defined,
         "usdt": reader.usdt,
     }
 
@@ -159,6 +160,18 @@ class Reader:
         if number in self._debug:
             names |= self._debug[number].functions()
         return sorted(names)
+
+    def defined(self, number: int, name: str) -> list[int | bool]:
+        """Return where in a file a function is, and whether it is an ifunc; [] if it has none.
+
+        Its debug file, which has the same addresses, may know more names.
+        """
+        elf = self._elf(number)
+        for source in (elf, self._debug.get(number)):
+            function = source.defined(name) if source else None
+            if function:
+                return [elf.offset_of(function.address), function.indirect]
+        return []
 
     def usdt(self, number: int) -> list[Any]:
         """Return the USDT probes of a file: provider, name, arguments, address."""

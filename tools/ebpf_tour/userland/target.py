@@ -255,7 +255,7 @@ class Target(Process):
             )
         return Error(
             f"nothing that {who} has mapped has a function {function}",
-            "it may be a static program without symbols, or name its allocator otherwise: "
+            "it may be a static program without symbols, or call the function otherwise: "
             "--function NAME",
         )
 

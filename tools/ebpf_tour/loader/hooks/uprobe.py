@@ -100,7 +100,7 @@ class Uprobe(Hook):
 
         return [
             trial.HookCheck(
-                *("uprobe", "ebpf-mallocstacks: any function of a program or library"),
+                *("uprobe", "ebpf-uprobe: any function of a program or library"),
                 cls("").unsupported,
                 lambda: make_trial(returns=False),
             ),
@@ -118,23 +118,24 @@ def make_trial(*, returns: bool) -> Trial:
 
     def attach(program: int) -> int:
         kind, config = trial.probe("uprobe", returns=returns)
-        event = syscall.PerfEvent(kind, config, *_getpgid_in_libc(), pid=os.getpid())
+        path, offset = in_own_libc("getpgid")
+        event = syscall.PerfEvent(kind, config, os.fsencode(path), offset, pid=os.getpid())
         return trial.attach_to_perf_event(program, event)
 
     name = "uretprobe" if returns else "uprobe"
     return trial.Trial(name, Uprobe.program_type, attach, trial.own_group)
 
 
-def _getpgid_in_libc() -> tuple[bytes, int]:
-    """Return the file of the C library, and where in it the function is."""
+def in_own_libc(function: str) -> tuple[str, int]:
+    """Return the file of this process's C library, and where in it the function is."""
     from ebpf_tour.loader import syscall
 
-    address = syscall.address_in_libc("getpgid")
+    address = syscall.address_in_libc(function)
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             # start-end perms offset dev inode path
             extent, _, offset, _, _, *path = line.split(None, 5)
             start, end = (int(text, 16) for text in extent.split("-"))
             if start <= address < end and path:
-                return os.fsencode(path[0].rstrip("\n")), address - start + int(offset, 16)
+                return path[0].rstrip("\n"), address - start + int(offset, 16)
     raise Unsupported("the C library of this Python is no file")
