@@ -97,6 +97,17 @@ class Binary:
         except (TypeError, ValueError):
             self._child.broken()
 
+    def usdt_places(self, provider: str, name: str) -> list[tuple[int, int, str]]:
+        """Return where a USDT probe is: offset, that of its semaphore or 0, and its arguments.
+
+        Raises Error if the file is broken, ChildError.
+        """
+        found = self._ask("usdt_places", provider, name)
+        try:
+            return [(int(offset), int(where), str(text)) for offset, where, text in found]
+        except (TypeError, ValueError):
+            self._child.broken()
+
     def _ask(self, request: str, *arguments: str) -> list[Any]:
         try:
             answer = self._child.ask(request, self._number, *arguments)

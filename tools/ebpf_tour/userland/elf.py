@@ -219,6 +219,17 @@ class Elf:
             found.append(Usdt(provider, name, arguments, address))
         return found
 
+    def usdt_places(self, provider: str, name: str) -> list[tuple[int, int, str]]:
+        """Return where in the file a USDT probe is, its semaphore (0: none), and its arguments."""
+        found = []
+        for note in self._notes(_USDT):
+            texts = list(map(from_kernel, note[24:].split(b"\0")))
+            if texts[:2] == [provider, name] and len(texts) > 2:
+                address, _, semaphore = struct.unpack_from("=3Q", note)
+                where = self.offset_of(semaphore) if semaphore else 0
+                found.append((self.offset_of(address), where, texts[2]))
+        return found
+
     def build_id(self) -> str:
         """Return the number in hexadecimal that tells builds apart, "" if it has none."""
         if self._build_id is None:

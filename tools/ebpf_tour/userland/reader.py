@@ -39,6 +39,7 @@ def make() -> Work:
         "functions": reader.functions,
         "defined": reader.defined,
         "usdt": reader.usdt,
+        "usdt_places": reader.usdt_places,
     }
 
 
@@ -176,6 +177,11 @@ class Reader:
     def usdt(self, number: int) -> list[Any]:
         """Return the USDT probes of a file: provider, name, arguments, address."""
         return list(self._elf(number).usdt())
+
+    def usdt_places(self, number: int, provider: str, name: str) -> list[Any]:
+        """Return the places of a USDT probe: offset, that of the semaphore, arguments."""
+        elf = self._files.get(number)
+        return list(elf.usdt_places(provider, name)) if elf else []
 
     def _elf(self, number: int) -> Elf:
         if number not in self._files:
