@@ -223,7 +223,7 @@ def test_a_function_that_only_the_file_itself_knows(compiled: Compiled) -> None:
         (("--binary", "bash"), "which function? --function is missing"),
         (("-p", "1"), "which function? --function is missing"),
         (("--binary", "bash", "-p", "1"), "--binary and -p both name files"),
-        (("--demo", "--function", "labs"), "--demo has a function of its own"),
+        (("--demo", "--function", "labs"), "--demo watches the tool itself"),
     ],
 )
 def test_options_that_do_not_go_together(words: tuple[str, ...], cause: str) -> None:

@@ -15,6 +15,7 @@ from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame.probed import add_files, check_files, text_of, text_or_value
 from ebpf_tour.frame.repeat import OnceASecond
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe, in_own_libc
@@ -60,14 +61,11 @@ def names_one(args: argparse.Namespace) -> bool:
 
 def check(args: argparse.Namespace) -> None:
     """Raise UsageError where options do not go together."""
-    if args.demo and names_one(args):
-        raise UsageError(
-            "--demo has a function of its own", "leave --binary, --function and -p out"
-        )
-    if args.binary is not None and args.pid is not None:
-        raise UsageError("--binary and -p both name files", "take one of them")
+    check_files(args)
+    if args.demo and args.function is not None:
+        raise UsageError("--demo watches the tool itself", "leave --function out")
     if names_one(args) and args.function is None and not args.show:
-        files = f"-p {args.pid}" if args.pid else "--binary FILE"
+        files = "-p PID" if args.pid else "--binary FILE"
         raise UsageError(
             "which function? --function is missing",
             f"see which there are: ebpf-probes {files} 'uprobe:*'",
@@ -101,32 +99,13 @@ def row_of(event: Any) -> Row:
     }
 
 
-def text_of(event: Any) -> str | None:
-    """Return the text that is at the address, None if there is none that can be read."""
-    text = from_kernel(event.text) if event.text_bytes > 0 else "\0"
-    return text if all(c.isprintable() or c in "\t\n" for c in text) else None
-
-
-def text_or_value(row: Row) -> str:
-    return str(row["value"]) if row["text"] is None else f'"{row["text"]}"'
-
-
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--binary",
-        metavar="FILE",
-        help="a program or library: a path, or a name such as bash or libc (default: libc)",
+        "--function",
+        metavar="NAME",
+        help="the function to trace, of libc unless a file is named (default: our own labs())",
     )
-    parser.add_argument(
-        "--function", metavar="NAME", help="the function to trace (default: our own labs())"
-    )
-    parser.add_argument(
-        "-p",
-        "--pid",
-        type=cli.positive_int,
-        metavar="PID",
-        help="only in this process: the function that it calls by that name, in whichever file",
-    )
+    add_files(parser)
 
 
 def call_labs() -> None:
