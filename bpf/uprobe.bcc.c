@@ -9,10 +9,11 @@
  *	-Donly_pid=	this process, 0: all of them
  *	-Dpidns_dev=	its PID namespace
  *	-Dpidns_ino=
+ *	-Drb_max_entries=	the size of rb in bytes; --buffer changes it
  */
 
 BPF_ARRAY(lost, u64, 1);	/* events that found rb full */
-BPF_RINGBUF_OUTPUT(rb, 64);	/* pages */
+BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 
 static __always_inline int send(long value, bool returned)
 {

@@ -14,7 +14,7 @@ __u64 lost;					/* events that found rb full */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
+	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
 } rb SEC(".maps");
 
 static __always_inline int send(long value, bool returned)

@@ -10,10 +10,11 @@
  *	-Donly_pid=	this process, 0: all of them
  *	-Dpidns_dev=	its PID namespace
  *	-Dpidns_ino=
+ *	-Drb_max_entries=	the size of rb in bytes; --buffer changes it
  */
 
 BPF_ARRAY(lost, u64, 1);	/* events that found rb full */
-BPF_RINGBUF_OUTPUT(rb, 64);	/* pages */
+BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 
 int handle_probe(struct pt_regs *ctx)
 {
@@ -22,8 +23,8 @@ int handle_probe(struct pt_regs *ctx)
 
 	if (only_pid && !is_process_of(pidns_dev, pidns_ino, only_pid))
 		return 0;
-	/* The argument may be in a register or in memory: a note in the program's
-	 * file says where. BCC makes a function of that, and calls it here.
+	/* The argument may be in a register or in memory: a note in the program's file
+	 * says where, and a function that is made of it reads it: lib/usdt.bcc.h.
 	 */
 	bpf_usdt_readarg(1, ctx, &e.value);
 	e.pid = bpf_get_current_pid_tgid() >> 32;

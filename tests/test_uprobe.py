@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cases import via
-from support import BIN, Result, Running, Workload, assert_error, in_mount_namespace, run, scaled
+from support import (
+    BIN,
+    ROOT,
+    Result,
+    Running,
+    Workload,
+    assert_error,
+    compile_program,
+    in_mount_namespace,
+    run,
+    scaled,
+)
 
 from ebpf_tour.commands.uprobe import TOOL
 from ebpf_tour.loader.hooks.uprobe import in_own_libc
@@ -88,8 +99,8 @@ def test_one_process_and_no_other(way: tuple[str, ...]) -> None:
     with (
         caller(count) as wanted,
         caller(count) as other,
-        Running(UPROBE, *options(way), "--function", "labs") as both,
-        Running(UPROBE, *options(way), "--function", "labs", "-p", str(wanted.pid)) as one,
+        Running(UPROBE, *options(way), "--binary", "libc") as both,
+        Running(UPROBE, *options(way), "-p", str(wanted.pid)) as one,
     ):
         both.wait_attached()
         one.wait_attached()
@@ -146,7 +157,7 @@ def test_a_text_in_the_table(engine: str) -> None:
     """What has a control character, or is no UTF-8, is shown as a number."""
     script = "import ctypes; [ctypes.CDLL(None).getenv(name) for name in {!r}]"
     names = ["zwei fünf".encode(), b"caf\xe9", b"up\x1b[1A", b""]
-    with Running(UPROBE, "--engine", engine, "--function", "getenv") as tool:
+    with Running(UPROBE, "--engine", engine, "--binary", "libc", "--function", "getenv") as tool:
         tool.wait_attached()
         with subprocess.Popen([sys.executable, "-BIc", script.format(names)]) as process:
             assert process.wait() == 0
@@ -167,7 +178,7 @@ def test_a_process_in_a_container(way: tuple[str, ...], tmp_path: Path) -> None:
     wrapper = ("unshare", "--pid", "--fork", "--kill-child", *inside)
     with Workload(*wrapper, "-BIc", CALLER, "3") as outer:
         pid = child_of(outer.pid)
-        with Running(UPROBE, *options(way), "--function", "labs", "-p", str(pid)) as tool:
+        with Running(UPROBE, *options(way), "-p", str(pid)) as tool:
             tool.wait_attached()
             outer.begin()
             assert outer.finish() == 0
@@ -191,7 +202,10 @@ def refused(*words: str, status: int = 1) -> tuple[str, str]:
 def test_a_function_that_is_not_there() -> None:
     cause, hint = refused("--binary", "/bin/bash", "--function", "no_such")
     assert cause == "/bin/bash has no function no_such"
-    assert hint == "see which it has: ebpf-probes --binary /bin/bash 'uprobe:*'"
+    assert hint == (
+        "it is stripped, so that only what it exports has a name; see which it has: "
+        "ebpf-probes --binary /bin/bash 'uprobe:*'"
+    )
     cause, _ = refused("-p", str(os.getpid()), "--function", "no_such")
     assert cause.startswith("nothing that the process ")
 
@@ -203,27 +217,44 @@ def test_an_indirect_function() -> None:
     assert "is an indirect function (ifunc)" in cause
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("of_all", [False, True])
+def test_a_function_that_only_the_file_itself_knows(
+    engine: str, compiled: Compiled, of_all: bool
+) -> None:
+    """No other file can be bound to it, so it is in the full symbol table alone."""
+    path = compiled("places")
+    with Workload(path) as program:
+        which = ("--binary", path) if of_all else ("-p", str(program.pid))
+        command = (UPROBE, "--json", "--engine", engine, "--function", "only_here", *which)
+        with Running(*command) as tool:
+            tool.wait_attached()
+            program.begin()
+            assert program.finish() == 0
+            result = tool.finish(signal.SIGINT)
+    assert rows_of(result, program.pid) == [
+        pair for n in (1, 2, 3) for pair in (("ENTRY", n), ("RETURN", n + 10))
+    ]
+
+
 @pytest.mark.native
-def test_a_function_that_only_the_file_itself_knows(compiled: Compiled) -> None:
-    """No other file can be bound to main(), so it is in the full symbol table alone."""
-    program = compiled("target")
-    command = (UPROBE, "--json", "--binary", program, "--function", "main", "--limit", "1")
-    with Running(*command) as tool:
-        tool.wait_attached()
-        with subprocess.Popen([program], stdout=subprocess.PIPE) as process:
-            result = tool.finish()
-            process.kill()
-    assert rows_of(result, process.pid) == [("ENTRY", 1)]  # argc
+def test_a_stripped_program(tmp_path: Path) -> None:
+    path = compile_program(ROOT / "tests/programs/places.c", tmp_path / "stripped", "-s")
+    with Workload(path) as program:
+        cause, hint = refused("-p", str(program.pid), "--function", "only_here")
+    assert cause == (
+        f"nothing that the process {program.pid} (stripped) has mapped has a function only_here"
+    )
+    assert hint.startswith("its program is stripped, so that only what it exports has a name")
 
 
 @pytest.mark.native
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        (("--binary", "bash"), "which function? --function is missing"),
-        (("-p", "1"), "which function? --function is missing"),
-        (("--binary", "bash", "-p", "1"), "--binary and -p both name files"),
-        (("--demo", "--function", "labs"), "--demo watches the tool itself"),
+        (("--function", "getenv"), "which program has getenv?"),
+        (("--binary", "bash", "-p", "1"), "argument -p/--pid: not allowed with argument --binary"),
+        (("--demo", "--binary", "bash"), "--demo traces the tool itself"),
     ],
 )
 def test_options_that_do_not_go_together(words: tuple[str, ...], cause: str) -> None:
@@ -245,7 +276,7 @@ def test_what_is_no_program(tmp_path: Path) -> None:
 
 def test_kill_leaves_nothing(way: tuple[str, ...]) -> None:
     with caller(1) as target:
-        words = ("--function", "labs", "-p", str(target.pid))
+        words = ("-p", str(target.pid))
         with Running(UPROBE, *options(way), *words) as tool:
             tool.wait_attached()
             assert tool.finish(signal.SIGKILL).status == -signal.SIGKILL

@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 from cases import via
@@ -13,7 +14,11 @@ from support import BIN, Result, Running, Workload, assert_error, run, scaled
 
 from ebpf_tour.base.errors import Error
 from ebpf_tour.commands.usdt import TOOL
-from ebpf_tour.loader.hooks.usdt import Argument, first_argument, places
+from ebpf_tour.loader import syscall
+from ebpf_tour.loader.hooks.usdt import Argument, arguments
+
+if TYPE_CHECKING:
+    from support import Compiled
 
 pytestmark = [pytest.mark.kernel(TOOL), pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")]
 
@@ -142,6 +147,34 @@ def test_an_argument_that_is_a_text(way: tuple[str, ...]) -> None:
     assert "cmd" in [row["text"] for row in result.records]
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("of_all", [False, True])
+def test_places_with_different_arguments(compiled: Compiled, of_all: bool) -> None:
+    """Each has a spec of its own, which the program finds by the cookie, or by the address."""
+    program = compiled("places")
+    with Workload(program) as shop:
+        which = ("--binary", program) if of_all else ("-p", str(shop.pid))
+        command = (USDT, "--json", "--engine", "libbpf", "--probe", "shop:sale", *which)
+        if of_all and not syscall.has_attach_cookies():
+            cause, _ = assert_error(run(*command), 69, "ebpf-usdt")
+            assert cause.startswith("this kernel has no BPF cookies")
+            return
+        with Running(*command) as tool:
+            tool.wait_attached()
+            shop.begin()
+            assert shop.finish() == 0
+            result = tool.finish(signal.SIGINT)
+    assert rows_of(result, shop.pid) == [1, -1, 100, 2, -2, 100, 3, -3, 100]
+
+
+@pytest.mark.native
+def test_bcc_knows_one_place(compiled: Compiled) -> None:
+    command = (USDT, "--engine", "bcc", "--binary", compiled("places"), "--probe", "shop:sale")
+    cause, hint = assert_error(run(*command), 1, "ebpf-usdt")
+    assert cause.startswith("the program has that probe at 3 places, its argument not always")
+    assert hint.endswith("--engine libbpf")
+
+
 @pytest.mark.native
 def test_table(engine: str) -> None:
     result = run(USDT, "--engine", engine, "--limit", "1")
@@ -161,7 +194,7 @@ def test_table(engine: str) -> None:
 def test_a_probe_that_is_not_there(words: tuple[str, ...], cause: str) -> None:
     said, hint = assert_error(run(USDT, *words), 1, "ebpf-usdt")
     assert said == cause
-    assert hint == f"see which there are: ebpf-probes --binary {words[1]} 'usdt:*'"
+    assert hint == f"see which it has: ebpf-probes --binary {words[1]} 'usdt:*'"
 
 
 @pytest.mark.native
@@ -170,7 +203,8 @@ def test_a_process_without_the_probe() -> None:
         said, _ = assert_error(run(USDT, "-p", str(process.pid)), 1, "ebpf-usdt")
         process.kill()
     assert said == (
-        f"no file that the process {process.pid} has mapped has a USDT probe python:gc__start"
+        f"no file that the process {process.pid} (sleep) has mapped has a USDT probe "
+        "python:gc__start"
     )
 
 
@@ -179,55 +213,55 @@ def test_a_process_without_the_probe() -> None:
     ("words", "cause"),
     [
         (("--probe", "a:b"), "which program has a:b?"),
-        (("--probe", "nothing"), "argument --probe: 'nothing' is not PROVIDER:NAME"),
-        (("--binary", "python3", "-p", "1"), "--binary and -p both name files"),
-        (("--demo", "-p", "1"), "--demo watches the tool itself"),
+        (
+            ("--binary", "python3", "-p", "1"),
+            "argument -p/--pid: not allowed with argument --binary",
+        ),
+        (("--demo", "-p", "1"), "--demo traces the tool itself"),
     ],
 )
 def test_options_that_do_not_go_together(words: tuple[str, ...], cause: str) -> None:
     assert assert_error(run(USDT, *words), 2, "ebpf-usdt")[0] == cause
 
 
-# Where a note says that the first argument is. Source: the SystemTap wiki,
+# Where a note says that the arguments are. Source: the SystemTap wiki,
 # UserSpaceProbeImplementation, and what gcc writes.
 
-
 X86 = [
-    ("", Argument(0, 0, 0, False, 0)),
-    ("-4@$-7 8@%rax", Argument(0, 0, -7, True, 32)),
-    ("-4@%edi 8@8(%rsp)", Argument(1, 14 * 8, 0, True, 32)),
-    ("1@%al", Argument(1, 10 * 8, 0, False, 56)),
-    ("2@%r8w", Argument(1, 9 * 8, 0, False, 48)),
-    ("8@%rbp 8@%r12 -4@%eax", Argument(1, 4 * 8, 0, False, 0)),
-    ("-4@112(%rsp)", Argument(2, 19 * 8, 112, True, 32)),
-    ("8@-24(%rbp)", Argument(2, 4 * 8, -24, False, 0)),
-    ("8@(%r15)", Argument(2, 0, 0, False, 0)),
+    ("", []),
+    ("-4@$-7 8@%rax", [Argument(0, 0, -7, True, 32), Argument(1, 10 * 8, 0, False, 0)]),
+    ("-4@%edi", [Argument(1, 14 * 8, 0, True, 32)]),
+    ("1@%al", [Argument(1, 10 * 8, 0, False, 56)]),
+    ("2@%r8w", [Argument(1, 9 * 8, 0, False, 48)]),
+    ("-4@112(%rsp)", [Argument(2, 19 * 8, 112, True, 32)]),
+    ("8@-24(%rbp)", [Argument(2, 4 * 8, -24, False, 0)]),
+    ("8@(%r15)", [Argument(2, 0, 0, False, 0)]),
+    ("8@%r15 8f@%xmm0 8@%r15", [Argument(1, 0, 0, False, 0)]),
+    (" ".join(["8@%r15"] * 15), [Argument(1, 0, 0, False, 0)] * 12),
 ]
 ARM64 = [
-    ("-4@w19", Argument(1, 19 * 8, 0, True, 32)),
-    ("8@[sp, 112] 4@x1", Argument(2, 31 * 8, 112, False, 0)),
-    ("4@[x29]", Argument(2, 29 * 8, 0, False, 32)),
-    ("-4@5", Argument(0, 0, 5, True, 32)),
+    ("-4@w19", [Argument(1, 19 * 8, 0, True, 32)]),
+    ("8@[sp, 112] 4@x1", [Argument(2, 31 * 8, 112, False, 0), Argument(1, 8, 0, False, 32)]),
+    ("4@[x29]", [Argument(2, 29 * 8, 0, False, 32)]),
+    ("-4@5", [Argument(0, 0, 5, True, 32)]),
 ]
 
 
 @pytest.mark.parametrize(
-    ("machine", "spelled", "argument"),
+    ("machine", "spelled", "found"),
     [*(("x86_64", *case) for case in X86), *(("aarch64", *case) for case in ARM64)],
 )
-def test_where_an_argument_is(machine: str, spelled: str, argument: Argument) -> None:
-    assert first_argument(spelled, machine) == argument
+def test_where_the_arguments_are(machine: str, spelled: str, found: list[Argument]) -> None:
+    assert list(arguments(spelled, machine)) == found
 
 
 @pytest.mark.parametrize(
-    "spelled", ["8f@%xmm0", "8@name(%rip)", "8@(%rax,%rbx,8)", "3@%rax", "8@%nothing", "\x1b", "@"]
+    "spelled",
+    [
+        *("8f@%xmm0", "8@name(%rip)", "8@(%rax,%rbx,8)", "3@%rax", "8@%nothing", "\x1b", "@"),
+        f"8@${'9' * 5000}",
+    ],
 )
 def test_an_argument_that_cannot_be_read(spelled: str) -> None:
     with pytest.raises(Error, match="the first argument is"):
-        first_argument(spelled, "x86_64")
-
-
-def test_places_that_differ() -> None:
-    assert len(places("file", [(1, 0, "8@5"), (2, 0, "8@5")])) == 2
-    with pytest.raises(Error, match="at 2 places"):
-        places("file", [(1, 0, "8@5"), (2, 0, "8@6")])
+        list(arguments(spelled, "x86_64"))

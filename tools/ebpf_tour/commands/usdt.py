@@ -1,4 +1,4 @@
-"""ebpf-usdt: a USDT probe and a ring buffer.
+"""ebpf-usdt: a USDT probe, its maps and a ring buffer.
 
 The hook is a place in a program that its author marked for tracers, and that has
 arguments.
@@ -7,114 +7,39 @@ arguments.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
-import os
-from typing import TYPE_CHECKING, Any
 
-from ebpf_tour.base.clock import local_time
-from ebpf_tour.base.errors import UsageError
-from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
-from ebpf_tour.frame.probed import add_files, check_files, text_of, text_or_value
-from ebpf_tour.frame.repeat import OnceASecond
+from ebpf_tour.frame import Demo, Example, Flow, Map, Session, Tool, cli, probed
+from ebpf_tour.frame.record import Column
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.usdt import Usdt, places
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from ebpf_tour.userland.usdt import Probe
-
 
 def run(session: Session) -> None:
-    args = session.args
-    check(args)
-    pace = session if names_one(args) else OnceASecond(session, collect)
-    with session.open(TOOL) as program:
-        with find(session) as probe:
-            where = places(probe.path, probe.places, probe.tid)
+    probed.check(session.args, OWN)
+    with session.open(TOOL) as program, probed.find(session, OWN) as probe:
+        pidns_dev, pidns_ino = features.pid_namespace(probe.namespace)
 
-            # Configure: before the program is loaded.
-            program.globals["only_pid"] = probe.pid
-            program.globals["pidns_dev"] = features.kernel_dev(probe.namespace.st_dev)
-            program.globals["pidns_ino"] = probe.namespace.st_ino
-            PROBE.configure(program, where[0])
+        # Configure: global variables are set before the program is loaded.
+        program.globals["only_pid"] = probe.pid
+        program.globals["pidns_dev"] = pidns_dev
+        program.globals["pidns_ino"] = pidns_ino
+        program.max_entries["rb"] = session.args.buffer
+        where = places(probe)
+        PROBE.configure(program, where)  # BCC's program is told now where the argument is
 
-            program.load()
-            for place in where:
-                program.attach_to(PROBE, place)
+        program.load()
+        for place in where:  # the compiler may have made several of one
+            program.attach_to(PROBE, place)  # libbpf's finds it in __bpf_usdt_specs
 
-        what = f"{args.probe} of {probe.file}" if names_one(args) else OWN
-        session.attached(f"Tracing {what}", demo())
-        for event in program.events("rb", pace):
-            session.row(row_of(event, args.probe))
+        session.attached(probed.tracing(session, OWN, probe), demo())
+        for event in program.events("rb", probed.pace(session, OWN)):
+            session.row(probed.row_of(event, probe=session.args.place))
         session.lost = program.lost()
 
 
-OWN = "our own garbage collector once a second"
-
-
-def names_one(args: argparse.Namespace) -> bool:
-    """Say whether the command line names a file or process. Without one, it is our own Python."""
-    return args.binary is not None or args.pid is not None
-
-
-def check(args: argparse.Namespace) -> None:
-    """Raise UsageError where options do not go together."""
-    check_files(args)
-    if not (names_one(args) or args.show) and args.probe != GC_START:
-        raise UsageError(
-            f"which program has {args.probe}?", "name a file or a process: --binary FILE, -p PID"
-        )
-
-
-def find(session: Session) -> AbstractContextManager[Probe]:
-    """Find the probe; the file is open until the end of the `with` statement."""
-    from ebpf_tour.userland import usdt
-
-    args = session.args
-    if args.show:
-        nowhere = usdt.Probe("", [(0, 0, "")], "", os.stat("/proc/self/ns/pid"))
-        return contextlib.nullcontext(nowhere)
-    provider, name = args.probe.split(":")
-    if args.pid:
-        return usdt.in_process(provider, name, args.pid, session.wake)
-    if args.binary is not None:
-        return usdt.in_file(provider, name, args.binary, session.wake)
-    return usdt.in_file(provider, name, usdt.own_python(), session.wake, os.getpid())
-
-
-def row_of(event: Any, probe: str) -> Row:
-    """Return the row for a record: struct event of usdt.h."""
-    return {
-        "time": local_time(event.time_ns),
-        "comm": from_kernel(event.comm),
-        "pid": event.pid,
-        "probe": probe,
-        "text": text_of(event),
-        "value": event.value,
-    }
-
-
-GC_START = "python:gc__start"
-
-
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--probe",
-        type=provider_and_name,
-        metavar="PROVIDER:NAME",
-        default=GC_START,
-        help=f"the probe (default: {GC_START}, with the generation that is collected)",
-    )
-    add_files(parser)
-
-
-def provider_and_name(text: str) -> str:
-    if text.count(":") != 1:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not PROVIDER:NAME")
-    return text
+    probed.add_options(parser, OWN, "PROVIDER:NAME", "the probe to trace")
 
 
 def collect() -> None:
@@ -122,17 +47,20 @@ def collect() -> None:
     gc.collect()
 
 
+OWN = probed.Own(
+    "usdt", "--probe", "python:gc__start", "our own garbage collector once a second", collect
+)
+
+
 def demo() -> Demo:
+    everything = 2  # the generation that has all objects
     return Demo(
         "a child process collects generation 0 1000 times, we collect generation 2 3 times.",
         workload=collect_often,
         rows=3,
-        caused=lambda row: row["value"] == FULL,
+        caused=lambda row: row["value"] == everything,
         exclusive=True,
     )
-
-
-FULL = 2  # the generation that has all objects
 
 
 def collect_often() -> None:
@@ -148,27 +76,28 @@ TOOL = Tool(
     summary="show a probe that a program's author placed, such as Python's garbage collector",
     description=(
         "Show a row whenever a program passes a USDT probe, a place that its author marked for "
-        "tracers, with the first argument. The program need not be restarted. Without options it "
-        "shows the garbage collector of its own Python, which it calls once a second."
+        "tracers, with the first argument. The program need not be restarted. Without --binary "
+        "and -p it shows the garbage collector of its own Python, which it calls once a second."
     ),
     via={"usdt": (PROBE,)},
-    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
-    picture=(Flow("a process passes the probe", {PROBE: "handle_probe"}, writes=("rb",)),),
+    maps=(
+        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+        Map("__bpf_usdt_specs", "array", "where the arguments are, at each place", tool="sets"),
+        Map("__bpf_usdt_ip_to_spec_id", "hash", "which place is at an address", tool="sets"),
+        Map(".kconfig", "array (.kconfig)", "whether the kernel has cookies", tool=""),
+    ),
+    picture=(
+        Flow(
+            "a process passes the probe",
+            {PROBE: "handle_probe"},
+            reads=("__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id", ".kconfig"),
+            writes=("rb",),
+        ),
+    ),
     columns=(
-        Column("time", "TIME", "when it happened, local time", width=8),
-        Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
-        Column(
-            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
-        ),
+        *probed.WHO,
         Column("probe", "PROBE", "the probe, as --probe names it", width=20),
-        Column(
-            "text",
-            "VALUE",
-            "the text, up to 127 bytes of it, if the argument is the address of one",
-            text=text_or_value,
-            kernel_bytes=True,
-        ),
-        Column("value", "", "the first argument as a number; 0 if the probe has none"),
+        *probed.value_columns("the first argument; 0 if the probe has none"),
     ),
     examples=(
         Example("ebpf-usdt", "the garbage collector of its own Python, until Ctrl-C"),
@@ -177,8 +106,9 @@ TOOL = Tool(
         Example("ebpf-usdt --demo", "see that another process is filtered out"),
     ),
     requirements=(
-        "Linux 5.8 or newer with CONFIG_UPROBES and CONFIG_UPROBE_EVENTS, root, "
-        "and a program with such probes, such as the Python of Debian."
+        "Linux 5.8 or newer with CONFIG_UPROBES and CONFIG_UPROBE_EVENTS, root, and a program "
+        "with such probes, such as the Python of Debian. --engine libbpf needs Linux 5.15 for "
+        "--binary."
     ),
     see_also=("bpf-helpers(7)", "readelf(1)"),
 )

@@ -15,7 +15,7 @@ from ebpf_tour.base.paths import absolute
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.userland import opening, reader
 from ebpf_tour.userland.child import Child, ChildError
-from ebpf_tour.userland.elf import Usdt
+from ebpf_tour.userland.elf import Place, Usdt
 from ebpf_tour.userland.target import Target
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ _LIBRARIES = (
     *("/lib/*-linux-gnu", "/usr/lib/*-linux-gnu", "/lib64", "/usr/lib64", "/usr/local/lib"),
     *("/lib", "/usr/lib"),
 )
+
+
+# What the kinds of places are called, by the names that ebpf-probes has for them.
+WHAT = {"uprobe": "function", "usdt": "USDT probe"}
 
 
 class Binary:
@@ -58,25 +62,38 @@ class Binary:
                 with contextlib.suppress(OSError), opening.closing(opening.debug_file(build)) as fd:
                     self._child.tell("add_debug", number, fd=fd)
 
-    def offset_of(self, function: str) -> int:
-        """Return where in the file a function is. Raises Error if it has none, ChildError."""
-        self._add_debug_file()
-        where = self._ask("defined", function)
-        if not where:
-            raise Error(
-                f"{self.path} has no function {function}",
-                f"see which it has: ebpf-probes --binary {shlex.quote(self.path)} 'uprobe:*'",
-            )
-        offset = where[0]
-        if not isinstance(offset, int):
+    def places(self, kind: str, name: str) -> list[Place]:
+        """Return where a function ("uprobe") or a USDT probe ("usdt") is; none if it has none.
+
+        A probe may be at several places. Raises Error if the file is broken or the
+        function an indirect one, ChildError.
+        """
+        if kind == "uprobe":
+            self._add_debug_file()
+        found = self._ask(f"places_of_{kind}", name)
+        try:
+            places = [
+                Place(int(offset), int(semaphore), str(arguments), bool(indirect))
+                for offset, semaphore, arguments, indirect, _ in found
+            ]
+        except (TypeError, ValueError):
             self._child.broken()
-        if where[1:] == [True]:
+        if any(place.indirect for place in places):
             raise Error(
-                f"{function} in {self.path} is an indirect function (ifunc): which code runs is "
+                f"{name} in {self.path} is an indirect function (ifunc): which code runs is "
                 "decided when a program starts",
                 "name the function that it chooses: --function NAME",
             )
-        return offset
+        return places
+
+    def has_no(self, kind: str, name: str) -> Error:
+        """Return the error for a function or USDT probe that the file does not have."""
+        stripped = kind == "uprobe" and self._child.ask("is_stripped", self._number)
+        return Error(
+            f"{self.path} has no {WHAT[kind]} {name}",
+            ("it is stripped, so that only what it exports has a name; " if stripped else "")
+            + f"see which it has: ebpf-probes --binary {shlex.quote(self.path)} '{kind}:*'",
+        )
 
     def reopen(self) -> int:
         """Return a descriptor of the very file that the child has read. Raises Error."""
@@ -94,17 +111,6 @@ class Binary:
         found = self._ask("usdt")
         try:
             return [Usdt(str(p), str(n), str(a), int(address)) for p, n, a, address in found]
-        except (TypeError, ValueError):
-            self._child.broken()
-
-    def usdt_places(self, provider: str, name: str) -> list[tuple[int, int, str]]:
-        """Return where a USDT probe is: offset, that of its semaphore or 0, and its arguments.
-
-        Raises Error if the file is broken, ChildError.
-        """
-        found = self._ask("usdt_places", provider, name)
-        try:
-            return [(int(offset), int(where), str(text)) for offset, where, text in found]
         except (TypeError, ValueError):
             self._child.broken()
 

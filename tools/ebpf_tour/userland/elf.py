@@ -83,6 +83,21 @@ class Usdt(NamedTuple):
     address: int
 
 
+class Place(NamedTuple):
+    """An instruction of a file that a breakpoint can be put on.
+
+    `offset` says where in the file it is, `address` where in the memory of a process (0:
+    not known). Of a USDT probe, `semaphore` says where in the file that is (0: it has none),
+    and `arguments` are as the note has them. `indirect` is as of a Function.
+    """
+
+    offset: int
+    semaphore: int = 0
+    arguments: str = ""
+    indirect: bool = False
+    address: int = 0
+
+
 class _Segment(NamedTuple):
     offset: int
     address: int
@@ -194,6 +209,11 @@ class Elf:
         self._tables(_SHT_SYMTAB, _SHT_DYNSYM)
         self.build_id()
 
+    @property
+    def is_stripped(self) -> bool:
+        """Whether only functions that it exports have names."""
+        return not self._sections_of(_SHT_SYMTAB)
+
     def functions(self) -> set[str]:
         """Return the names of all functions that it defines."""
         return {
@@ -219,16 +239,14 @@ class Elf:
             found.append(Usdt(provider, name, arguments, address))
         return found
 
-    def usdt_places(self, provider: str, name: str) -> list[tuple[int, int, str]]:
-        """Return where in the file a USDT probe is, its semaphore (0: none), and its arguments."""
-        found = []
+    def places_of_usdt(self, wanted: str) -> Iterator[Place]:
+        """Yield where a USDT probe is, by PROVIDER:NAME. Raises BadElf."""
         for note in self._notes(_USDT):
             texts = list(map(from_kernel, note[24:].split(b"\0")))
-            if texts[:2] == [provider, name] and len(texts) > 2:
+            if ":".join(texts[:2]) == wanted and len(texts) > 2:
                 address, _, semaphore = struct.unpack_from("=3Q", note)
                 where = self.offset_of(semaphore) if semaphore else 0
-                found.append((self.offset_of(address), where, texts[2]))
-        return found
+                yield Place(self.offset_of(address), where, texts[2])
 
     def build_id(self) -> str:
         """Return the number in hexadecimal that tells builds apart, "" if it has none."""
