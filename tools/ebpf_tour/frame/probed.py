@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser, own: Own, metavar: str, what: s
     files.add_argument(
         "-p",
         "--pid",
-        type=cli.process_id,
+        type=cli.positive_int,
         metavar="PID",
         help="in this process only, in whichever of the files that it has mapped",
     )
