@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +12,8 @@ from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.libbpf import Function as LibbpfFunction
@@ -59,18 +62,10 @@ class Uprobe(Hook):
         )
 
     def attach_libbpf(self, function: LibbpfFunction, target: Instruction) -> Detach:
-        try:
+        with explained(target):
             return function.call(
                 "attach_uprobe", self.returns, target.pid, target.path, target.offset
             )
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise Error(
-                f"the kernel refuses a uprobe at {target}: {error.strerror}",
-                "another tracer may have one there with another semaphore, as bcc's own tools do "
-                "by mistake (dmesg: ref_ctr_offset mismatch): end it",
-            ) from None
 
     def attach_bcc(self, function: BccFunction, target: Instruction) -> Detach:
         lib = function.lib
@@ -110,6 +105,21 @@ class Uprobe(Hook):
                 lambda: make_trial(returns=True),
             ),
         ]
+
+
+@contextlib.contextmanager
+def explained(target: object) -> Iterator[None]:
+    """Say why the kernel refuses a uprobe at a place with EINVAL. Raises Error, OSError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Error(
+            f"the kernel refuses a uprobe at {target}: {error.strerror}",
+            "another tracer may have one there with another semaphore, as bcc's own tools do "
+            "by mistake (dmesg: ref_ctr_offset mismatch): end it",
+        ) from None
 
 
 def make_trial(*, returns: bool) -> Trial:

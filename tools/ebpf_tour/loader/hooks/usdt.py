@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error, Unsupported
-from ebpf_tour.loader.hooks.uprobe import Uprobe, make_trial
+from ebpf_tour.loader.hooks.uprobe import Uprobe, explained, make_trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,15 +137,16 @@ class Usdt(Uprobe):
         """Do what bpf_program__attach_usdt() does, but read no file."""
         from ebpf_tour.loader import syscall, trial
 
-        specs, one = function.of.map("__bpf_usdt_specs"), function.of.layout("__bpf_usdt_arg_spec")
-        spelled = b"".join(
+        program = function.of
+        specs, one = program.map("__bpf_usdt_specs"), program.layout("__bpf_usdt_arg_spec")
+        args = b"".join(
             one.encode(one.make(**argument._asdict() | {"val_off": argument.val_off % 2**64}))
             for argument in target.arguments
         )
-        spec = specs.value.make(args=spelled, arg_cnt=len(target.arguments))
-        specs.set(target.spec_id, spec)
+        specs.set(target.spec_id, specs.value.make(args=args, arg_cnt=len(target.arguments)))
         if syscall.has_attach_cookies():
-            link = trial.link_to_perf_event(function.fd, _event(target), target.spec_id)
+            with explained(target):
+                link = trial.link_to_perf_event(function.fd, _event(target), target.spec_id)
             return lambda: os.close(link)
         if not target.address:
             raise Unsupported(
@@ -153,7 +154,7 @@ class Usdt(Uprobe):
                 "(Linux 5.15 and newer have them)",
                 "name a process (-p PID), or take the other engine: --engine bcc",
             )
-        function.of.map("__bpf_usdt_ip_to_spec_id").set(target.address, target.spec_id)
+        program.map("__bpf_usdt_ip_to_spec_id").set(target.address, target.spec_id)
         return _attach(function.fd, target)
 
     def attach_bcc(self, function: BccFunction, target: Any) -> Detach:
@@ -183,7 +184,8 @@ def _event(place: Place) -> PerfEvent:
 def _attach(program: int, place: Place) -> Detach:
     from ebpf_tour.loader import trial
 
-    fd = trial.attach_to_perf_event(program, _event(place))
+    with explained(place):
+        fd = trial.attach_to_perf_event(program, _event(place))
     return lambda: os.close(fd)
 
 
