@@ -32,8 +32,8 @@ def counts(tool: Tool) -> bool:
 
 
 EVENTS = [tool for tool in CAN_RUN if not counts(tool)]
-# Of ebpf-minimal, no other process can cause a row.
-OF_ALL = [tool for tool in EVENTS if tool.name != "minimal"]
+# Of these, which watch themselves, no other process can cause a row.
+OF_ALL = [tool for tool in EVENTS if tool.name not in ("minimal", "uprobe", "usdt")]
 
 
 def on_one_engine(some_tools: list[Tool]) -> list[Case]:

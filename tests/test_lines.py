@@ -57,7 +57,17 @@ def test_as_llvm_objdump(source: Path, tmp_path: Path) -> None:
         pytest.skip("llvm-objdump is not installed")
     stripped, whole = tmp_path / "stripped.o", tmp_path / "whole.o"
     compile_object(source, stripped, "x86")
-    clang = ("clang", "-target", "bpf", "-g", "-O2", "-D__TARGET_ARCH_x86", "-c", source.name)
+    clang = (
+        "clang",
+        "-target",
+        "bpf",
+        "-g",
+        "-O2",
+        "-I.",
+        "-D__TARGET_ARCH_x86",
+        "-c",
+        source.name,
+    )
     subprocess.run([*clang, "-o", whole], cwd=source.parent, check=True)
     theirs = of_objdump(whole)
     files = c_source.read(str(source), (str(source.parent),)).files
@@ -65,7 +75,8 @@ def test_as_llvm_objdump(source: Path, tmp_path: Path) -> None:
     compared = set()
     for function, ours in of_object(stripped).items():
         for number, line in ours.items():
-            assert line.text == texts[line.file][line.number - 1].strip()
+            if line.file in texts:  # it is none of the system's headers
+                assert line.text == texts[line.file][line.number - 1].strip()
             # An entry counts for the first instruction of its line. DWARF's first
             # is the brace, BTF's the head of the function.
             if number:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import Case, fault, is_missing, watches_a_process
+from cases import Case, fault, is_missing, looks_into_programs
 from support import (
     BIN,
     NO_BTF,
@@ -194,10 +194,10 @@ def as_nobody(capabilities: str) -> list[str]:
 def assert_enough_or_not(case: Case, *command: str | Path, env: dict[str, str]) -> None:
     """Demand that the tool is attached, unless it has to open what another process has mapped."""
     # JSON, since the system's Python may have no tabulate for a report's table.
-    watches = watches_a_process(case.tool)
+    watches = looks_into_programs(case.tool)
     words = case.command("--json", *(["--demo"] if watches else []))[1:]
     with Running(*command, *words, env=env) as running:
-        # A demo ends by itself. It has a process of the same user to watch.
+        # A demo ends by itself. What it watches is a process of the same user.
         result = running.finish() if watches else running.wait_attached().finish(signal.SIGINT)
     if watches and result.status:
         cause, hint = assert_error(result, 77, case.tool.command)

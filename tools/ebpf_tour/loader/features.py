@@ -234,9 +234,12 @@ def kernel_dev(dev: int) -> int:
     return os.major(dev) << 20 | os.minor(dev)
 
 
-def pid_namespace() -> tuple[int, int]:
-    """Return device and inode of our PID namespace, for bpf_get_ns_current_pid_tgid()."""
-    status = os.stat("/proc/self/ns/pid")
+def pid_namespace(of: os.stat_result | None = None) -> tuple[int, int]:
+    """Return device and inode of a PID namespace, for bpf_get_ns_current_pid_tgid().
+
+    `of` is /proc/PID/ns/pid of a process; without it, it is ours.
+    """
+    status = of or os.stat("/proc/self/ns/pid")
     return kernel_dev(status.st_dev), status.st_ino
 
 

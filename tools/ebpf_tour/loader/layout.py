@@ -114,6 +114,16 @@ class Layout:
                 yield values[index : index + member.items]
                 index += member.items
 
+    def make(self, **members: Any) -> Any:
+        """Return a structure with these members; text is b"" and a number 0 where it has others.
+
+        Raises KeyError for a member that it does not have.
+        """
+        values: dict[str, Any] = {m.name: b"" if m.text else 0 for m in self.members}
+        if unknown := members.keys() - values.keys():
+            raise KeyError(*unknown)
+        return self._make((values | members).values())
+
     def encode(self, value: Any) -> bytes:
         """Return the bytes of a value; the inverse of `decode()`."""
         flat: list[Any] = []

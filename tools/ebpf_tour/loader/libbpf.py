@@ -225,9 +225,13 @@ class _MaxEntries(Settings):
 
 
 class Function:
-    """A program, as a hook prepares and attaches it: see `Hook.attach_libbpf()`."""
+    """A program, as a hook prepares and attaches it: see `Hook.attach_libbpf()`.
 
-    def __init__(self, lib: ct.CDLL, program: int) -> None:
+    `of` is the object that it belongs to.
+    """
+
+    def __init__(self, lib: ct.CDLL, program: int, of: LibbpfProgram) -> None:
+        self.of = of
         self._lib = lib
         self._program = program
 
@@ -384,7 +388,7 @@ class LibbpfProgram(Program):
 
     def _prepare(self, program: int, hook: Hook) -> None:
         try:
-            hook.prepare_libbpf(Function(self._lib, program))
+            hook.prepare_libbpf(Function(self._lib, program, self))
         except OSError as error:
             what = f"libbpf cannot prepare the program for {hook}"
             raise hook.unsupported() or self._error(what, error.errno or 0) from None
@@ -448,7 +452,7 @@ class LibbpfProgram(Program):
     def _attach_program(self, program: int, hook: Hook, target: Any = None) -> None:
         where = f"{hook}" if target is None else f"{hook} {target}"
         try:
-            self._detach.append(hook.attach_libbpf(Function(self._lib, program), target))
+            self._detach.append(hook.attach_libbpf(Function(self._lib, program, self), target))
         except OSError as error:
             raise hook.unsupported() or self._error(
                 f"cannot attach to {where}", error.errno or 0, action=f"attach to {where}"
@@ -471,6 +475,13 @@ class LibbpfProgram(Program):
                 "a buffer has records, and events() reads them",
             )
         return Map(fd, *map_layouts(self._lib, self._object, types))
+
+    def layout(self, name: str) -> Layout:
+        """Return the layout of a structure of the C source. Raises Error if it has none."""
+        found = Btf(self._lib, self._lib.bpf_object__btf(self._object)).struct_layout(name)
+        if not found:
+            raise not_there("structure", name, self.source, ())
+        return found
 
     def _find_map(self, name: str) -> int:
         return find_map(self._lib, self._object, name, self.source)

@@ -24,7 +24,7 @@ _PER_CPU = {5, 6, 10}  # PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 
 
 class Map:
-    """An open map. Keys and values are decoded by their layouts.
+    """An open map. Keys and values are decoded by their layouts; `value` is that of the values.
 
     The value of a per-CPU map is a list with an item for each possible CPU.
     Every method raises OSError if the kernel refuses.
@@ -34,8 +34,8 @@ class Map:
         info = syscall.map_info(fd)
         self.fd = fd
         self.max_entries = info.max_entries
+        self.value = value
         self._key = key
-        self._value = value
         self._cpus = syscall.possible_cpus() if info.type in _PER_CPU else 0
         # Each CPU's value begins at a multiple of 8 bytes.
         self._stride = (info.value_bytes + 7) & ~7
@@ -48,7 +48,7 @@ class Map:
 
     def set(self, key: Any, value: Any) -> None:
         """Create or replace the value of a key."""
-        raw = self._value.encode(value) if not self._cpus else self._encode_all(value)
+        raw = self.value.encode(value) if not self._cpus else self._encode_all(value)
         syscall.update(self.fd, self._key.encode(key), raw)
 
     def items(self) -> Iterator[tuple[Any, Any]]:
@@ -64,12 +64,12 @@ class Map:
 
     def _decode(self, raw: bytes) -> Any:
         if not self._cpus:
-            return self._value.decode(raw)
+            return self.value.decode(raw)
         starts = range(0, self._value_bytes, self._stride)
-        return [self._value.decode(raw[start : start + self._stride]) for start in starts]
+        return [self.value.decode(raw[start : start + self._stride]) for start in starts]
 
     def _encode_all(self, values: list[Any]) -> bytes:
-        return b"".join(self._value.encode(value).ljust(self._stride, b"\0") for value in values)
+        return b"".join(self.value.encode(value).ljust(self._stride, b"\0") for value in values)
 
 
 def open_pinned_hash(path: str, key_bytes: int) -> int:

@@ -177,6 +177,24 @@ def load_program(kind: int, code: bytes, attach_type: int = 0, btf_id: int = 0) 
     return fd
 
 
+def has_attach_cookies() -> bool:
+    """Say whether a program at a probe can ask for its cookie, by loading one that does.
+
+    A cookie is a number that says which attachment it is. commit 7adfc6c9b315 ("bpf: Add
+    bpf_get_attach_cookie() BPF helper to access bpf_cookie value") (in v5.15). Raises OSError.
+    """
+    kprobe = 2  # BPF_PROG_TYPE_KPROBE
+    call = struct.pack("=BBhi", 0x85, 0, 0, 174)  # call bpf_get_attach_cookie
+    leave = struct.pack("=BBhi", 0x95, 0, 0, 0)  # exit
+    try:
+        os.close(load_program(kprobe, call + leave))
+    except ProgramRefused as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    return True
+
+
 def open_raw_tracepoint(name: bytes | None, program: int) -> int:
     """Attach a program to a raw tracepoint; closing what this returns detaches it.
 
@@ -258,6 +276,13 @@ def open_perf_event(event: PerfEvent) -> int:
 def address_in_libc(function: str) -> int:
     """Return where a function of the C library is in this process."""
     return ct.cast(_libc[function], ct.c_void_p).value or 0
+
+
+def call_in_libc(function: str, argument: int) -> int:
+    """Call a function of the C library, from long to long, in this process."""
+    called = _libc[function]
+    called.restype = ct.c_long
+    return int(called(ct.c_long(argument)))
 
 
 def possible_cpus() -> int:

@@ -34,6 +34,8 @@ _PERF_EVENT_ARRAY, _ARRAY = 4, 2  # BPF_MAP_TYPE_*
 _SOFTWARE, _BPF_OUTPUT = 1, 10
 _IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
+_BPF_PERF_EVENT = 41  # enum bpf_attach_type, from include/uapi/linux/bpf.h
+
 _PMUS = "/sys/bus/event_source/devices"
 
 # getpgid(2) is called seldom. Trials of functions are about it.
@@ -231,6 +233,20 @@ def attach_to_perf_event(program: int, event: PerfEvent) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def link_to_perf_event(program: int, event: PerfEvent, cookie: int) -> int:
+    """Do so by a link, with a number that the program can ask for. Raises OSError.
+
+    commit b89fbfbb854c ("bpf: Implement minimal BPF perf link") (in v5.15)
+    """
+    fd = syscall.open_perf_event(event)
+    try:  # the link keeps the event
+        link = syscall.create_link(program, fd, _BPF_PERF_EVENT, struct.pack("=Q", cookie))
+        fcntl.ioctl(fd, _IOC_ENABLE, 0)
+    finally:
+        os.close(fd)
+    return link
 
 
 def ring_buffer() -> None:

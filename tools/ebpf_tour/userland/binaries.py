@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import shlex
 import shutil
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from ebpf_tour.base.paths import absolute
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.userland import opening, reader
 from ebpf_tour.userland.child import Child, ChildError
-from ebpf_tour.userland.elf import Usdt
+from ebpf_tour.userland.elf import Place, Usdt
 from ebpf_tour.userland.target import Target
 
 if TYPE_CHECKING:
@@ -28,15 +29,22 @@ _LIBRARIES = (
 )
 
 
+# What the kinds of places are called, by the names that ebpf-probes has for them.
+WHAT = {"uprobe": "function", "usdt": "USDT probe"}
+
+
 class Binary:
     """An ELF file, which the child without privileges reads.
 
     `path` is its path as text that keeps every byte, as its names are. `number` is
-    what the child knows it by.
+    what the child knows it by, `file` its device and inode.
     """
 
-    def __init__(self, path: str, number: int, child: Child) -> None:
+    def __init__(
+        self, path: str, number: int, child: Child, file: tuple[int, int] | None = None
+    ) -> None:
         self.path = from_kernel(os.fsencode(path))
+        self.file = file
         self._number = number
         self._child = child
 
@@ -45,11 +53,58 @@ class Binary:
 
         Raises Error if it is broken, ChildError.
         """
+        self._add_debug_file()
+        return set(map(str, self._ask("functions")))
+
+    def _add_debug_file(self) -> None:
         for number, build in self._child.ask("build_ids"):
             if number == self._number:
                 with contextlib.suppress(OSError), opening.closing(opening.debug_file(build)) as fd:
                     self._child.tell("add_debug", number, fd=fd)
-        return set(map(str, self._ask("functions")))
+
+    def places(self, kind: str, name: str) -> list[Place]:
+        """Return where a function ("uprobe") or a USDT probe ("usdt") is; none if it has none.
+
+        A probe may be at several places. Raises Error if the file is broken or the
+        function an indirect one, ChildError.
+        """
+        if kind == "uprobe":
+            self._add_debug_file()
+        found = self._ask(f"places_of_{kind}", name)
+        try:
+            places = [
+                Place(int(offset), int(semaphore), str(arguments), bool(indirect))
+                for offset, semaphore, arguments, indirect, _ in found
+            ]
+        except (TypeError, ValueError):
+            self._child.broken()
+        if any(place.indirect for place in places):
+            raise Error(
+                f"{name} in {self.path} is an indirect function (ifunc): which code runs is "
+                "decided when a program starts",
+                "name the function that it chooses: --function NAME",
+            )
+        return places
+
+    def has_no(self, kind: str, name: str) -> Error:
+        """Return the error for a function or USDT probe that the file does not have."""
+        stripped = kind == "uprobe" and self._child.ask("is_stripped", self._number)
+        return Error(
+            f"{self.path} has no {WHAT[kind]} {name}",
+            ("it is stripped, so that only what it exports has a name; " if stripped else "")
+            + f"see which it has: ebpf-probes --binary {shlex.quote(self.path)} '{kind}:*'",
+        )
+
+    def reopen(self) -> int:
+        """Return a descriptor of the very file that the child has read. Raises Error."""
+        try:
+            fd = opening.regular_file(self.path)
+        except OSError as error:
+            raise Error(f"cannot read {self.path}: {error.strerror}", "see: ls -l") from None
+        if opening.identity(fd) != self.file:
+            os.close(fd)
+            raise Error(f"{self.path} was replaced just now", "try again")
+        return fd
 
     def usdt(self) -> list[Usdt]:
         """Return its USDT probes. Raises Error if it is broken, ChildError."""
@@ -59,9 +114,9 @@ class Binary:
         except (TypeError, ValueError):
             self._child.broken()
 
-    def _ask(self, request: str) -> list[Any]:
+    def _ask(self, request: str, *arguments: str) -> list[Any]:
         try:
-            answer = self._child.ask(request, self._number)
+            answer = self._child.ask(request, self._number, *arguments)
         except ChildError as error:
             raise ChildError(f"{self.path} cannot be read: {error}", error.hint) from None
         except Error as error:
@@ -84,6 +139,7 @@ class Binaries(Closing):
         try:
             with opening.closing(opening.regular_file(path)) as fd:
                 self._number += 1
+                file = opening.identity(fd)
                 self._child.tell("add", self._number, fd=fd)
         except PermissionError:
             raise NotPermitted(f"may not read {shown}") from None
@@ -100,7 +156,7 @@ class Binaries(Closing):
                 if what == "script"
                 else "name a 64-bit program or library",
             )
-        return Binary(path, self._number, self._child)
+        return Binary(path, self._number, self._child, file)
 
     def find(self, name: str) -> list[Binary]:
         """Return the files that a name stands for.

@@ -83,6 +83,21 @@ class Usdt(NamedTuple):
     address: int
 
 
+class Place(NamedTuple):
+    """An instruction of a file that a breakpoint can be put on.
+
+    `offset` says where in the file it is, `address` where in the memory of a process (0:
+    not known). Of a USDT probe, `semaphore` says where in the file that is (0: it has none),
+    and `arguments` are as the note has them. `indirect` is as of a Function.
+    """
+
+    offset: int
+    semaphore: int = 0
+    arguments: str = ""
+    indirect: bool = False
+    address: int = 0
+
+
 class _Segment(NamedTuple):
     offset: int
     address: int
@@ -165,6 +180,15 @@ class Elf:
                     return table.function(number)
         return None
 
+    def defined(self, name: str) -> Function | None:
+        """Return a function of that name, whether or not others can be bound to it."""
+        wanted = to_bytes(name)
+        for table in self._tables(_SHT_DYNSYM, _SHT_SYMTAB):
+            for number in table.functions:
+                if table.has_name(number, wanted):
+                    return table.function(number)
+        return None
+
     def function_at(self, address: int) -> Function | None:
         """Return the function that an address lies in, as far as symbols tell."""
         found = [table.last_before(address) for table in self._tables(_SHT_SYMTAB, _SHT_DYNSYM)]
@@ -184,6 +208,11 @@ class Elf:
         """Read what names of functions need, so that the file can be closed. Raises BadElf."""
         self._tables(_SHT_SYMTAB, _SHT_DYNSYM)
         self.build_id()
+
+    @property
+    def is_stripped(self) -> bool:
+        """Whether only functions that it exports have names."""
+        return not self._sections_of(_SHT_SYMTAB)
 
     def functions(self) -> set[str]:
         """Return the names of all functions that it defines."""
@@ -209,6 +238,15 @@ class Elf:
             provider, name, arguments, *_ = texts
             found.append(Usdt(provider, name, arguments, address))
         return found
+
+    def places_of_usdt(self, wanted: str) -> Iterator[Place]:
+        """Yield where a USDT probe is, by PROVIDER:NAME. Raises BadElf."""
+        for note in self._notes(_USDT):
+            texts = list(map(from_kernel, note[24:].split(b"\0")))
+            if ":".join(texts[:2]) == wanted and len(texts) > 2:
+                address, _, semaphore = struct.unpack_from("=3Q", note)
+                where = self.offset_of(semaphore) if semaphore else 0
+                yield Place(self.offset_of(address), where, texts[2])
 
     def build_id(self) -> str:
         """Return the number in hexadecimal that tells builds apart, "" if it has none."""

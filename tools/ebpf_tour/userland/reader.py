@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.text import from_kernel, to_bytes
 from ebpf_tour.userland.child import PREPARE
-from ebpf_tour.userland.elf import BadElf, Elf, Not64Bit
+from ebpf_tour.userland.elf import BadElf, Elf, Not64Bit, Place
 from ebpf_tour.userland.perf_map import PerfMap
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def make() -> Work:
         "has_32_bit": reader.has_32_bit,
         "names": reader.names,
         "functions": reader.functions,
+        "is_stripped": reader.is_stripped,
+        "places_of_uprobe": reader.places_of_uprobe,
         "usdt": reader.usdt,
+        "places_of_usdt": reader.places_of_usdt,
     }
 
 
@@ -160,9 +163,30 @@ class Reader:
             names |= self._debug[number].functions()
         return sorted(names)
 
+    def is_stripped(self, number: int) -> bool:
+        """Say whether nobody knows the names of functions that a file does not export."""
+        return number not in self._debug and self._elf(number).is_stripped
+
+    def places_of_uprobe(self, number: int, name: str) -> list[Place]:
+        """Return where in a file a function is; [] if it has none.
+
+        Its debug file, which has the same addresses, may know more names.
+        """
+        elf = self._elf(number)
+        for source in (elf, self._debug.get(number)):
+            function = source.defined(name) if source else None
+            if function:
+                return [Place(elf.offset_of(function.address), indirect=function.indirect)]
+        return []
+
     def usdt(self, number: int) -> list[Any]:
         """Return the USDT probes of a file: provider, name, arguments, address."""
         return list(self._elf(number).usdt())
+
+    def places_of_usdt(self, number: int, name: str) -> list[Place]:
+        """Return the places of a USDT probe, by PROVIDER:NAME; of no ELF file, []."""
+        elf = self._files.get(number)
+        return list(elf.places_of_usdt(name)) if elf else []
 
     def _elf(self, number: int) -> Elf:
         if number not in self._files:

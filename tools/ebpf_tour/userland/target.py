@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ebpf_tour.base.errors import Error, NotPermitted
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.userland import opening
+from ebpf_tour.userland.elf import Place
 from ebpf_tour.userland.process import Process
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Provider(NamedTuple):
     def name(self) -> str:
         """The file's name."""
         return self.module.name
+
+    @property
+    def place(self) -> Place:
+        """Where in the file the function begins."""
+        return Place(self.offset)
 
 
 class Target(Process):
@@ -221,18 +227,34 @@ class Target(Process):
 
         Raises Error if it is not mapped any more.
         """
-        for mapping, module in self._mappings.items():
-            if module is provider.module:
+        self._provider = self.open(provider.module)
+        return f"/proc/self/fd/{self._provider}"
+
+    def open(self, module: Module) -> int:
+        """Return a descriptor of a mapped file. Raises Error if it is not mapped any more."""
+        for mapping, known in self._mappings.items():
+            if known is module:
                 with contextlib.suppress(OSError):
                     fd = opening.mapped_file(self.tid, mapping.start, mapping.end)
                     if opening.identity(fd) == module.file:
-                        self._provider = fd
-                        return f"/proc/self/fd/{fd}"
+                        return fd
                     os.close(fd)
         raise self.ended()
 
+    def address_of(self, module: Module, place: Place) -> int:
+        """Return where in its memory a place of a mapped file is, 0 if it is not mapped."""
+        for mapping, known in self._mappings.items():
+            address = mapping.start + place.offset - mapping.offset
+            if known is module and mapping.start <= address < mapping.end:
+                return address
+        return 0
+
+    def is_program(self, module: Module) -> bool:
+        """Say whether a mapped file is the program that the process runs."""
+        return module.file == self._program
+
     def _rank(self, module: Module) -> int:
-        if module.file == self._program:
+        if self.is_program(module):
             return 0
         if module.name.startswith(("ld-linux", "ld-2", "ld.so", "ld64")):
             return 3  # older ones have a malloc for the time before the C library is there
@@ -255,8 +277,17 @@ class Target(Process):
             )
         return Error(
             f"nothing that {who} has mapped has a function {function}",
-            "it may be a static program without symbols, or name its allocator otherwise: "
-            "--function NAME",
+            "its program is stripped, so that only what it exports has a name: take a build with "
+            "symbols, or another function: --function NAME"
+            if self._is_stripped()
+            else "it may call the function otherwise: --function NAME",
+        )
+
+    def _is_stripped(self) -> bool:
+        return any(
+            self._child.ask("is_stripped", module.number) is True
+            for module in self._modules.values()
+            if self.is_program(module)
         )
 
     def close(self) -> None:

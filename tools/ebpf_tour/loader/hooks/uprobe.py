@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +12,8 @@ from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.libbpf import Function as LibbpfFunction
@@ -59,18 +62,10 @@ class Uprobe(Hook):
         )
 
     def attach_libbpf(self, function: LibbpfFunction, target: Instruction) -> Detach:
-        try:
+        with explained(target):
             return function.call(
                 "attach_uprobe", self.returns, target.pid, target.path, target.offset
             )
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise Error(
-                f"the kernel refuses a uprobe at {target}: {error.strerror}",
-                "another tracer may have one there with another semaphore, as bcc's own tools do "
-                "by mistake (dmesg: ref_ctr_offset mismatch): end it",
-            ) from None
 
     def attach_bcc(self, function: BccFunction, target: Instruction) -> Detach:
         lib = function.lib
@@ -100,7 +95,7 @@ class Uprobe(Hook):
 
         return [
             trial.HookCheck(
-                *("uprobe", "ebpf-mallocstacks: any function of a program or library"),
+                *("uprobe", "ebpf-uprobe: any function of a program or library"),
                 cls("").unsupported,
                 lambda: make_trial(returns=False),
             ),
@@ -112,29 +107,45 @@ class Uprobe(Hook):
         ]
 
 
+@contextlib.contextmanager
+def explained(target: object) -> Iterator[None]:
+    """Say why the kernel refuses a uprobe at a place with EINVAL. Raises Error, OSError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Error(
+            f"the kernel refuses a uprobe at {target}: {error.strerror}",
+            "another tracer may have one there with another semaphore, as bcc's own tools do "
+            "by mistake (dmesg: ref_ctr_offset mismatch): end it",
+        ) from None
+
+
 def make_trial(*, returns: bool) -> Trial:
     """Return the trial of a uprobe or uretprobe, in this process only."""
     from ebpf_tour.loader import syscall, trial
 
     def attach(program: int) -> int:
         kind, config = trial.probe("uprobe", returns=returns)
-        event = syscall.PerfEvent(kind, config, *_getpgid_in_libc(), pid=os.getpid())
+        path, offset = in_own_libc("getpgid")
+        event = syscall.PerfEvent(kind, config, os.fsencode(path), offset, pid=os.getpid())
         return trial.attach_to_perf_event(program, event)
 
     name = "uretprobe" if returns else "uprobe"
     return trial.Trial(name, Uprobe.program_type, attach, trial.own_group)
 
 
-def _getpgid_in_libc() -> tuple[bytes, int]:
-    """Return the file of the C library, and where in it the function is."""
+def in_own_libc(function: str) -> tuple[str, int]:
+    """Return the file of this process's C library, and where in it the function is."""
     from ebpf_tour.loader import syscall
 
-    address = syscall.address_in_libc("getpgid")
+    address = syscall.address_in_libc(function)
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             # start-end perms offset dev inode path
             extent, _, offset, _, _, *path = line.split(None, 5)
             start, end = (int(text, 16) for text in extent.split("-"))
             if start <= address < end and path:
-                return os.fsencode(path[0].rstrip("\n")), address - start + int(offset, 16)
+                return path[0].rstrip("\n"), address - start + int(offset, 16)
     raise Unsupported("the C library of this Python is no file")
