@@ -277,8 +277,28 @@ struct bpf_pidns_info {
 	__u32 tgid;
 };
 
+/* What a program gets of a packet: an interface, up to the last member that is
+ * used. The verifier turns each access into one to the kernel's own struct sk_buff.
+ */
+struct __sk_buff {
+	__u32 len;
+	__u32 pkt_type;		/* PACKET_* */
+	__u32 mark;
+	__u32 queue_mapping;
+	__u32 protocol;		/* ETH_P_*, in network byte order */
+};
+
+#define BPF_HDR_START_NET 1	/* of bpf_skb_load_bytes_relative(): from the IP header */
+
 /* The registers of a probed function: struct pt_regs. */
 #include "include/uapi/linux/ptrace.h"
 
 /* What openat2() is given: struct open_how. */
 #include "include/uapi/linux/openat2.h"
+
+/* The headers of packets. */
+#include "include/uapi/linux/if_ether.h"
+#include "include/uapi/linux/if_packet.h"
+#include "include/uapi/linux/in.h"
+#include "include/uapi/linux/ip.h"
+#include "include/uapi/linux/ipv6.h"

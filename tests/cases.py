@@ -89,8 +89,13 @@ def prints(tool: Tool) -> bool:
     return any(column.key == "message" for column in tool.columns)
 
 
+def sees_packets(tool: Tool) -> bool:
+    """Say whether a tool sees packets, which are of no process."""
+    return any(hook.capability.startswith("CAP_NET_") for hook in tool.hooks)
+
+
 # The tools that tell what every process does, and by which name.
-SEE_ALL = [t for t in TOOLS if not prints(t) and not looks_into_programs(t)]
+SEE_ALL = [t for t in TOOLS if not prints(t) and not looks_into_programs(t) and not sees_packets(t)]
 
 
 def to_count_all(tool: Tool) -> list[str]:
@@ -282,6 +287,7 @@ FAULTS: dict[str, list[Case]] = {
     "a_seccomp_filter": _EACH,
     "root_without_capabilities": _EACH,
     "capabilities_without_root": _EACH,
+    "without_those_of_the_network": on_each_engine(filter(sees_packets, TOOLS)),
     "only_these_capabilities": _EACH,
     # test_show.py
     "source_is_the_file": _EACH,

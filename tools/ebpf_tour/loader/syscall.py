@@ -27,6 +27,7 @@ _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 
 _PROG_LOAD = 5
 _OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
+_PROG_QUERY = 16
 _RAW_TRACEPOINT_OPEN = 17
 _LINK_CREATE = 28
 _ENABLE_STATS = 32
@@ -188,7 +189,9 @@ def open_raw_tracepoint(name: bytes | None, program: int) -> int:
     return fd
 
 
-def create_link(program: int, target: int, attach_type: int, extra: bytes = b"") -> int:
+def create_link(
+    program: int, target: int, attach_type: int, extra: bytes = b"", flags: int = 0
+) -> int:
     """Attach a program to a target; closing what this returns detaches it.
 
     `target` is a file descriptor (of a cgroup, a network namespace), the index of
@@ -196,9 +199,25 @@ def create_link(program: int, target: int, attach_type: int, extra: bytes = b"")
     link_create of bpf_attr has behind its flags. Raises OSError.
     """
     # prog_fd, target_fd or target_ifindex, attach_type, flags
-    attr = struct.pack("=IIII", program, target, attach_type, 0) + extra
+    attr = struct.pack("=IIII", program, target, attach_type, flags) + extra
     fd, _ = bpf(_LINK_CREATE, attr.ljust(64, b"\0"))
     return fd
+
+
+def has_attach_type(target: int, attach_type: int) -> bool:
+    """Say whether the kernel knows an attach type (BPF_*), by asking what is attached there.
+
+    `target` is as in `create_link()`. Raises OSError where it does not let us ask.
+    """
+    # target, attach_type, query_flags, attach_flags, prog_ids, count
+    attr = struct.pack("=IIIIQI", target, attach_type, 0, 0, 0, 0)
+    try:
+        bpf(_PROG_QUERY, attr.ljust(64, b"\0"))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    return True
 
 
 class PerfEvent(NamedTuple):
@@ -240,6 +259,17 @@ def open_perf_event(event: PerfEvent) -> int:
         number = ct.get_errno()
         raise OSError(number, f"perf_event_open(2): {os.strerror(number)}")
     return fd
+
+
+def leave_network() -> None:
+    """Move this thread into a network namespace of its own, which has `lo` alone.
+
+    It is gone with the last process in it. Python has os.unshare() since 3.12. Raises OSError.
+    """
+    new_network = 0x40000000  # CLONE_NEWNET
+    if _libc.unshare(ct.c_int(new_network)):
+        number = ct.get_errno()
+        raise OSError(number, f"unshare(2): {os.strerror(number)}")
 
 
 def address_in_libc(function: str) -> int:

@@ -1,0 +1,52 @@
+"""What the tools at packets have in common: -i, and a network namespace for the demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ebpf_tour.frame.session import Session
+    from ebpf_tour.loader.interfaces import Interface
+
+
+def add_interface(parser: argparse.ArgumentParser) -> None:
+    """Add -i."""
+    parser.add_argument(
+        *("-i", "--interface"),
+        default="lo",
+        metavar="NAME",
+        help="the network interface, as in libbpf-bootstrap's examples (default: lo)",
+    )
+
+
+def interface(session: Session) -> Interface:
+    """Return the interface of -i. With --demo, it is in a network namespace of the demo's own.
+
+    The process moves there, and so do its children. Raises UsageError, NotPermitted, Error.
+    """
+    from ebpf_tour.loader import interfaces
+
+    if session.args.demo:
+        interfaces.enter_own_network()
+    return interfaces.find(session.args.interface)
+
+
+def send_datagrams(address: str, count: int) -> None:
+    """Send datagrams of one byte from an address of this machine to the same address.
+
+    To a socket of our own: without one, the kernel would answer each of them.
+    """
+    import socket
+
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with (
+        socket.socket(family, socket.SOCK_DGRAM) as receiver,
+        socket.socket(family, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind((address, 0))
+        sender.bind((address, 0))
+        for _ in range(count):
+            sender.sendto(b"x", receiver.getsockname())
+            receiver.recv(1)
