@@ -302,3 +302,6 @@ struct __sk_buff {
 #include "include/uapi/linux/in.h"
 #include "include/uapi/linux/ip.h"
 #include "include/uapi/linux/ipv6.h"
+
+/* What a program of traffic control answers. */
+#include "include/uapi/linux/pkt_cls.h"
