@@ -251,6 +251,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_STACK_TRACE = 7,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
@@ -263,6 +264,7 @@ enum bpf_map_type {
 
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
+#define BPF_F_NO_PREALLOC 1	/* of a map: memory for an element when it comes */
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 #define BPF_F_USER_STACK (1ULL << 8)	/* the process's stack, not the kernel's */
 
@@ -286,6 +288,19 @@ struct __sk_buff {
 	__u32 mark;
 	__u32 queue_mapping;
 	__u32 protocol;		/* ETH_P_*, in network byte order */
+};
+
+/* The same before the kernel has made a struct sk_buff of it: XDP. data and data_end
+ * are addresses of the packet itself, which the verifier lets the program read.
+ */
+struct xdp_md {
+	__u32 data;
+	__u32 data_end;
+};
+
+enum xdp_action {
+	XDP_DROP = 1,
+	XDP_PASS = 2,
 };
 
 #define BPF_HDR_START_NET 1	/* of bpf_skb_load_bytes_relative(): from the IP header */

@@ -47,7 +47,10 @@ class Case(NamedTuple):
     def command(self, *words: str) -> list[str | Path]:
         """Return its command line, with more words behind it."""
         engine = ("--engine", self.engine) if self.engine else ()
-        return [BIN / self.tool.command, *engine, *self.options, *words]
+        # Where an interface has room for one of them only, each gets a network of its own.
+        alone = any(hook.alone for hook in self.tool.hooks) and not {"--demo", "--show"} & {*words}
+        where = ("unshare", "--net") if alone else ()
+        return [*where, BIN / self.tool.command, *engine, *self.options, *words]
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -249,12 +252,14 @@ _WITHOUT_PROGRAM = [Case(tool, "") for tool in ALL_TOOLS if not tool.via]
 _EACH = on_each_engine(TOOLS)
 _THAT_WATCH = on_each_engine(filter(watches_a_process, TOOLS))
 _THAT_SEE_ALL = in_all_ways(SEE_ALL)
+# In each way where there is a choice. The others are tried in theirs by _THAT_SEE_ALL.
+_OF_PACKETS = [case for case in in_all_ways(filter(sees_packets, TOOLS)) if case.options]
 
 # By the name of the test, without its "test_".
 FAULTS: dict[str, list[Case]] = {
     # test_faults.py
     "signal_before_it_reads": _EACH,
-    "signal_while_it_reads": _EACH,
+    "signal_while_it_reads": [*_EACH, *_OF_PACKETS],
     "nobody_reads_at_the_end": _EACH,
     "signals_that_are_ignored": _EACH,
     "nobody_reads_what_it_writes": [*_EACH, *_WITHOUT_PROGRAM],

@@ -201,7 +201,8 @@ def assert_enough_or_not(case: Case, *command: str | Path, env: dict[str, str]) 
     """Demand that the tool is attached, unless it has to open what another process has mapped."""
     # JSON, since the system's Python may have no tabulate for a report's table.
     watches = watches_a_process(case.tool)
-    words = case.command("--json", *(["--demo"] if watches else []))[1:]
+    words = case.command("--json", *(["--demo"] if watches else []))
+    words = words[words.index(BIN / case.tool.command) + 1 :]
     with Running(*command, *words, env=env) as running:
         # A demo ends by itself. It has a process of the same user to watch.
         result = running.finish() if watches else running.wait_attached().finish(signal.SIGINT)

@@ -225,6 +225,7 @@ PROOFS = {
     "ring buffer": ("ebpf-bootstrap", "--transport", "ringbuf", "--demo"),
     "socket filter": ("ebpf-sockfilter", "--demo"),
     "tcx": ("ebpf-tc", "--via", "tcx", "--demo"),
+    "xdp": ("ebpf-xdp", "--demo"),
     "clsact": ("ebpf-tc", "--via", "clsact", "--demo"),
     "libbpf": ("ebpf-hello", "--engine", "libbpf", "--show", "maps"),
     "BCC": ("ebpf-hello", "--engine", "bcc", "--show", "maps"),

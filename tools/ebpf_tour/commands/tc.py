@@ -53,7 +53,8 @@ def row_of(event: Any, interface: str) -> Row:
 def report_often(program: Program, session: Session) -> None:
     """Make a row at each interval, and a last one when the session ends."""
     before = (0, 0)
-    for passed in program.intervals(session, 3600 if session.args.demo else session.args.interval):
+    interval = float("inf") if session.args.demo else session.args.interval
+    for passed in program.intervals(session, interval):
         now = (program.counter("packets"), program.counter("bytes"))
         row: Row = {"time": time.strftime("%H:%M:%S"), "interface": session.args.interface}
         row |= {"packets": now[0] - before[0], "bytes": now[1] - before[1], "interval_s": passed}

@@ -33,11 +33,25 @@ def interface(session: Session) -> Interface:
     return interfaces.find(session.args.interface)
 
 
+def require_ethernet(interface: Interface) -> None:
+    """Raise Error unless packets have the header of Ethernet at an interface."""
+    from ebpf_tour.base.errors import Error
+    from ebpf_tour.loader import netlink
+
+    if not netlink.link(interface.ifindex).has_ethernet:
+        raise Error(
+            f"packets at {interface} have no Ethernet header, which this program reads first",
+            "ebpf-tc and ebpf-sockfilter read packets of any interface",
+        )
+
+
 def send_datagrams(address: str, count: int) -> None:
     """Send datagrams of one byte from an address of this machine to the same address.
 
-    To a socket of our own: without one, the kernel would answer each of them.
+    To a socket of our own: without one, the kernel would answer each of them. One that a
+    program drops does not come.
     """
+    import contextlib
     import socket
 
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -46,7 +60,9 @@ def send_datagrams(address: str, count: int) -> None:
         socket.socket(family, socket.SOCK_DGRAM) as sender,
     ):
         receiver.bind((address, 0))
+        receiver.settimeout(0.2)
         sender.bind((address, 0))
         for _ in range(count):
             sender.sendto(b"x", receiver.getsockname())
-            receiver.recv(1)
+            with contextlib.suppress(TimeoutError):
+                receiver.recv(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,6 +33,22 @@ _CLSACT, _CLSACT_HANDLE = 0xFFFFFFF1, 0xFFFF0000
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 
 _EVERY_PROTOCOL = 0x0300  # ETH_P_ALL in network byte order
+
+
+# From include/uapi/linux/if_link.h.
+_IFLA_XDP, _XDP_ATTACHED, _XDP_PROGRAM = 43, 2, 4
+_XDP_MODES = {1: "native", 2: "generic", 3: "offloaded"}
+
+# From include/uapi/linux/if_arp.h: Ethernet, and lo, which has the same header.
+_WITH_ETHERNET = (1, 772)
+
+
+class Link(NamedTuple):
+    """A network interface: its kind of header, its XDP program by id, and how that is run."""
+
+    has_ethernet: bool
+    xdp_program: int
+    xdp_mode: str
 
 
 class Filter(NamedTuple):
@@ -104,6 +121,17 @@ def _tcmsg(answer: bytes) -> tuple[int, int, int, int]:
 
 def _text(raw: bytes) -> str:
     return raw.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def link(ifindex: int) -> Link:
+    """Return what there is to know of an interface."""
+    # struct ifinfomsg: family, type, index, flags, change
+    (answer,) = _ask(_GETLINK, _ACK, struct.pack("=BxHiII", 0, 0, ifindex, 0, 0))
+    (kind,) = struct.unpack_from("=H", answer, 2)
+    xdp = _attributes(_attributes(answer[16:]).get(_IFLA_XDP, b""))
+    program = int.from_bytes(xdp.get(_XDP_PROGRAM, b""), sys.byteorder)
+    mode = int.from_bytes(xdp.get(_XDP_ATTACHED, b""), sys.byteorder)
+    return Link(kind in _WITH_ETHERNET, program, _XDP_MODES.get(mode, ""))
 
 
 def qdiscs_for_filters() -> dict[int, str]:

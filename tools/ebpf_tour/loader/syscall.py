@@ -26,6 +26,7 @@ _MAP_CREATE = 0
 _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
 _PROG_LOAD = 5
 _OBJ_GET = 7
+_PROG_GET_FD_BY_ID = 13
 _OBJ_GET_INFO_BY_FD = 15
 _PROG_QUERY = 16
 _RAW_TRACEPOINT_OPEN = 17
@@ -329,6 +330,18 @@ def program_info(fd: int) -> ProgramInfo:
     form = "=II8xII16x8x8x8x16s120xQQ"
     kind, number, jited, xlated, name, runs, missed = struct.unpack(form, _info(fd, 216))
     return ProgramInfo(kind, number, _name(name), jited, xlated, runs, missed)
+
+
+def program_name(number: int) -> str:
+    """Return the name of the program with an id; "?" if nobody knows, or we may not ask."""
+    try:
+        fd, _ = bpf(_PROG_GET_FD_BY_ID, struct.pack("=III", number, 0, 0))
+    except OSError:
+        return "?"
+    try:
+        return program_info(fd).name or "?"
+    finally:
+        os.close(fd)
 
 
 def count_runs() -> int:

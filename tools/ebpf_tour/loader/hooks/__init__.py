@@ -41,6 +41,7 @@ class Hook:
     it: `Program.attach_to()` does, and `Program.attach()` leaves it out.
 
     `capability` is what it takes besides CAP_BPF and CAP_PERFMON, "" if nothing.
+    `alone` says that its place has room for one program only.
 
     `program_type` (BPF_PROG_TYPE_*) and `attach_type` (BPF_*) are numbers of
     include/uapi/linux/bpf.h; -1 where the kernel wants none. `rank` is where
@@ -63,6 +64,7 @@ class Hook:
     needs_target = False
     returns = False
     capability = ""
+    alone = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}".rstrip()
