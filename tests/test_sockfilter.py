@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import packets
@@ -135,6 +136,42 @@ def test_interface(engine: str) -> None:
             result = shown(network, *[frame] * 3, words=words, at="far")
             assert [row["interface"] for row in result.records] == ["near"] * count
             assert [row["source"] for row in result.records] == ["192.0.2.1"] * count
+
+
+# Receives a packet at an interface without Ethernet: what is written to its device.
+TUNNEL = """
+import fcntl, os, struct, sys
+device = os.open("/dev/net/tun", os.O_RDWR)
+# TUNSETIFF: the name; IFF_TUN and IFF_NO_PI
+fcntl.ioctl(device, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001))
+for packet in sys.argv[1:]:
+    os.write(device, bytes.fromhex(packet))
+"""
+
+
+@pytest.mark.native
+@pytest.mark.usefixtures("leaves_nothing")
+def test_without_ethernet(engine: str) -> None:
+    """The kernel knows where the IP header begins; ebpf-tc asks it, too."""
+    setup = (
+        "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6",
+        "ip tuntap add dev tun0 mode tun",
+        "ip link set tun0 up",
+    )
+    written = [ipv4(UDP, udp(1, 2)).hex(), ipv6(UDP, udp(3, 4)).hex()]
+    words = ("-i", "tun0", "--json", "--engine", engine)
+    with Network(*setup) as network:
+        tools = [
+            Running(*network.inside, BIN / name, *words) for name in ("ebpf-sockfilter", "ebpf-tc")
+        ]
+        for tool in tools:
+            tool.wait_attached()
+        command = (*network.inside, sys.executable, "-BIc", TUNNEL, *written)
+        assert run(*command).status == 0
+        ours, of_tc = (tool.finish(signal.SIGINT) for tool in tools)
+    rows = [(UDP, "127.0.0.1", 1, 2, 29), (UDP, "::1", 3, 4, 49)]
+    assert [ends(row) for row in ours.records] == rows
+    assert [row["length"] for row in of_tc.records] == [29, 49]
 
 
 def test_table(engine: str, network: Network) -> None:

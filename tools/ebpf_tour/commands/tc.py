@@ -66,13 +66,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     network.add_interface(parser)
     cli.add_flag(parser, "--egress", help="what the interface sends, not what it receives")
     cli.add_flag(parser, "--count", help="no packets, but how many there were in each interval")
-    parser.add_argument(
-        *("--interval",),
-        type=cli.seconds,
-        default=1.0,
-        metavar="SECONDS",
-        help="time between reports of --count (default: 1)",
-    )
+    cli.add_interval(parser, 1.0, "time between reports of --count (default: 1)")
     cli.add_buffer_option(parser)
 
 
@@ -82,20 +76,9 @@ def columns(*, count: bool) -> tuple[Column, ...]:
 
 
 def demo(*, count: bool) -> Demo:
-    return Demo(
-        "in a network namespace of its own, a child process sends 5 datagrams over IPv4 and 5 over "
-        "IPv6.",
-        workload=send,
-        rows=1 if count else 10,
-        caused=lambda row: row["packets"] == 10 if count else row["length"] in (29, 49),
-        exclusive=True,
-        counted=10 if count else 0,
-    )
-
-
-def send() -> None:
-    for address in ("127.0.0.1", "::1"):
-        network.send_datagrams(address, 5)
+    if count:
+        return network.datagrams(1, lambda row: row["packets"] == 10, counted=10)
+    return network.datagrams(10, lambda row: row["length"] in (29, 49))
 
 
 TCX, CLSACT = Tcx("handle_packet"), Clsact("handle_packet")

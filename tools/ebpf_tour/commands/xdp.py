@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 from ebpf_tour.base.names import address_text
-from ebpf_tour.base.text import printable
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, network
 from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.xdp import Xdp, mode
@@ -22,13 +21,12 @@ def run(session: Session) -> None:
     with session.open(TOOL) as program:
         interface = network.interface(session)
         network.require_ethernet(interface)
-        for dropped in args.drop:
-            session.warn(f"drops what {interface} receives from {dropped}, until this ends")
         program.globals["drop_any"] = bool(args.drop)
         program.max_entries["drop"] = len(args.drop) or 1
         program.max_entries["sources"] = args.entries
         program.load()
         for dropped in args.drop:
+            session.warn(f"drops what {interface} receives from {dropped}, until this ends")
             program.map("drop").set(key_of(dropped), 1)
         program.attach()
         program.attach_to(XDP, interface)
@@ -67,18 +65,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     network.add_interface(parser)
     parser.add_argument(
         *("--drop",),
-        type=network_of,
+        type=network.cidr,
         action="append",
         default=[],
         metavar="CIDR",
         help="drop what comes from this network, 192.0.2.0/24 or an address; may be given again",
     )
-    parser.add_argument(
-        *("--interval",),
-        type=cli.seconds,
-        default=float("inf"),
-        metavar="SECONDS",
-        help="report every so many seconds (default: once, at the end)",
+    cli.add_interval(
+        parser, float("inf"), "report every so many seconds (default: once, at the end)"
     )
     parser.add_argument(
         *("--top",),
@@ -94,18 +88,6 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="remember so many sources (default: 10240)",
     )
-
-
-def network_of(text: str) -> Any:
-    """Convert a network in CIDR notation; for argparse. Raises ArgumentTypeError."""
-    import ipaddress
-
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} is no network such as 192.0.2.0/24 or 2001:db8::/32"
-        ) from None
 
 
 def demo() -> Demo:

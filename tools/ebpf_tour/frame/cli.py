@@ -196,6 +196,11 @@ def add_buffer_option(parser: argparse.ArgumentParser, also: str = "") -> None:
     )
 
 
+def add_interval(parser: argparse.ArgumentParser, default: float, help: str) -> None:  # noqa: A002
+    """Add --interval, without a letter: -i is an interface, or a tool's own."""
+    parser.add_argument("--interval", type=seconds, default=default, metavar="SECONDS", help=help)
+
+
 def add_limit(parser: argparse.ArgumentParser) -> None:
     """Add --limit; tools with a program have it anyway."""
     parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")

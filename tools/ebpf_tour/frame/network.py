@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+    from ipaddress import IPv4Network, IPv6Network
 
+    from ebpf_tour.frame.demo import Demo
+    from ebpf_tour.frame.record import Row
     from ebpf_tour.frame.session import Session
     from ebpf_tour.loader.interfaces import Interface
 
@@ -19,6 +23,21 @@ def add_interface(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the network interface, as in libbpf-bootstrap's examples (default: lo)",
     )
+
+
+def cidr(text: str) -> IPv4Network | IPv6Network:
+    """Convert a network such as 192.0.2.0/24; for argparse. Raises ArgumentTypeError."""
+    import argparse
+    import ipaddress
+
+    from ebpf_tour.base.text import printable
+
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{printable(text)!r} is no network such as 192.0.2.0/24 or 2001:db8::/32"
+        ) from None
 
 
 def interface(session: Session) -> Interface:
@@ -43,6 +62,25 @@ def require_ethernet(interface: Interface) -> None:
             f"packets at {interface} have no Ethernet header, which this program reads first",
             "ebpf-tc and ebpf-sockfilter read packets of any interface",
         )
+
+
+def datagrams(rows: int, caused: Callable[[Row], bool], counted: int = 0) -> Demo:
+    """Return the demo that sends ten datagrams over lo; see Demo."""
+    from ebpf_tour.frame.demo import Demo
+
+    def send() -> None:
+        for address in ("127.0.0.1", "::1"):
+            send_datagrams(address, 5)
+
+    return Demo(
+        "in a network namespace of its own, a child process sends 5 datagrams over IPv4 and 5 over "
+        "IPv6.",
+        send,
+        rows,
+        caused,
+        exclusive=True,
+        counted=counted,
+    )
 
 
 def send_datagrams(address: str, count: int) -> None:

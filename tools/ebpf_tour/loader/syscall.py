@@ -273,6 +273,21 @@ def leave_network() -> None:
         raise OSError(number, f"unshare(2): {os.strerror(number)}")
 
 
+def bind_packets(fd: int, ifindex: int) -> None:
+    """Let a packet socket get every packet of an interface; see packet(7).
+
+    Python wants its name, which may be no text, and may be another's by now. Raises OSError.
+    """
+    every_protocol = 3  # ETH_P_ALL
+    # struct sockaddr_ll: sll_family (AF_PACKET), sll_protocol, sll_ifindex, what it ignores
+    address = (
+        struct.pack("=H", 17) + struct.pack("!H", every_protocol) + struct.pack("=i12x", ifindex)
+    )
+    if _libc.bind(ct.c_int(fd), address, ct.c_uint(len(address))):
+        number = ct.get_errno()
+        raise OSError(number, f"bind(2): {os.strerror(number)}")
+
+
 def address_in_libc(function: str) -> int:
     """Return where a function of the C library is in this process."""
     return ct.cast(_libc[function], ct.c_void_p).value or 0

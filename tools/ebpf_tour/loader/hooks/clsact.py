@@ -131,12 +131,13 @@ def _require_clsact(interface: Interface) -> bool:
 
 def remove_abandoned() -> None:
     """Remove what runs that were killed have left, at every interface, as far as it can."""
-    with contextlib.suppress(OSError), _locked(_PATIENCE_SECONDS) as locked:
-        if not locked:
+    with contextlib.suppress(OSError):
+        if not any(map(_ours, netlink.qdiscs_for_filters())):
             return
-        for ifindex in netlink.qdiscs_for_filters():
-            if _remove_abandoned(ifindex) and not netlink.filters(ifindex):
-                netlink.remove_clsact(ifindex)
+        with _locked(_PATIENCE_AT_END) as locked:
+            for ifindex in netlink.qdiscs_for_filters() if locked else ():
+                if _remove_abandoned(ifindex) and not netlink.filters(ifindex):
+                    netlink.remove_clsact(ifindex)
 
 
 def _remove_abandoned(ifindex: int) -> bool:

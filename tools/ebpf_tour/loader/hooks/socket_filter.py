@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ebpf_tour.loader.trial import HookCheck, Trial
 
 _ATTACH_BPF = 50  # SO_ATTACH_BPF, from include/uapi/asm-generic/socket.h
-_ALL = 3  # ETH_P_ALL, from include/uapi/linux/if_ether.h: packets of every protocol
 
 
 class SocketFilter(Hook):
@@ -80,10 +79,12 @@ def _attach(program: int, interface: Interface) -> Detach:
     """
     import socket
 
+    from ebpf_tour.loader import syscall
+
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     try:
         opened.setsockopt(socket.SOL_SOCKET, _ATTACH_BPF, program)
-        opened.bind((interface.name, _ALL))
+        syscall.bind_packets(opened.fileno(), interface.ifindex)
     except OSError:
         opened.close()
         raise
