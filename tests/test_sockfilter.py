@@ -138,6 +138,29 @@ def test_interface(engine: str) -> None:
             assert [row["source"] for row in result.records] == ["192.0.2.1"] * count
 
 
+@pytest.mark.native
+@pytest.mark.usefixtures("leaves_nothing")
+def test_interface_that_goes_away(engine: str) -> None:
+    """Then no tool waits for packets that cannot come; another one that goes ends none."""
+    command = ("--json", "--engine", engine, "-i", "near")
+    with Network(*CABLE, "ip link add other type veth peer name another") as network:
+        tools = [
+            Running(*network.inside, BIN / name, *command)
+            for name in ("ebpf-sockfilter", "ebpf-tc", "ebpf-xdp")
+        ]
+        for tool in tools:
+            tool.wait_attached()
+        assert run(*network.inside, "ip", "link", "del", "other").status == 0
+        assert run(*network.inside, "ip", "link", "set", "near", "down").status == 0
+        assert [tool.process.poll() for tool in tools] == [None] * 3
+        assert run(*network.inside, "ip", "link", "del", "near").status == 0
+        for tool in tools:
+            result = tool.finish()
+            assert result.status == 0, result.stderr
+            assert result.summary == {"type": "summary", "events": 0, "lost": 0}
+            assert result.stderr.endswith(": the interface near has gone away\n")
+
+
 # Receives a packet at an interface without Ethernet: what is written to its device.
 TUNNEL = """
 import fcntl, os, struct, sys

@@ -43,13 +43,16 @@ def cidr(text: str) -> IPv4Network | IPv6Network:
 def interface(session: Session) -> Interface:
     """Return the interface of -i. With --demo, it is in a network namespace of the demo's own.
 
-    The process moves there, and so do its children. Raises UsageError, NotPermitted, Error.
+    The process moves there, and so do its children. When the interface goes away, the run
+    ends. Raises UsageError, NotPermitted, Error.
     """
-    from ebpf_tour.loader import interfaces
+    from ebpf_tour.loader import interfaces, netlink
 
     if session.args.demo:
         interfaces.enter_own_network()
-    return interfaces.find(session.args.interface)
+    found = interfaces.find(session.args.interface)
+    session.end_with(netlink.watch(found.ifindex), f"the interface {found} has gone away")
+    return found
 
 
 def require_ethernet(interface: Interface) -> None:

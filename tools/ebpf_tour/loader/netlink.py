@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # enum of message types, from include/uapi/linux/rtnetlink.h.
-_GETLINK = 18
+_DELLINK, _GETLINK = 17, 18
+_LINKS = 1  # RTMGRP_LINK: who wants to hear of interfaces
 _NEWQDISC, _DELQDISC, _GETQDISC = 36, 37, 38
 _NEWTFILTER, _DELTFILTER, _GETTFILTER = 44, 45, 46
 
 # From include/uapi/linux/netlink.h.
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _ECHO, _DUMP, _EXCL, _CREATE = 0x1, 0x4, 0x8, 0x300, 0x200, 0x400
+
+# Classic BPF, from include/uapi/linux/filter.h: loads of so many bytes, a jump, the end.
+_LOAD_1, _LOAD_2, _LOAD_4, _IS_EQUAL, _RETURN = 0x30, 0x28, 0x20, 0x15, 0x06
 
 # Attributes, from include/uapi/linux/rtnetlink.h and pkt_cls.h.
 _KIND, _OPTIONS = 1, 2
@@ -132,6 +136,32 @@ def link(ifindex: int) -> Link:
     program = int.from_bytes(xdp.get(_XDP_PROGRAM, b""), sys.byteorder)
     mode = int.from_bytes(xdp.get(_XDP_ATTACHED, b""), sys.byteorder)
     return Link(kind in _WITH_ETHERNET, program, _XDP_MODES.get(mode, ""))
+
+
+def watch(ifindex: int) -> int:
+    """Return a descriptor that becomes readable when an interface goes away.
+
+    The kernel tells of every change of every interface. A filter lets nothing else through.
+    """
+    import socket
+
+    from ebpf_tour.loader import syscall
+
+    filters = [  # loads take the bytes as they come, so the first one is the highest
+        (_LOAD_2, 0, 0, 4),  # nlmsg_type
+        (_IS_EQUAL, 0, 5, socket.htons(_DELLINK)),
+        (_LOAD_1, 0, 0, 16),  # ifi_family: a bridge says so when an interface leaves it
+        (_IS_EQUAL, 0, 3, socket.AF_UNSPEC),
+        (_LOAD_4, 0, 0, 20),  # ifi_index
+        (_IS_EQUAL, 0, 1, socket.htonl(ifindex)),
+        (_RETURN, 0, 0, 0xFFFFFFFF),
+        (_RETURN, 0, 0, 0),
+    ]
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in filters)
+    syscall.attach_classic_filter(opened.fileno(), code)
+    opened.bind((0, _LINKS))
+    return opened.detach()
 
 
 def qdiscs_for_filters() -> dict[int, str]:

@@ -288,6 +288,20 @@ def bind_packets(fd: int, ifindex: int) -> None:
         raise OSError(number, f"bind(2): {os.strerror(number)}")
 
 
+def attach_classic_filter(fd: int, instructions: bytes) -> None:
+    """Give a socket a filter in the old instructions: struct sock_filter. Raises OSError."""
+    code = ct.create_string_buffer(instructions, len(instructions))
+    # struct sock_fprog: len, filter
+    program = struct.pack("=H6xQ", len(instructions) // 8, ct.addressof(code))
+    socket_level, attach_filter = 1, 26  # SOL_SOCKET, SO_ATTACH_FILTER
+    if _libc.setsockopt(
+        *(ct.c_int(fd), ct.c_int(socket_level), ct.c_int(attach_filter)),
+        *(program, ct.c_uint(len(program))),
+    ):
+        number = ct.get_errno()
+        raise OSError(number, f"setsockopt(2): {os.strerror(number)}")
+
+
 def address_in_libc(function: str) -> int:
     """Return where a function of the C library is in this process."""
     return ct.cast(_libc[function], ct.c_void_p).value or 0
