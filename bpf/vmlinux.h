@@ -265,6 +265,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_STACK_TRACE = 7,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
@@ -281,6 +282,7 @@ enum bpf_map_type {
 
 #define BPF_ANY 0		/* create the element, or replace it */
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
+#define BPF_F_NO_PREALLOC 1	/* of a map: memory for an element when it comes */
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 #define BPF_F_USER_STACK (1ULL << 8)	/* the process's stack, not the kernel's */
 
@@ -295,8 +297,44 @@ struct bpf_pidns_info {
 	__u32 tgid;
 };
 
+/* What a program gets of a packet: an interface, up to the last member that is
+ * used. The verifier turns each access into one to the kernel's own struct sk_buff.
+ */
+struct __sk_buff {
+	__u32 len;
+	__u32 pkt_type;		/* PACKET_* */
+	__u32 mark;
+	__u32 queue_mapping;
+	__u32 protocol;		/* ETH_P_*, in network byte order */
+};
+
+/* The same before the kernel has made a struct sk_buff of it: XDP. data and data_end
+ * are addresses of the packet itself, which the verifier lets the program read.
+ */
+struct xdp_md {
+	__u32 data;
+	__u32 data_end;
+};
+
+enum xdp_action {
+	XDP_DROP = 1,
+	XDP_PASS = 2,
+};
+
+#define BPF_HDR_START_NET 1	/* of bpf_skb_load_bytes_relative(): from the IP header */
+
 /* The registers of a probed function: struct pt_regs. */
 #include "include/uapi/linux/ptrace.h"
 
 /* What openat2() is given: struct open_how. */
 #include "include/uapi/linux/openat2.h"
+
+/* The headers of packets. */
+#include "include/uapi/linux/if_ether.h"
+#include "include/uapi/linux/if_packet.h"
+#include "include/uapi/linux/in.h"
+#include "include/uapi/linux/ip.h"
+#include "include/uapi/linux/ipv6.h"
+
+/* What a program of traffic control answers. */
+#include "include/uapi/linux/pkt_cls.h"

@@ -47,7 +47,10 @@ class Case(NamedTuple):
     def command(self, *words: str) -> list[str | Path]:
         """Return its command line, with more words behind it."""
         engine = ("--engine", self.engine) if self.engine else ()
-        return [BIN / self.tool.command, *engine, *self.options, *words]
+        # Where an interface has room for one of them only, each gets a network of its own.
+        alone = any(hook.alone for hook in self.tool.hooks) and not {"--demo", "--show"} & {*words}
+        where = ("unshare", "--net") if alone else ()
+        return [*where, BIN / self.tool.command, *engine, *self.options, *words]
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -93,8 +96,13 @@ def prints(tool: Tool) -> bool:
     return any(column.key == "message" for column in tool.columns)
 
 
+def sees_packets(tool: Tool) -> bool:
+    """Say whether a tool sees packets, which are of no process."""
+    return any(hook.capability.startswith("CAP_NET_") for hook in tool.hooks)
+
+
 # The tools that tell what every process does, and by which name.
-SEE_ALL = [t for t in TOOLS if not prints(t) and not looks_into_programs(t)]
+SEE_ALL = [t for t in TOOLS if not prints(t) and not looks_into_programs(t) and not sees_packets(t)]
 
 
 def to_count_all(tool: Tool) -> list[str]:
@@ -248,6 +256,8 @@ _WITHOUT_PROGRAM = [Case(tool, "") for tool in ALL_TOOLS if not tool.via]
 _EACH = on_each_engine(TOOLS)
 _THAT_WATCH = on_each_engine(filter(watches_a_process, TOOLS))
 _THAT_SEE_ALL = in_all_ways(SEE_ALL)
+# In each way where there is a choice. The others are tried in theirs by _THAT_SEE_ALL.
+_OF_PACKETS = [case for case in in_all_ways(filter(sees_packets, TOOLS)) if case.options]
 
 # By the name of the test, without its "test_".
 FAULTS: dict[str, list[Case]] = {
@@ -255,7 +265,7 @@ FAULTS: dict[str, list[Case]] = {
     "an_attached_tool_keeps_only_what_it_needs": _EACH,
     # test_faults.py
     "signal_before_it_reads": _EACH,
-    "signal_while_it_reads": _EACH,
+    "signal_while_it_reads": [*_EACH, *_OF_PACKETS],
     "nobody_reads_at_the_end": _EACH,
     "signals_that_are_ignored": _EACH,
     "nobody_reads_what_it_writes": [*_EACH, *_WITHOUT_PROGRAM],
@@ -288,6 +298,7 @@ FAULTS: dict[str, list[Case]] = {
     "a_seccomp_filter": _EACH,
     "root_without_capabilities": _EACH,
     "capabilities_without_root": _EACH,
+    "without_those_of_the_network": on_each_engine(filter(sees_packets, TOOLS)),
     "only_these_capabilities": _EACH,
     # test_show.py
     "source_is_the_file": _EACH,

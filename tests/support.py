@@ -188,6 +188,32 @@ class Workload:
             stream.close()
 
 
+class Network(Workload):
+    """A network namespace where only the test sends packets. It has `lo`, without IPv6's noise.
+
+    `inside` is what a command begins with to be run there.
+    """
+
+    def __init__(self, *setup: str) -> None:
+        lines = ("ip link set lo up", *setup, "printf r", "read line")
+        super().__init__("unshare", "--net", "sh", "-ec", "\n".join(lines))
+        self.inside = ("nsenter", f"--net=/proc/{self.pid}/ns/net")
+
+    def send(self, interface: str, *frames: bytes) -> None:
+        """Send frames out of an interface, as they are. What lo sends, it receives."""
+        words = (interface, *(frame.hex() for frame in frames))
+        subprocess.run([*self.inside, sys.executable, "-BIc", _SEND, *words], check=True)
+
+
+_SEND = """
+import socket, sys
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+    sender.bind((sys.argv[1], 0))
+    for frame in sys.argv[2:]:
+        sender.send(bytes.fromhex(frame))
+"""
+
+
 def run_all(*workloads: Workload) -> None:
     """Let workloads run to their end, all at once."""
     for workload in workloads:

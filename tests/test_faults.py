@@ -27,11 +27,11 @@ ORDERLY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def remove_abandoned(case: Case, pid: int) -> None:
-    """Let the next run remove the trace instance of one that was killed.
+    """Let the next run remove the trace instance, or the tc filter, of one that was killed.
 
-    That is the one thing that the kernel does not free with a process.
+    Those two the kernel does not free with a process.
     """
-    if instances(pid):
+    if instances(pid) or any(hook.kind == "clsact" for hook in case.hooks):
         with Running(*case.command()) as following:
             assert following.wait_attached().finish(signal.SIGINT).status == 0
         assert instances(pid) == []

@@ -191,11 +191,18 @@ def as_nobody(capabilities: str) -> list[str]:
     return ["setpriv", *who, *sets, f"--bounding-set=-all,{capabilities}"]
 
 
+def enough_for(case: Case) -> str:
+    """Return the capabilities that a tool needs; for packets, those of the network, too."""
+    also = {f"+{hook.capability.removeprefix('CAP_').lower()}" for hook in case.hooks} - {"+"}
+    return ",".join(["+bpf", "+perfmon", *sorted(also)])
+
+
 def assert_enough_or_not(case: Case, *command: str | Path, env: dict[str, str]) -> None:
     """Demand that the tool is attached, unless it has to open what another process has mapped."""
     # JSON, since the system's Python may have no tabulate for a report's table.
     watches = looks_into_programs(case.tool)
-    words = case.command("--json", *(["--demo"] if watches else []))[1:]
+    words = case.command("--json", *(["--demo"] if watches else []))
+    words = words[words.index(BIN / case.tool.command) + 1 :]
     with Running(*command, *words, env=env) as running:
         # A demo ends by itself. What it watches is a process of the same user.
         result = running.finish() if watches else running.wait_attached().finish(signal.SIGINT)
@@ -210,8 +217,16 @@ def assert_enough_or_not(case: Case, *command: str | Path, env: dict[str, str]) 
 @fault
 def test_capabilities_without_root(case: Case) -> None:
     """CAP_BPF and CAP_PERFMON are enough, where tracefs is open: nothing asks who it is."""
-    wrapper = as_nobody("+bpf,+perfmon,+dac_override")
+    wrapper = as_nobody(f"{enough_for(case)},+dac_override")
     assert_enough_or_not(case, *wrapper, BIN / case.tool.command, env={})
+
+
+@fault
+def test_without_those_of_the_network(case: Case) -> None:
+    result = demo(case, "setpriv", "--bounding-set=-net_admin,-net_raw")
+    cause, hint = assert_error(result, 77, case.tool.command)
+    assert re.fullmatch(r"this process has no CAP_NET_\w+, which programs at packets need", cause)
+    assert hint.startswith("run it as root: sudo ")
 
 
 @fault
@@ -220,7 +235,7 @@ def test_only_these_capabilities(case: Case, open_directory: Path) -> None:
     # A copy that every user may read: the checkout may be private.
     shutil.copytree(ROOT / "tools/ebpf_tour", open_directory / "ebpf_tour")
     script = f"import sys; from ebpf_tour.commands.{case.tool.name} import main; sys.exit(main())"
-    command = (*as_nobody("+bpf,+perfmon"), "/usr/bin/python3", "-Bc", script)
+    command = (*as_nobody(enough_for(case)), "/usr/bin/python3", "-Bc", script)
     environment = {"PYTHONPATH": str(open_directory), "HOME": "/"}
     if not needs_tracefs(case.tool):
         assert_enough_or_not(case, *command, env=environment)

@@ -223,6 +223,10 @@ PROOFS = {
     "large keys": ("ebpf-mallocstacks", "--demo"),
     "perf buffer": ("ebpf-bootstrap", "--transport", "perf", "--demo"),
     "ring buffer": ("ebpf-bootstrap", "--transport", "ringbuf", "--demo"),
+    "socket filter": ("ebpf-sockfilter", "--demo"),
+    "tcx": ("ebpf-tc", "--via", "tcx", "--demo"),
+    "xdp": ("ebpf-xdp", "--demo"),
+    "clsact": ("ebpf-tc", "--via", "clsact", "--demo"),
     "libbpf": ("ebpf-hello", "--engine", "libbpf", "--show", "maps"),
     "BCC": ("ebpf-hello", "--engine", "bcc", "--show", "maps"),
 }

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@ static bool loads(const struct __ptrace_syscall_info *call)
 static bool attaches(const struct __ptrace_syscall_info *call)
 {
 	if (call->entry.nr == __NR_perf_event_open)
+		return true;
+	if (call->entry.nr == __NR_setsockopt && call->entry.args[2] == SO_ATTACH_BPF)
 		return true;
 	return call->entry.nr == __NR_bpf &&
 	       (call->entry.args[0] == BPF_LINK_CREATE ||

@@ -85,3 +85,26 @@ def _syscalls() -> dict[int, str]:
     from ebpf_tour.base.syscall_table import SYSCALLS
 
     return SYSCALLS.get(os.uname().machine, {})
+
+
+# From include/uapi/linux/in.h and in6.h; the names as in /etc/protocols, in short. The
+# last four are IPv6's extension headers: there the protocol comes later.
+_PROTOCOLS = (
+    {1: "ICMP", 2: "IGMP", 4: "IPIP", 6: "TCP", 17: "UDP", 33: "DCCP", 41: "IPv6", 47: "GRE"}
+    | {50: "ESP", 51: "AH", 58: "ICMPv6", 89: "OSPF", 132: "SCTP"}
+    | {0: "HOPOPT", 43: "ROUTE", 44: "FRAG", 60: "OPTS"}
+)
+
+
+def protocol_name(number: int) -> str:
+    """Return "UDP" for 17, the number itself for one without a name here."""
+    return _PROTOCOLS.get(number) or str(number)
+
+
+def address_text(version: int, raw: bytes) -> str:
+    """Return an IP address as text: "127.0.0.1", "::1". Of IPv4, 4 of the bytes count."""
+    import ipaddress
+
+    if version == 4:
+        return str(ipaddress.IPv4Address(raw[:4]))
+    return str(ipaddress.IPv6Address(raw))

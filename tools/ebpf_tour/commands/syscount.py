@@ -136,7 +136,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--top",
-        type=top,
+        type=cli.top,
         default="10",
         metavar="N",
         help="show only the N largest counts, 0 for all of them (default: 10)",
@@ -155,22 +155,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--entries",
-        type=entries,
+        type=cli.entries,
         default=10240,
         metavar="N",
         help="room for so many different counts (default: 10240)",
     )
-
-
-def top(text: str) -> int | None:
-    return None if text == "0" else cli.positive_int(text)
-
-
-def entries(text: str) -> int:
-    number = cli.positive_int(text)
-    if number > 1 << 24:
-        raise argparse.ArgumentTypeError(f"{number} is more than a map should have")
-    return number
 
 
 def syscall_number(text: str) -> int:

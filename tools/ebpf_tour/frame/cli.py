@@ -103,6 +103,19 @@ def buffer_bytes(text: str) -> int:
     return 1 << (size - 1).bit_length()
 
 
+def entries(text: str) -> int:
+    """Convert how many entries a map is to have; for argparse. Raises ArgumentTypeError."""
+    number = positive_int(text)
+    if number > 1 << 24:
+        raise argparse.ArgumentTypeError(f"{number} is more than a map should have")
+    return number
+
+
+def top(text: str) -> int | None:
+    """Convert how many rows to show, 0 for all; for argparse. Raises ArgumentTypeError."""
+    return None if text == "0" else positive_int(text)
+
+
 def seconds(text: str) -> float:
     """Convert a time in seconds, fractions allowed; for argparse."""
     try:
@@ -181,6 +194,11 @@ def add_buffer_option(parser: argparse.ArgumentParser, also: str = "") -> None:
         metavar="KIB",
         help=f"size of the ring buffer{also}, rounded up to a power of two (default: 1024)",
     )
+
+
+def add_interval(parser: argparse.ArgumentParser, default: float, help: str) -> None:  # noqa: A002
+    """Add --interval, without a letter: -i is an interface, or a tool's own."""
+    parser.add_argument("--interval", type=seconds, default=default, metavar="SECONDS", help=help)
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,8 @@ class Demo(NamedTuple):
     of its own, which goes with it.
 
     Of a tool that counts what the whole machine does, `counted` is how many events
-    the child causes. Its last report comes once the child has ended.
+    the child causes. Its last report comes once the child has ended. With
+    `exclusive`, the machine has no part in it.
     """
 
     story: str
@@ -181,6 +182,8 @@ class DemoRun:
             return self._ended_early(ended_by)
         if self._status is None:
             raise Error("the demo failed: its child process does not end", self._by_hand())
+        if self.demo.counted and self.demo.exclusive:
+            return f"Demo: saw all that it caused ({self.demo.counted}), and nothing else.\n"
         if self.demo.counted:
             return f"Demo: saw at least as many as it caused ({self.demo.counted}).\n"
         rest = ", and nothing else" if self.demo.exclusive else ""

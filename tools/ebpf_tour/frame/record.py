@@ -75,6 +75,8 @@ MAP_TYPES = {
     "per-CPU hash": "A hash with a value for each processor: counters that need no atomic "
     "addition. The reader adds the values up.",
     "LRU hash": "A hash that never is full: the element that was used least recently goes.",
+    "LPM trie": "Networks by the bits that they have in common: of all that an address is in, the "
+    "one with the longest prefix is found. It is how routes are looked up.",
     "ring buffer": "A queue of records that all processors share and user space maps into its "
     "memory. Since Linux 5.8.",
     "perf event array": "The older way for records: a buffer for each processor, and no order "

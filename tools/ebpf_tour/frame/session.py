@@ -58,6 +58,7 @@ class Session:
         self._full = False
         self._deadline = float("inf")
         self._end_fd: int | None = None
+        self._end_reason = ""
         self._writer: Writer | None = None
         self._columns: tuple[Column, ...] = ()
         self._limit: int | None = getattr(args, "limit", None)
@@ -125,9 +126,13 @@ class Session:
         """Wait for who reads `fd`. Raises Blocked once the run is to end and nobody does."""
         self._interrupt.wait_writable(fd)
 
-    def end_with(self, fd: int) -> None:
-        """End the run when `fd` becomes readable, too: a pidfd, when its process ends."""
+    def end_with(self, fd: int, reason: str = "") -> None:
+        """End the run when `fd` becomes readable, too: a pidfd, when its process ends.
+
+        Then `reason` is said, if there is one.
+        """
         self._end_fd = fd
+        self._end_reason = reason
 
     def attached(
         self,
@@ -280,6 +285,8 @@ class Session:
                 self._writer.flush()
             if self.lost:
                 self._report_lost()
+        if self._end_reason and self._end_fd is not None and is_readable(self._end_fd):
+            self.warn(self._end_reason)
         if self._demo:
             self._finish_demo(self._demo)
 

@@ -25,6 +25,7 @@ NO_LARGE_KEYS = (
 
 # Bits of the capability sets, from include/uapi/linux/capability.h.
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
+_NETWORK_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
 
 # The number of the first PID namespace, from include/linux/proc_ns.h.
 _PROC_PID_INIT_INO = 0xEFFFFFFC
@@ -115,6 +116,16 @@ def has_capabilities() -> bool:
     if _has_capability(_CAP_SYS_ADMIN):
         return True
     return _has_capability(_CAP_BPF) and _has_capability(_CAP_PERFMON)
+
+
+def without_capability(name: str) -> NotPermitted | None:
+    """Return the error for a hook that asks for a capability more, if it is not there.
+
+    CAP_SYS_ADMIN does not stand in for those of the network.
+    """
+    if _has_capability(_NETWORK_CAPABILITIES[name]):
+        return None
+    return NotPermitted(f"this process has no {name}, which programs at packets need")
 
 
 def in_user_namespace() -> bool:

@@ -26,7 +26,9 @@ _MAP_CREATE = 0
 _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
 _PROG_LOAD = 5
 _OBJ_GET = 7
+_PROG_GET_FD_BY_ID = 13
 _OBJ_GET_INFO_BY_FD = 15
+_PROG_QUERY = 16
 _RAW_TRACEPOINT_OPEN = 17
 _LINK_CREATE = 28
 _ENABLE_STATS = 32
@@ -219,7 +221,9 @@ def may_use_maps() -> bool:
     return True
 
 
-def create_link(program: int, target: int, attach_type: int, extra: bytes = b"") -> int:
+def create_link(
+    program: int, target: int, attach_type: int, extra: bytes = b"", flags: int = 0
+) -> int:
     """Attach a program to a target; closing what this returns detaches it.
 
     `target` is a file descriptor (of a cgroup, a network namespace), the index of
@@ -227,9 +231,25 @@ def create_link(program: int, target: int, attach_type: int, extra: bytes = b"")
     link_create of bpf_attr has behind its flags. Raises OSError.
     """
     # prog_fd, target_fd or target_ifindex, attach_type, flags
-    attr = struct.pack("=IIII", program, target, attach_type, 0) + extra
+    attr = struct.pack("=IIII", program, target, attach_type, flags) + extra
     fd, _ = bpf(_LINK_CREATE, attr.ljust(64, b"\0"))
     return fd
+
+
+def has_attach_type(target: int, attach_type: int) -> bool:
+    """Say whether the kernel knows an attach type (BPF_*), by asking what is attached there.
+
+    `target` is as in `create_link()`. Raises OSError where it does not let us ask.
+    """
+    # target, attach_type, query_flags, attach_flags, prog_ids, count
+    attr = struct.pack("=IIIIQI", target, attach_type, 0, 0, 0, 0)
+    try:
+        bpf(_PROG_QUERY, attr.ljust(64, b"\0"))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    return True
 
 
 class PerfEvent(NamedTuple):
@@ -271,6 +291,46 @@ def open_perf_event(event: PerfEvent) -> int:
         number = ct.get_errno()
         raise OSError(number, f"perf_event_open(2): {os.strerror(number)}")
     return fd
+
+
+def leave_network() -> None:
+    """Move this thread into a network namespace of its own, which has `lo` alone.
+
+    It is gone with the last process in it. Python has os.unshare() since 3.12. Raises OSError.
+    """
+    new_network = 0x40000000  # CLONE_NEWNET
+    if _libc.unshare(ct.c_int(new_network)):
+        number = ct.get_errno()
+        raise OSError(number, f"unshare(2): {os.strerror(number)}")
+
+
+def bind_packets(fd: int, ifindex: int) -> None:
+    """Let a packet socket get every packet of an interface; see packet(7).
+
+    Python wants its name, which may be no text, and may be another's by now. Raises OSError.
+    """
+    every_protocol = 3  # ETH_P_ALL
+    # struct sockaddr_ll: sll_family (AF_PACKET), sll_protocol, sll_ifindex, what it ignores
+    address = (
+        struct.pack("=H", 17) + struct.pack("!H", every_protocol) + struct.pack("=i12x", ifindex)
+    )
+    if _libc.bind(ct.c_int(fd), address, ct.c_uint(len(address))):
+        number = ct.get_errno()
+        raise OSError(number, f"bind(2): {os.strerror(number)}")
+
+
+def attach_classic_filter(fd: int, instructions: bytes) -> None:
+    """Give a socket a filter in the old instructions: struct sock_filter. Raises OSError."""
+    code = ct.create_string_buffer(instructions, len(instructions))
+    # struct sock_fprog: len, filter
+    program = struct.pack("=H6xQ", len(instructions) // 8, ct.addressof(code))
+    socket_level, attach_filter = 1, 26  # SOL_SOCKET, SO_ATTACH_FILTER
+    if _libc.setsockopt(
+        *(ct.c_int(fd), ct.c_int(socket_level), ct.c_int(attach_filter)),
+        *(program, ct.c_uint(len(program))),
+    ):
+        number = ct.get_errno()
+        raise OSError(number, f"setsockopt(2): {os.strerror(number)}")
 
 
 def address_in_libc(function: str) -> int:
@@ -337,6 +397,18 @@ def program_info(fd: int) -> ProgramInfo:
     form = "=II8xII16x8x8x8x16s120xQQ"
     kind, number, jited, xlated, name, runs, missed = struct.unpack(form, _info(fd, 216))
     return ProgramInfo(kind, number, _name(name), jited, xlated, runs, missed)
+
+
+def program_name(number: int) -> str:
+    """Return the name of the program with an id; "?" if nobody knows, or we may not ask."""
+    try:
+        fd, _ = bpf(_PROG_GET_FD_BY_ID, struct.pack("=III", number, 0, 0))
+    except OSError:
+        return "?"
+    try:
+        return program_info(fd).name or "?"
+    finally:
+        os.close(fd)
 
 
 def count_runs() -> int:

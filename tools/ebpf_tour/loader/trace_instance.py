@@ -8,13 +8,12 @@ buffer of one's own, with a `trace_pipe` of its own.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ebpf_tour.base.descriptors import Closing
+from ebpf_tour.base.descriptors import Closing, lock
 from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.loader import features
@@ -70,20 +69,6 @@ class Line(NamedTuple):
 # end of a run, which is to come soon.
 _PATIENCE_SECONDS = 10.0
 _PATIENCE_AT_END = 0.3
-
-
-def _locked(directory: int, seconds: float) -> bool:
-    """Lock a directory, and say whether it could be done in that time."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.01)
-        else:
-            return True
 
 
 class TraceInstance(Closing):
@@ -142,7 +127,7 @@ class TraceInstance(Closing):
         """
         directory = os.open(self._instances, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            yield _locked(directory, seconds)
+            yield lock(directory, seconds)
         finally:
             os.close(directory)
 

@@ -107,7 +107,8 @@ class Trial(NamedTuple):
 
     `attach` takes the program's file descriptor and returns the one that keeps
     it attached. `function` is the kernel's function that a program of this
-    type is for, by its BTF.
+    type is for, by its BTF. With `own_network`, it is tried in a network namespace
+    that goes with all that was attached there.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Trial(NamedTuple):
     cause: Callable[[], object]
     attach_type: int = 0
     function: str = ""
+    own_network: bool = False
 
     def run(self) -> None:
         """Try it, and leave nothing behind.
@@ -123,6 +125,9 @@ class Trial(NamedTuple):
         Raises NotPermitted, Unsupported, and Error if it is attached and does
         not run.
         """
+        if self.own_network:
+            in_own_network(self._replace(own_network=False).run)
+            return
         with contextlib.ExitStack() as stack:
 
             def keep(fd: int) -> int:
@@ -159,6 +164,33 @@ class Trial(NamedTuple):
             yield
         except OSError as error:
             raise explained(f"{action} {self.name}", error) from None
+
+
+def in_own_network(function: Callable[[], object]) -> None:
+    """Call a function in a child process with a network namespace of its own.
+
+    Raises what it raises, if that is one of our errors.
+    """
+    from ebpf_tour.loader import interfaces
+
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            interfaces.enter_own_network()
+            function()
+        except Error as error:
+            os.write(writer, f"{type(error).__name__}\n{error}\n{error.hint}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    if said:
+        name, cause, hint = said.split("\n", 2)
+        kinds = {kind.__name__: kind for kind in (Error, NotPermitted, Unsupported)}
+        raise kinds[name](cause, hint)
 
 
 def explained(action: str, error: OSError) -> Error:

@@ -40,6 +40,9 @@ class Hook:
     of more than 512 bytes. `needs_target` says that only the tool knows where to attach
     it: `Program.attach_to()` does, and `Program.attach()` leaves it out.
 
+    `capability` is what it takes besides CAP_BPF and CAP_PERFMON, "" if nothing.
+    `alone` says that its place has room for one program only.
+
     `program_type` (BPF_PROG_TYPE_*) and `attach_type` (BPF_*) are numbers of
     include/uapi/linux/bpf.h; -1 where the kernel wants none. `rank` is where
     lists have the kind: in the order of the course.
@@ -60,6 +63,8 @@ class Hook:
     needs_large_keys = False
     needs_target = False
     returns = False
+    capability = ""
+    alone = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}".rstrip()

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The record that the program sends and the tool reads. */
+#pragma once
+
+struct event {
+	__u64 time_ns;		/* since boot */
+	__u32 length;		/* of the IP packet, as its header says; 0: more than fits */
+	__u16 protocol;		/* IPPROTO_* */
+	__u16 ttl;		/* routers that it may still pass */
+};

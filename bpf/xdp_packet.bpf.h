@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Who has sent a packet; libbpf dialect: a part of xdp.bpf.c. */
+
+/* The packet itself is in reach, and no helper is needed to read it. The verifier
+ * demands the comparison with its end before any read.
+ */
+static __always_inline void read_source(struct xdp_md *ctx, struct source *source)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ipv4 = data + sizeof(*eth);
+	struct ipv6hdr *ipv6 = data + sizeof(*eth);
+
+	if ((void *)(eth + 1) > end)
+		return;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		if ((void *)(ipv4 + 1) > end || ipv4->version != 4)
+			return;
+		source->version = 4;
+		__builtin_memcpy(source->address, &ipv4->saddr, sizeof(ipv4->saddr));
+	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		if ((void *)(ipv6 + 1) > end || ipv6->version != 6)
+			return;
+		source->version = 6;
+		__builtin_memcpy(source->address, &ipv6->saddr, sizeof(ipv6->saddr));
+	}
+}

@@ -1,0 +1,106 @@
+"""ebpf-sockfilter: the filter of a socket.
+
+A packet socket gets a copy of each packet of an interface. Its filter is a program
+that says how many bytes of it; this one takes a record and says 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ebpf_tour.base.clock import local_time
+from ebpf_tour.base.names import address_text, protocol_name
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, network
+from ebpf_tour.loader.hooks.socket_filter import SocketFilter
+
+
+def run(session: Session) -> None:
+    with session.open(TOOL) as program:
+        interface = network.interface(session)
+        program.max_entries["rb"] = session.args.buffer
+        program.load()
+        program.attach()
+        program.attach_to(FILTER, interface)
+
+        session.attached(f"Showing packets that arrive at {interface}", demo())
+        for event in program.events("rb", session):
+            session.row(row_of(event, interface.name))
+        session.lost = program.lost()
+
+
+def row_of(event: Any, interface: str) -> Row:
+    """Return the row for a record: struct event of sockfilter.h."""
+    return {
+        "time": local_time(event.time_ns),
+        "interface": interface,
+        "protocol": event.protocol,
+        "source": address_text(event.version, event.source),
+        "source_port": event.source_port if event.has_ports else None,
+        "destination": address_text(event.version, event.destination),
+        "destination_port": event.destination_port if event.has_ports else None,
+        "bytes": event.bytes,
+    }
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    network.add_interface(parser)
+    cli.add_buffer_option(parser)
+
+
+def demo() -> Demo:
+    return network.datagrams(10, lambda row: row["destination"] in ("127.0.0.1", "::1"))
+
+
+def end(row: Row, which: str) -> str:
+    """Return one end of a packet: "127.0.0.1:53", "[::1]:53"; without ports, the address."""
+    address, port = str(row[which]), row[f"{which}_port"]
+    if port is None:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+FILTER = SocketFilter("handle_packet")
+
+TOOL = Tool(
+    name="sockfilter",
+    lesson=120,
+    summary="show the packets that arrive at a network interface",
+    description=(
+        "Show a row for each IP packet that arrives at a network interface for this machine: who "
+        "sends it to whom. It teaches socket filters, the BPF programs behind tcpdump."
+    ),
+    via={"socket filter": (FILTER,)},
+    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    picture=(Flow("a packet comes to a packet socket", {FILTER: "handle_packet"}, writes=("rb",)),),
+    columns=(
+        Column("time", "TIME", "when it arrived, local time", width=8),
+        Column("interface", "IF", "the interface", width=6, kernel_bytes=True),
+        Column(
+            *("protocol", "PROTO", "what is in the IP packet, by its number in JSON", 6),
+            text=lambda row: protocol_name(int(str(row["protocol"]))),
+        ),
+        Column(
+            *("source", "SRC", "who has sent it, with the port if there is one", 21),
+            text=lambda row: end(row, "source"),
+        ),
+        Column("source_port", "", "the sender's port; null: there is none, or not in this packet"),
+        Column(
+            *("destination", "DST", "who is to get it, with the port if there is one", 21),
+            text=lambda row: end(row, "destination"),
+        ),
+        Column("destination_port", "", "the receiver's port, or null"),
+        Column("bytes", "BYTES", "its length, with the header of Ethernet", width=5, right=True),
+    ),
+    examples=(
+        Example("ebpf-sockfilter -i eth0", "what arrives at eth0"),
+        Example("ebpf-sockfilter --json --limit 10", "the next ten packets on lo, for a script"),
+        Example("ebpf-sockfilter --demo", "see packets that it sends itself"),
+    ),
+    requirements=(
+        "Linux 5.8 or newer with CONFIG_PACKET, and root (or CAP_BPF, CAP_PERFMON and CAP_NET_RAW)."
+    ),
+    see_also=("packet(7)", "socket(7)", "tcpdump(8)"),
+)
+
+main = cli.command(TOOL, run, options)

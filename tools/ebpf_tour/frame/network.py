@@ -1,0 +1,109 @@
+"""What the tools at packets have in common: -i, and a network namespace for the demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from ipaddress import IPv4Network, IPv6Network
+
+    from ebpf_tour.frame.demo import Demo
+    from ebpf_tour.frame.record import Row
+    from ebpf_tour.frame.session import Session
+    from ebpf_tour.loader.interfaces import Interface
+
+
+def add_interface(parser: argparse.ArgumentParser) -> None:
+    """Add -i."""
+    parser.add_argument(
+        *("-i", "--interface"),
+        default="lo",
+        metavar="NAME",
+        help="the network interface, as in libbpf-bootstrap's examples (default: lo)",
+    )
+
+
+def cidr(text: str) -> IPv4Network | IPv6Network:
+    """Convert a network such as 192.0.2.0/24; for argparse. Raises ArgumentTypeError."""
+    import argparse
+    import ipaddress
+
+    from ebpf_tour.base.text import printable
+
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{printable(text)!r} is no network such as 192.0.2.0/24 or 2001:db8::/32"
+        ) from None
+
+
+def interface(session: Session) -> Interface:
+    """Return the interface of -i. With --demo, it is in a network namespace of the demo's own.
+
+    The process moves there, and so do its children. When the interface goes away, the run
+    ends. Raises UsageError, NotPermitted, Error.
+    """
+    from ebpf_tour.loader import interfaces, netlink
+
+    if session.args.demo:
+        interfaces.enter_own_network()
+    found = interfaces.find(session.args.interface)
+    session.end_with(netlink.watch(found.ifindex), f"the interface {found} has gone away")
+    return found
+
+
+def require_ethernet(interface: Interface) -> None:
+    """Raise Error unless packets have the header of Ethernet at an interface."""
+    from ebpf_tour.base.errors import Error
+    from ebpf_tour.loader import netlink
+
+    if not netlink.link(interface.ifindex).has_ethernet:
+        raise Error(
+            f"packets at {interface} have no Ethernet header, which this program reads first",
+            "ebpf-tc and ebpf-sockfilter read packets of any interface",
+        )
+
+
+def datagrams(rows: int, caused: Callable[[Row], bool], counted: int = 0) -> Demo:
+    """Return the demo that sends ten datagrams over lo; see Demo."""
+    from ebpf_tour.frame.demo import Demo
+
+    def send() -> None:
+        for address in ("127.0.0.1", "::1"):
+            send_datagrams(address, 5)
+
+    return Demo(
+        "in a network namespace of its own, a child process sends 5 datagrams over IPv4 and 5 over "
+        "IPv6.",
+        send,
+        rows,
+        caused,
+        exclusive=True,
+        counted=counted,
+    )
+
+
+def send_datagrams(address: str, count: int) -> None:
+    """Send datagrams of one byte from an address of this machine to the same address.
+
+    To a socket of our own: without one, the kernel would answer each of them. One that a
+    program drops does not come.
+    """
+    import contextlib
+    import socket
+
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with (
+        socket.socket(family, socket.SOCK_DGRAM) as receiver,
+        socket.socket(family, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind((address, 0))
+        receiver.settimeout(0.2)
+        sender.bind((address, 0))
+        for _ in range(count):
+            sender.sendto(b"x", receiver.getsockname())
+            with contextlib.suppress(TimeoutError):
+                receiver.recv(1)
