@@ -20,6 +20,7 @@ from support import BIN, ENGINES, need
 
 from ebpf_tour.frame.catalogue import parser_of, tools
 from ebpf_tour.loader.hooks import what_is_missing
+from ebpf_tour.loader.hooks.perf_event import PerfEvent
 from ebpf_tour.loader.hooks.uprobe import Uprobe
 
 if TYPE_CHECKING:
@@ -89,8 +90,13 @@ def prints(tool: Tool) -> bool:
     return any(column.key == "message" for column in tool.columns)
 
 
+def samples(tool: Tool) -> bool:
+    """Say whether a tool looks now and then, so that what is short may not be seen at all."""
+    return any(isinstance(hook, PerfEvent) for hook in tool.hooks)
+
+
 # The tools that tell what every process does, and by which name.
-SEE_ALL = [t for t in TOOLS if not prints(t) and not looks_into_programs(t)]
+SEE_ALL = [t for t in TOOLS if not (prints(t) or looks_into_programs(t) or samples(t))]
 
 
 def to_count_all(tool: Tool) -> list[str]:

@@ -251,6 +251,21 @@ class DemoRun:
             self._directory = ""
 
 
+def adding_up_to(wanted: int) -> Callable[[Row], bool]:
+    """Return a `caused` for a report of several rows: whether the counts of others add up to that.
+
+    The tool's own are left out.
+    """
+    seen = 0
+
+    def caused(row: Row) -> bool:
+        nonlocal seen
+        seen += int(str(row["count"])) if row["pid"] != os.getpid() else 0
+        return seen >= wanted
+
+    return caused
+
+
 def own_comm() -> str:
     """Return the kernel's name for this process, which the child has, too."""
     with open("/proc/self/comm", "rb") as file:

@@ -205,8 +205,9 @@ class PerfEvent(NamedTuple):
     """What perf_event_open(2) is asked for.
 
     `text` and `number` are config1 and config2: function or path, and offset, of
-    a probe. `pid` is a process, -1 all of them; `period` how many events to
-    wait for each time.
+    a probe. `pid` is a thread, -1 all of them, then on the CPU `cpu`; with `inherit`,
+    what the thread starts from now on is meant, too. `period` is how many events to
+    wait for each time, `frequency` how often in a second to sample in its place.
     """
 
     type: int
@@ -215,18 +216,27 @@ class PerfEvent(NamedTuple):
     number: int = 0
     pid: int = -1
     period: int = 0
+    cpu: int = 0
+    frequency: int = 0
+    inherit: bool = False
+
+    def __str__(self) -> str:
+        return f"of type {self.type}, number {self.config}"
 
 
 def open_perf_event(event: PerfEvent) -> int:
     """Return the file descriptor of a perf event. Raises OSError."""
     text = ct.create_string_buffer(event.text) if event.text else None
     attr = bytearray(112)  # PERF_ATTR_SIZE_VER5
-    # type, size, config, sample_period
-    struct.pack_into("=IIQQ", attr, 0, event.type, len(attr), event.config, event.period)
+    # type, size, config, sample_period or sample_freq
+    often = event.frequency or event.period
+    struct.pack_into("=IIQQ", attr, 0, event.type, len(attr), event.config, often)
+    # bits: inherit, freq
+    struct.pack_into("=Q", attr, 40, event.inherit << 1 | bool(event.frequency) << 10)
     # config1, config2
     struct.pack_into("=QQ", attr, 56, ct.addressof(text) if text else 0, event.number)
     attr_buffer = ct.create_string_buffer(bytes(attr), len(attr))
-    cpu = 0 if event.pid == -1 else -1
+    cpu = event.cpu if event.pid == -1 else -1
     close_on_exec = 8  # PERF_FLAG_FD_CLOEXEC
     fd: int = _libc.syscall(
         ct.c_long(_NR_PERF_EVENT_OPEN[os.uname().machine]),
@@ -240,6 +250,13 @@ def open_perf_event(event: PerfEvent) -> int:
         number = ct.get_errno()
         raise OSError(number, f"perf_event_open(2): {os.strerror(number)}")
     return fd
+
+
+def online_cpus() -> list[int]:
+    """Return the numbers of the CPUs that run."""
+    with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
+        ranges = [part.split("-") for part in file.read().strip().split(",")]
+    return [cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1)]
 
 
 def address_in_libc(function: str) -> int:
