@@ -136,9 +136,7 @@ def test_no_room_for_a_process(engine: str, compiled: Compiled) -> None:
     """Samples that are in no row are lost, and that is said."""
     with Workload(compiled("sampled"), "deep", "100") as workload:
         count = OwnCount(workload.pid)
-        result = profile_of(
-            workload, engine, "--event", "page-faults", "--stack-storage-size", "1"
-        )
+        result = profile_of(workload, engine, "--event", "page-faults", "--stack-storage-size", "1")
     refused = [row for row in result.records if row["stack"] == [REFUSED]]
     lost = result.summary["lost"] - samples(refused)
     assert samples(result.records) + lost == count.read()
