@@ -20,6 +20,7 @@ from support import BIN, ENGINES, need
 
 from ebpf_tour.frame.catalogue import parser_of, tools
 from ebpf_tour.loader.hooks import what_is_missing
+from ebpf_tour.loader.hooks.iterator import TaskIterator
 from ebpf_tour.loader.hooks.perf_event import PerfEvent
 from ebpf_tour.loader.hooks.uprobe import Uprobe
 
@@ -95,8 +96,13 @@ def samples(tool: Tool) -> bool:
     return any(isinstance(hook, PerfEvent) for hook in tool.hooks)
 
 
+def lists(tool: Tool) -> bool:
+    """Say whether a tool shows what there is and ends, without waiting for anything."""
+    return any(isinstance(hook, TaskIterator) for hook in tool.hooks)
+
+
 # The tools that tell what every process does, and by which name.
-SEE_ALL = [t for t in TOOLS if not (prints(t) or looks_into_programs(t) or samples(t))]
+SEE_ALL = [t for t in TOOLS if not (prints(t) or looks_into_programs(t) or samples(t) or lists(t))]
 
 
 def to_count_all(tool: Tool) -> list[str]:

@@ -29,7 +29,7 @@ _OBJ_GET = 7
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 _LINK_CREATE = 28
-_ENABLE_STATS = 32
+_ENABLE_STATS, _ITER_CREATE = 32, 33
 
 _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
@@ -199,6 +199,29 @@ def create_link(program: int, target: int, attach_type: int, extra: bytes = b"")
     attr = struct.pack("=IIII", program, target, attach_type, 0) + extra
     fd, _ = bpf(_LINK_CREATE, attr.ljust(64, b"\0"))
     return fd
+
+
+def create_task_link(program: int, pid: int | None) -> int:
+    """Attach an iterator's program to all tasks, or to those of a process. Raises OSError.
+
+    `pid` is as our PID namespace counts. Closing what this returns detaches it.
+    """
+    task, iterator = 0, 28  # no target, BPF_TRACE_ITER
+    if pid is None:
+        return create_link(program, task, iterator)
+    # union bpf_iter_link_info: tid, pid, pid_fd
+    info = ct.create_string_buffer(struct.pack("=III", 0, pid, 0), 16)
+    return create_link(program, task, iterator, struct.pack("=QI", ct.addressof(info), 16))
+
+
+def read_iterator(link: int) -> bytes:
+    """Let the program of an iterator run for each object; return what it writes.
+
+    Raises OSError.
+    """
+    fd, _ = bpf(_ITER_CREATE, struct.pack("=II", link, 0))
+    with open(fd, "rb", buffering=0) as file:
+        return b"".join(iter(lambda: file.read(64 << 10), b""))
 
 
 class PerfEvent(NamedTuple):
