@@ -149,11 +149,12 @@ SEEN = {
     "execsnoop": {"comm": b"", "filename": b"p/", "args": b""},
     "procinfo": {"comm": b"", "process_comm": b""},
     "ksyscall": {"comm": b""},
+    "lsm": {"comm": b"", "name": b""},
     "execcount": {"comm": b""},
     "syscount": {"comm": b""},
 }
 # These know a name only from a file that is called so.
-BY_FILE = ("bootstrap", "mkdir", "execsnoop", "procinfo")
+BY_FILE = ("bootstrap", "mkdir", "execsnoop", "procinfo", "lsm")
 
 
 def options_for(case: Case) -> list[str]:
@@ -164,6 +165,7 @@ def options_for(case: Case) -> list[str]:
         "opensnoop": ["--buffer", "16384"],
         "procinfo": ["--buffer", "16384"],
         "ksyscall": ["--buffer", "16384"],
+        "lsm": ["--buffer", "16384"],
         "execcount": ["--by-comm", "--interval", "3600"],
         "syscount": ["--by", "comm", "--top", "0", "--entries", "100000"],
         "execsnoop": ["--max-args", "5", "--buffer", "16384"],

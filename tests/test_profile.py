@@ -20,6 +20,7 @@ from support import (
     Workload,
     assert_error,
     bytes_of,
+    in_guest,
     run,
     scaled,
 )
@@ -84,11 +85,12 @@ def through(rows: Iterable[dict[str, Any]], function: str) -> list[dict[str, Any
 @leaves_nothing
 def test_a_share_of_three_to_one(engine: str, compiled: Compiled) -> None:
     """Within 5 points."""
-    with Workload(compiled("sampled"), "share", str(scaled(2000))) as workload:
+    with Workload(compiled("sampled"), "share", "3000") as workload:
         result = profile_of(workload, engine, "-F", "997", "--stack-storage-size", "100000")
     rows = result.records
     three, one = (samples(through(rows, name)) for name in ("three", "one"))
-    assert three + one > scaled(2000) / 2  # a late timer skips some
+    # An emulated machine's timers are late, and each may stand for several samples.
+    assert three + one > (300 if in_guest() else 1500)
     assert abs(three / (three + one) - 0.75) < 0.05
     for row in through(rows, "three"):
         assert row["comm"] == "sampled"
