@@ -22,7 +22,6 @@ from support import (
     bytes_of,
     in_guest,
     run,
-    scaled,
 )
 
 from ebpf_tour.commands.profile import PAGES, TOOL
@@ -165,7 +164,7 @@ def test_the_whole_machine(engine: str, compiled: Compiled) -> None:
     with Running(PROFILE, "--engine", engine, "--json", "-F", "499") as tool:
         tool.wait_attached()
         with (
-            Workload(compiled("sampled"), "share", str(scaled(1500))) as workload,
+            Workload(compiled("sampled"), "share", "2000") as workload,
             Workload(sys.executable, "-c", "print(end='r', flush=True); input()") as waiting,
         ):
             workload.begin()

@@ -29,12 +29,12 @@ static inline __attribute__((always_inline)) void spin(long times)
 
 static void __attribute__((noinline)) one(void)
 {
-	spin(100000);
+	spin(800000);
 }
 
 static void __attribute__((noinline)) three(void)
 {
-	spin(300000);
+	spin(2400000);
 }
 
 static void share(long milliseconds)
@@ -42,10 +42,8 @@ static void share(long milliseconds)
 	struct timespec used;
 
 	do {
-		for (int i = 0; i < 20; i++)
-			one();
-		for (int i = 0; i < 20; i++)
-			three();
+		one();
+		three();
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
 	} while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < milliseconds);
 }
