@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,25 @@ def test_demo(engine: str) -> None:
     result = run(TASK_ITER, "--engine", engine, "--demo", "--json")
     assert result.status == 0, result.stderr
     assert result.stderr.endswith("Demo: saw every row that it caused (4).\n")
+
+
+BROKEN = """
+import sys
+from ebpf_tour.commands import task_iter
+def refuse():
+    raise OSError(11, "no more processes")
+task_iter.start_three = refuse
+sys.exit(task_iter.main())
+"""
+
+
+@pytest.mark.native
+def test_a_demo_that_cannot_start_its_processes() -> None:
+    """What the child says is said whole."""
+    result = run(sys.executable, "-c", BROKEN, "--demo")
+    error = next(line for line in result.stderr.splitlines() if "error: " in line)
+    wanted = "the demo failed: its child process did not do its work: no more processes"
+    assert (result.status, error.partition("error: ")[2]) == (1, wanted)
 
 
 @leaves_nothing

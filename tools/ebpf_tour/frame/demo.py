@@ -67,6 +67,7 @@ class DemoRun:
         self._family = {os.getpid()}
         self._knows_pids = features.pid_in_first_namespace() > 0
         self._directory = ""
+        self._said = b""  # the beginning of why the child cannot do its work
         self._child = 0
         self._status: int | None = None
         self._pidfd = self._reason = self._alive = -1
@@ -86,7 +87,7 @@ class DemoRun:
         self._family.add(self._child)
         os.read(self._reason, 1)  # returns when the child has closed everything
         if self.demo.lives_on:
-            os.read(self._reason, 1)  # and has done its work, or cannot
+            self._said = os.read(self._reason, 1).strip(b".")  # and has done its work, or cannot
         os.set_blocking(self._reason, False)
         self._pidfd = os.pidfd_open(self._child)
         self._deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -237,9 +238,9 @@ class DemoRun:
 
     def _child_failed(self, status: int) -> Error:
         """Return the error for a child that did not do its work."""
-        said = b""
+        said = self._said
         with contextlib.suppress(BlockingIOError):  # it was killed, and left a process behind
-            said = os.read(self._reason, 4096)
+            said += os.read(self._reason, 4096)
         cause, _, hint = said.decode("utf-8", "surrogateescape").partition("\n")
         if os.WIFSIGNALED(status):
             from ebpf_tour.base.names import signal_name
