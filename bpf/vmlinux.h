@@ -216,6 +216,8 @@ struct task_struct {
 	struct thread_info thread_info;
 	pid_t pid;
 	pid_t tgid;
+	unsigned int __state;
+	int exit_state;
 	int exit_code;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
@@ -322,6 +324,16 @@ enum xdp_action {
 };
 
 #define BPF_HDR_START_NET 1	/* of bpf_skb_load_bytes_relative(): from the IP header */
+
+/* What an iterator hands over: fixed, too. */
+struct bpf_iter_meta {
+	void *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
 
 /* The registers of a probed function: struct pt_regs. */
 #include "include/uapi/linux/ptrace.h"

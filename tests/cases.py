@@ -20,6 +20,8 @@ from support import BIN, ENGINES, need
 
 from ebpf_tour.frame.catalogue import parser_of, tools
 from ebpf_tour.loader.hooks import what_is_missing
+from ebpf_tour.loader.hooks.iterator import TaskIterator
+from ebpf_tour.loader.hooks.perf_event import PerfEvent
 from ebpf_tour.loader.hooks.uprobe import Uprobe
 
 if TYPE_CHECKING:
@@ -101,8 +103,19 @@ def sees_packets(tool: Tool) -> bool:
     return any(hook.capability.startswith("CAP_NET_") for hook in tool.hooks)
 
 
+def samples(tool: Tool) -> bool:
+    """Say whether a tool looks now and then, so that what is short may not be seen at all."""
+    return any(isinstance(hook, PerfEvent) for hook in tool.hooks)
+
+
+def lists(tool: Tool) -> bool:
+    """Say whether a tool shows what there is and ends, without waiting for anything."""
+    return any(isinstance(hook, TaskIterator) for hook in tool.hooks)
+
+
 # The tools that tell what every process does, and by which name.
-SEE_ALL = [t for t in TOOLS if not prints(t) and not looks_into_programs(t) and not sees_packets(t)]
+_NOT_ALL = (prints, looks_into_programs, sees_packets, samples, lists)
+SEE_ALL = [tool for tool in TOOLS if not any(is_so(tool) for is_so in _NOT_ALL)]
 
 
 def to_count_all(tool: Tool) -> list[str]:

@@ -152,11 +152,12 @@ SEEN = {
     "ksyscall": {"comm": b""},
     "kprobe": {"comm": b"", "path": b"f/"},
     "fentry": {"comm": b"", "path": b"f/"},
+    "lsm": {"comm": b"", "name": b""},
     "execcount": {"comm": b""},
     "syscount": {"comm": b""},
 }
 # These know a name only from a file that is called so.
-BY_FILE = ("bootstrap", "mkdir", "execsnoop", "procinfo")
+BY_FILE = ("bootstrap", "mkdir", "execsnoop", "procinfo", "lsm")
 
 
 def options_for(case: Case) -> list[str]:
@@ -169,6 +170,7 @@ def options_for(case: Case) -> list[str]:
         "ksyscall": ["--buffer", "16384"],
         "kprobe": ["--buffer", "16384"],
         "fentry": ["--buffer", "16384"],
+        "lsm": ["--buffer", "16384"],
         "execcount": ["--by-comm", "--interval", "3600"],
         "syscount": ["--by", "comm", "--top", "0", "--entries", "100000"],
         "execsnoop": ["--max-args", "5", "--buffer", "16384"],

@@ -36,14 +36,13 @@ from support import (
 from ebpf_tour.commands.mallocstacks import (
     DEMO_BYTES,
     DEMO_CALLS,
-    DEPTH_SETTING,
     MAP_FULL,
-    MAX_FRAMES,
     NO_SCRATCH,
     TOOL,
     UNATTRIBUTED,
 )
 from ebpf_tour.loader import trial
+from ebpf_tour.loader.stacks import DEPTH_SETTING, MAX_FRAMES
 from ebpf_tour.userland.elf import BadElf, Elf
 
 if TYPE_CHECKING:

@@ -78,14 +78,14 @@ def test_a_tool_of_the_package(tmp_path: Path, like: str) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    made = python("-m", "ebpf_tour.new", "task-iter", "--like", like)
-    assert "bpf/task_iter.bpf.c\n" in made
+    made = python("-m", "ebpf_tour.new", "run-queue", "--like", like)
+    assert "bpf/run_queue.bpf.c\n" in made
     python("-m", "ebpf_tour.build", "bpf")
     python("man/generate.py")
     tests = ("tests/test_records.py", "tests/test_generated.py", "tests/test_readme.py")
     words = ("-p", "no:cacheprovider", "-q", "-m", "not kernel", *tests)
     assert "failed" not in python("-m", "pytest", *words)
-    assert "ebpf-task-iter" in (tmp_path / "man/ebpf-task-iter.8").read_text().replace("\\", "")
+    assert "ebpf-run-queue" in (tmp_path / "man/ebpf-run-queue.8").read_text().replace("\\", "")
 
 
 @pytest.mark.parametrize(

@@ -185,12 +185,14 @@ def test_picture(tool: Tool) -> None:
         assert re.search(rf"{section}\nint (BPF_\w+\()?{name}\b", text)
     used = {name for flow in tool.picture for name in (*flow.reads, *flow.writes)}
     assert {item.name for item in tool.maps} <= used | NOT_OF_THE_FIRST_WAY.get(tool.name, set())
-    assert used <= {item.name for item in tool.maps} | {"the trace buffer"}
+    assert used <= {item.name for item in tool.maps} | NO_MAPS
     for line in drawing(tool).splitlines():
         assert line.isascii()
         assert len(line) <= WIDTH
 
 
+# Where else a program can write.
+NO_MAPS = {"the trace buffer", "the file descriptor"}
 # Maps that take an option.
 NOT_OF_THE_FIRST_WAY = {"bootstrap": {"pb"}}
 
@@ -210,11 +212,7 @@ def test_picture_is_what_the_kernel_loads(tool: Tool) -> None:
             for hook, fd in program._hooks_and_fds()
             for names in [{maps[number] for number in maps_of_program(fd)}]
         }
-    drawn = {
-        hook: {*f.reads, *f.writes} - {"the trace buffer"}
-        for f in tool.picture
-        for hook in f.programs
-    }
+    drawn = {hook: {*f.reads, *f.writes} - NO_MAPS for f in tool.picture for hook in f.programs}
     for hook, names in used.items():
         # Global variables are drawn where they are what the tool teaches.
         shown = {name[:15] for name in drawn[hook]}  # the kernel keeps no more

@@ -30,6 +30,22 @@ def signal_name(number: int) -> str:
         return f"SIG{number}"
 
 
+# From fs/proc/array.c: by the highest bit that is set.
+_STATES = "RSDTtXZP"
+_REPORTED, _NOLOAD = 0x7F, 0x402
+
+
+def state_letter(state: int) -> str:
+    """Return the letter that ps(1) has for the state of a task: __state and exit_state.
+
+    >>> state_letter(1)
+    'S'
+    """
+    if state & 0xFFF == _NOLOAD:
+        return "I"
+    return _STATES[(state & _REPORTED).bit_length()]
+
+
 # The C library says that this flag is 0: on 64-bit machines it is always meant.
 # musl passes it all the same. From arch/*/include/uapi/asm/fcntl.h.
 _O_LARGEFILE = 0o400000 if os.uname().machine == "aarch64" else 0o100000

@@ -100,11 +100,16 @@ COLUMNS = (
     Column("pid", "PID", "its process, as the first PID namespace counts", width=7, right=True),
     Column("event", "EVENT", "ENTRY or RETURN: of the kernel's function", width=6),
     Column(
-        *("dfd", "DFD", "where a relative path begins: a descriptor, or AT_FDCWD", 8),
+        "dfd",
+        "DFD",
+        "where a relative path begins: a descriptor, or AT_FDCWD",
+        width=8,
         text=lambda row: "AT_FDCWD" if row["dfd"] == AT_FDCWD else str(row["dfd"]),
     ),
     Column(
-        *("path", "RET/PATH", "at the entry: the path, unless it cannot be read"),
+        "path",
+        "RET/PATH",
+        "at the entry: the path, unless it cannot be read",
         text=result_or_path,
         kernel_bytes=True,
     ),

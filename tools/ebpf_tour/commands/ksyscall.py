@@ -86,15 +86,16 @@ TOOL = Tool(
         Column("comm", "COMM", "name of the thread that calls", width=16, kernel_bytes=True),
         Column("pid", "PID", "its process, as the first PID namespace counts", width=7, right=True),
         Column(
-            *("signal", "SIGNAL", "the signal; 0 only asks whether one could be sent", 9),
+            "signal",
+            "SIGNAL",
+            "the signal; 0 only asks whether one could be sent",
+            width=9,
             text=lambda row: signal_name(int(str(row["signal"]))) if row["signal"] else "0",
         ),
         Column(
-            *(
-                "target",
-                "TARGET",
-                "who gets it, as the caller counts; below 1: a group, as in kill(2)",
-            ),
+            "target",
+            "TARGET",
+            "who gets it, as the caller counts; below 1: a group, as in kill(2)",
             text=lambda row: f"{row['target']}" + (f" thread {row['tid']}" if row["tid"] else ""),
         ),
         Column("tid", "", "the thread that gets it; 0: any thread of the target"),

@@ -14,17 +14,19 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ebpf_tour.base.errors import Error, UsageError
-from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli, stacks
 from ebpf_tour.frame.output.file import OutputFile
 from ebpf_tour.frame.session import say
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
+from ebpf_tour.loader.stacks import as_taken, kernel_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    from ebpf_tour.frame.output.stacks import Measure
     from ebpf_tour.loader import Program
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Provider, Target
@@ -64,8 +66,8 @@ def run(session: Session) -> None:
         if demo:
             demo.begin()
         ended = follow(session, program, target, report)
-        if file and not file.write(speedscope_text(report, args), session.wait_writable):
-            session.warn(f"the rest of {args.speedscope} is not written: nobody reads it")
+        if file:
+            stacks.write_speedscope(session, file, report.name, report.rows, measures(args))
     if demo:
         demo.check(session, report, ended=ended)
 
@@ -151,20 +153,6 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
 REFRESH_SECONDS = 1.0
 
 
-def kernel_depth() -> int:
-    """Return how many frames of a stack the kernel takes; it stays while a program uses them."""
-    try:
-        with open(DEPTH_SETTING, encoding="ascii") as file:
-            return min(int(file.read()), MAX_FRAMES)
-    except OSError:
-        return MAX_FRAMES
-
-
-# The kernel takes at most this many frames of a stack, or fewer if the setting says so.
-MAX_FRAMES = 127
-DEPTH_SETTING = "/proc/sys/kernel/perf_event_max_stack"
-
-
 class Report:
     """What was counted, as rows."""
 
@@ -211,20 +199,15 @@ class Report:
                 size, calls = sums.get(shown, (0, 0))
                 sums[shown] = size + total.bytes, calls + total.calls
         function = from_kernel(os.fsencode(self._session.args.function))
-        stacks = self._symbols.stacks([addresses for addresses, _ in sums])
-        for names, (shown, (size, calls)) in zip(stacks, sums.items(), strict=True):
+        named = self._symbols.stacks([addresses for addresses, _ in sums])
+        for names, (shown, (size, calls)) in zip(named, sums.items(), strict=True):
             # The address may have other names, too: __libc_malloc.
             names[0] = f"{function}+0x0"
             yield self._row(names, size, calls, truncated=shown[1])
 
     def _addresses(self, stack: Any) -> tuple[tuple[int, ...], bool]:
         """Return a stack's addresses, leaf first, and whether it has more than these."""
-        function, *callers = (address for address in stack.frames if address)
-        # If there are as many frames as the kernel takes, nobody knows whether the
-        # last one is the stack's last. Without it, the stack certainly has more.
-        truncated = 1 + len(callers) >= self._depth
-        if truncated:
-            del callers[-1:]
+        (function, *callers), truncated, _ = as_taken(stack.frames, self._depth)
         # The kernel leaves the caller out, unless the function's first
         # instruction tells it that there is no frame yet: commit cfa7f3d2c526
         # ("perf,x86: avoid missing caller address in stack traces captured in
@@ -273,21 +256,12 @@ UNATTRIBUTED = {
 }
 
 
-def stack_lines(row: Row) -> list[str]:
-    """Return a stack for the table: a frame on each line."""
-    stack = row["stack"]
-    lines = stack if isinstance(stack, list) else []
-    return [*lines, f"[truncated: more than {len(lines)} frames]"] if row["truncated"] else lines
+def measures(args: argparse.Namespace) -> list[Measure]:
+    """Return the numbers of a speedscope file, the one that matters first."""
+    from ebpf_tour.frame.output.stacks import Measure
 
-
-def speedscope_text(report: Report, args: argparse.Namespace) -> str:
-    import json
-
-    from ebpf_tour.frame.output.stacks import Measure, speedscope
-
-    measures = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
-    measures.sort(key=lambda item: item.key != measure(args))
-    return json.dumps(speedscope(report.name, report.rows, measures))
+    both = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
+    return sorted(both, key=lambda item: item.key != measure(args))
 
 
 class Function(NamedTuple):
@@ -324,14 +298,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "num_stacks",
         nargs="?",
-        type=number_of_stacks,
+        type=stacks.number_of_stacks,
         default=1024,
         metavar="NUM_STACKS",
         help="how many different stacks there is room for (default: 1024)",
     )
     parser.add_argument(
         "--function",
-        type=not_empty,
+        type=stacks.not_empty,
         metavar="NAME",
         default="malloc",
         help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
@@ -341,45 +315,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--interval", type=cli.seconds, metavar="SECONDS", help="report every so many seconds, too"
     )
     parser.add_argument(
-        "--top", type=cli.positive_int, metavar="N", help="show only the N largest stacks"
-    )
-    parser.add_argument(
         "--by",
         choices=("bytes", "calls"),
         default="bytes",
         help="what makes a stack large, and the number of --folded (default: bytes)",
     )
-    parser.add_argument(
-        "--folded",
-        action="store_const",
-        const="folded",
-        dest="format",
-        default=argparse.SUPPRESS,
-        help="a line for each stack, for flamegraph.pl",
-    )
-    parser.add_argument(
-        "--speedscope",
-        type=not_empty,
-        metavar="FILE",
-        help="write all stacks to a file for https://www.speedscope.app, too",
-    )
-
-
-def not_empty(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("a name is missing")
-    return text
-
-
-def number_of_stacks(text: str) -> int:
-    number = cli.positive_int(text)
-    if number > MOST_STACKS:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is more than {MOST_STACKS}")
-    return number
-
-
-# A stack takes a little more than 1300 bytes in the maps.
-MOST_STACKS = 1 << 20
+    stacks.add_options(parser)
 
 
 class DemoProcess:
@@ -486,7 +427,7 @@ TOOL = Tool(
             "stack",
             "STACK",
             "the functions, innermost first, each with the offset in it",
-            text=stack_lines,
+            text=stacks.stack_lines,
             kernel_bytes=True,
         ),
         Column("truncated", "", "whether the stack has more frames than these"),
@@ -501,12 +442,7 @@ TOOL = Tool(
         Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
         Example("ebpf-mallocstacks --demo", "watch a child process"),
     ),
-    keeps=(
-        "CAP_SYS_PTRACE",  # what the process has mapped,
-        "CAP_CHECKPOINT_RESTORE",  # and those files
-        "CAP_DAC_READ_SEARCH",  # its perf map: Python's is for its own user only
-        "CAP_KILL",  # the child that reads all that, who is nobody
-    ),
+    keeps=stacks.KEEPS,
     requirements=(
         "Linux 5.11 or newer with CONFIG_UPROBES, and root. Names come from the symbol tables of "
         "the process's files, from this machine's debug files, and from what JIT compilers write."

@@ -64,7 +64,7 @@ def key_of(dropped: Any) -> tuple[int, int, bytes]:
 def options(parser: argparse.ArgumentParser) -> None:
     network.add_interface(parser)
     parser.add_argument(
-        *("--drop",),
+        "--drop",
         type=network.cidr,
         action="append",
         default=[],
@@ -75,14 +75,14 @@ def options(parser: argparse.ArgumentParser) -> None:
         parser, float("inf"), "report every so many seconds (default: once, at the end)"
     )
     parser.add_argument(
-        *("--top",),
+        "--top",
         type=cli.top,
         default=20,
         metavar="N",
         help="show the N sources with most packets, 0 for all (default: 20)",
     )
     parser.add_argument(
-        *("--entries",),
+        "--entries",
         type=cli.entries,
         default=10240,
         metavar="N",
@@ -137,7 +137,10 @@ TOOL = Tool(
     columns=(
         Column("time", "TIME", "when the report was made, local time", width=8),
         Column(
-            *("source", "SOURCE", "who sends; null: the packet is not IP", 36),
+            "source",
+            "SOURCE",
+            "who sends; null: the packet is not IP",
+            width=36,
             text=lambda row: str(row["source"] or "[not IP]"),
         ),
         Column("packets", "PACKETS", "packets since the tool was attached", 10, right=True),

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base import limits
@@ -39,6 +40,9 @@ class Demo(NamedTuple):
     Of a tool that counts what the whole machine does, `counted` is how many events
     the child causes. Its last report comes once the child has ended. With
     `exclusive`, the machine has no part in it.
+
+    With `lives_on`, the workload is done before the first row, and the child, with what
+    it has started, goes on until the rows have come.
     """
 
     story: str
@@ -48,6 +52,7 @@ class Demo(NamedTuple):
     exclusive: bool = False
     makes_files: bool = False
     counted: int = 0
+    lives_on: bool = False
 
 
 class DemoRun:
@@ -63,9 +68,10 @@ class DemoRun:
         self._family = {os.getpid()}
         self._knows_pids = features.pid_in_first_namespace() > 0
         self._directory = ""
+        self._said = b""  # the beginning of why the child cannot do its work
         self._child = 0
         self._status: int | None = None
-        self._pidfd = self._reason = -1
+        self._pidfd = self._reason = self._alive = -1
         self._deadline = float("inf")
 
     def begin(self) -> None:
@@ -73,29 +79,36 @@ class DemoRun:
         if self.demo.makes_files:
             self._directory = _temporary_directory()
         self._reason, writer = os.pipe()
+        until, self._alive = os.pipe()
         self._child = os.fork()
         if self._child == 0:
-            self._work(writer)
+            self._work(writer, until)
         os.close(writer)
+        os.close(until)
         self._family.add(self._child)
         os.read(self._reason, 1)  # returns when the child has closed everything
+        if self.demo.lives_on:
+            self._said = os.read(self._reason, 1).strip(b".")  # and has done its work, or cannot
         os.set_blocking(self._reason, False)
         self._pidfd = os.pidfd_open(self._child)
         self._deadline = time.monotonic() + _PATIENCE_SECONDS
 
-    def _work(self, writer: int) -> None:
+    def _work(self, writer: int, until: int) -> None:
         """Do what the child is for, and write to the parent why it cannot. Does not return."""
         status = 1
         try:
             self._interrupt.forget()
             # What the tool has open in the kernel is to end with the tool:
             # a trace instance, for one, cannot go while it is open here.
-            os.closerange(3, writer)
-            os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
+            for start, end in pairwise((2, *sorted((writer, until)), os.sysconf("SC_OPEN_MAX"))):
+                os.closerange(start + 1, end)
             os.write(writer, b".")
             if self._directory:
                 os.chdir(self._directory)
             self.demo.workload()
+            if self.demo.lives_on:
+                os.write(writer, b".")
+                os.read(until, 1)  # returns when the tool closes its end, or ends
             status = 0
         except BaseException as error:  # noqa: BLE001 - whatever it is, the parent tells
             told = limits.ran_out(error)
@@ -166,6 +179,7 @@ class DemoRun:
         `ended_by` is what has ended the run before the demo was over, `ran` how often
         the program was run, if that is known, `hint` what to do where rows are missing.
         """
+        self._let_end()
         rows, own, others = self.demo.rows, self._own_rows, self._other_rows
         if self.complete or not ended_by:
             self._wait_for_child()
@@ -188,6 +202,12 @@ class DemoRun:
             return f"Demo: saw at least as many as it caused ({self.demo.counted}).\n"
         rest = ", and nothing else" if self.demo.exclusive else ""
         return f"Demo: saw every row that it caused ({rows}){rest}.\n"
+
+    def _let_end(self) -> None:
+        """Let a child end that lives on until the rows have come."""
+        if self._alive >= 0:
+            os.close(self._alive)
+            self._alive = -1
 
     def _wait_for_child(self) -> None:
         self._deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -221,9 +241,9 @@ class DemoRun:
 
     def _child_failed(self, status: int) -> Error:
         """Return the error for a child that did not do its work."""
-        said = b""
+        said = self._said
         with contextlib.suppress(BlockingIOError):  # it was killed, and left a process behind
-            said = os.read(self._reason, 4096)
+            said += os.read(self._reason, 4096)
         cause, _, hint = said.decode("utf-8", "surrogateescape").partition("\n")
         if os.WIFSIGNALED(status):
             from ebpf_tour.base.names import signal_name
@@ -239,6 +259,7 @@ class DemoRun:
 
     def close(self) -> None:
         """End the child if it is still going on, and remove its files."""
+        self._let_end()
         if self._child and self._status is None:
             os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
@@ -252,6 +273,21 @@ class DemoRun:
 
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = ""
+
+
+def adding_up_to(wanted: int) -> Callable[[Row], bool]:
+    """Return a `caused` for a report of several rows: whether the counts of others add up to that.
+
+    The tool's own are left out.
+    """
+    seen = 0
+
+    def caused(row: Row) -> bool:
+        nonlocal seen
+        seen += int(str(row["count"])) if row["pid"] != os.getpid() else 0
+        return seen >= wanted
+
+    return caused
 
 
 def own_comm() -> str:

@@ -91,8 +91,8 @@ class Flow(NamedTuple):
     """A part of a tool's picture: what happens, the programs that run then, their maps.
 
     `programs` are functions of the libbpf dialect, by the hook that each is attached
-    to. `reads` and `writes` are names of maps, or of the trace buffer; what is in a map
-    of both is changed.
+    to. `reads` and `writes` are names of maps, or the trace buffer, or the file descriptor
+    of an iterator; what is in a map of both is changed.
     """
 
     event: str

@@ -300,7 +300,7 @@ class BccProgram(Program):
             self._loaded.append((hook, self._load_function(hook)))
         for table in self._tables():
             if table.type in {PERF_EVENT_ARRAY, RINGBUF}:
-                self._record_layout(table)
+                self._record_layout(table.name)
 
     def _with_places(self) -> str:
         """Return what the compiler says when it knows which lines are from which file.
@@ -469,16 +469,19 @@ class BccProgram(Program):
         from ebpf_tour.loader.reader import open_reader
 
         table = next(table for table in self._tables() if table.fd == fd)
-        return open_reader(load_libbpf(), fd, self._record_layout(table), self.perf_bytes)
+        return open_reader(load_libbpf(), fd, self._record_layout(table.name), self.perf_bytes)
 
-    def _record_layout(self, table: _Table) -> Layout:
+    def _event_layout(self) -> Layout:
+        return self._record_layout("")
+
+    def _record_layout(self, table: str) -> Layout:
         """Return the layout of the record that a map takes to user space. Raises Error."""
-        layout = self._types.of_record(table.name)
+        layout = self._types.of_record(table)
         if layout is None:
             raise Error(
                 f"there is no struct event in {os.path.basename(self.source)}, which says what a "
                 "record looks like",
-                f"give the structure that goes through {table.name} that name",
+                f"give the structure that goes through {table or 'the iterator'} that name",
             )
         return layout
 

@@ -45,16 +45,18 @@ def load_libbpf() -> ct.CDLL:
         ) from None
 
 
-def takes_fentry() -> bool:
-    """Say whether the kernel takes fentry and fexit programs, by loading a trivial one.
+TRACING, LSM = 26, 29  # BPF_PROG_TYPE_*
 
-    That is what libbpf does for the type TRACING, which is that of iterators and
-    tp_btf, too: those may work where this says no.
+
+def takes(program_type: int) -> bool:
+    """Say whether the kernel takes programs of a type, by loading a trivial one.
+
+    For TRACING, libbpf tries fentry. Iterators and tp_btf are of that type, too, and may
+    work where this says no.
     """
     lib = load_libbpf()
     lib.libbpf_probe_bpf_prog_type.argtypes = [ct.c_int, ct.c_void_p]
-    tracing = 26  # BPF_PROG_TYPE_TRACING
-    result: int = lib.libbpf_probe_bpf_prog_type(tracing, None)
+    result: int = lib.libbpf_probe_bpf_prog_type(program_type, None)
     return result == 1
 
 

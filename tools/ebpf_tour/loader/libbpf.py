@@ -493,6 +493,9 @@ class LibbpfProgram(Program):
         fd: int = self._lib.bpf_map__fd(self._find_map(name))
         return fd
 
+    def _event_layout(self) -> Layout:
+        return event_layout(self._lib, self._object)
+
     def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader import syscall
         from ebpf_tour.loader.reader import open_reader
@@ -504,7 +507,7 @@ class LibbpfProgram(Program):
                 "event array, so it has no records",
                 f'read its keys and values: program.map("{info.name}").items()',
             )
-        return open_reader(self._lib, fd, event_layout(self._lib, self._object), self.perf_bytes)
+        return open_reader(self._lib, fd, self._event_layout(), self.perf_bytes)
 
     def _close(self) -> None:
         if self._object:

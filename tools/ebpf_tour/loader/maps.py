@@ -56,11 +56,17 @@ class Map:
 
         Keys that come or go meanwhile may be missed, as with any hash map.
         """
-        raw_keys = list(syscall.keys(self.fd, self._key.size, self.max_entries))
-        for raw_key in raw_keys:
+        for raw_key in self._raw_keys():
             raw = syscall.lookup(self.fd, raw_key, self._value_bytes)
             if raw is not None:
                 yield self._key.decode(raw_key), self._decode(raw)
+
+    def keys(self) -> list[Any]:
+        """Return every key, in no order."""
+        return [self._key.decode(raw) for raw in self._raw_keys()]
+
+    def _raw_keys(self) -> list[bytes]:
+        return list(syscall.keys(self.fd, self._key.size, self.max_entries))
 
     def _decode(self, raw: bytes) -> Any:
         if not self._cpus:

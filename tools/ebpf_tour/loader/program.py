@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ebpf_tour.base.errors import EngineUnavailable
     from ebpf_tour.explain.lines import Lines
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.pace import Pace
     from ebpf_tour.loader.reader import Reader
@@ -270,6 +271,27 @@ class Program(Closing, abc.ABC):
         self.detach()
         while records := reader.drain():
             yield from records
+
+    def walk(self, link: int) -> Iterator[Any]:
+        """Yield the records that the program of an iterator writes, from the first to the last.
+
+        They are namedtuples with the members of the C `struct event`; `link` is that of a
+        `Walk` that is attached. Raises Error.
+        """
+        from ebpf_tour.loader import syscall
+
+        try:
+            raw = syscall.read_iterator(link)
+        except OSError as error:
+            why = os.strerror(error.errno or 0)
+            raise Error(f"the kernel cannot walk through the tasks: {why}") from None
+        layout = self._event_layout()
+        for start in range(0, len(raw), layout.size):
+            yield layout.decode(raw[start : start + layout.size])
+
+    @abc.abstractmethod
+    def _event_layout(self) -> Layout:
+        """Return the layout of `struct event`. Raises Error."""
 
     def intervals(self, pace: Pace, seconds: float) -> Iterator[float]:
         """Yield whenever a report is due, with the seconds since the one before.

@@ -31,7 +31,7 @@ _OBJ_GET_INFO_BY_FD = 15
 _PROG_QUERY = 16
 _RAW_TRACEPOINT_OPEN = 17
 _LINK_CREATE = 28
-_ENABLE_STATS = 32
+_ENABLE_STATS, _ITER_CREATE = 32, 33
 
 _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
@@ -252,12 +252,36 @@ def has_attach_type(target: int, attach_type: int) -> bool:
     return True
 
 
+def create_task_link(program: int, pid: int | None) -> int:
+    """Attach an iterator's program to all tasks, or to those of a process. Raises OSError.
+
+    `pid` is as our PID namespace counts. Closing what this returns detaches it.
+    """
+    task, iterator = 0, 28  # no target, BPF_TRACE_ITER
+    if pid is None:
+        return create_link(program, task, iterator)
+    # union bpf_iter_link_info: tid, pid, pid_fd
+    info = ct.create_string_buffer(struct.pack("=III", 0, pid, 0), 16)
+    return create_link(program, task, iterator, struct.pack("=QI", ct.addressof(info), 16))
+
+
+def read_iterator(link: int) -> bytes:
+    """Let the program of an iterator run for each object; return what it writes.
+
+    Raises OSError.
+    """
+    fd, _ = bpf(_ITER_CREATE, struct.pack("=II", link, 0))
+    with open(fd, "rb", buffering=0) as file:
+        return b"".join(iter(lambda: file.read(64 << 10), b""))
+
+
 class PerfEvent(NamedTuple):
     """What perf_event_open(2) is asked for.
 
     `text` and `number` are config1 and config2: function or path, and offset, of
-    a probe. `pid` is a process, -1 all of them; `period` how many events to
-    wait for each time.
+    a probe. `pid` is a thread, -1 all of them, then on the CPU `cpu`; with `inherit`,
+    what the thread starts from now on is meant, too. `period` is how many events to
+    wait for each time, `frequency` how often in a second to sample in its place.
     """
 
     type: int
@@ -266,18 +290,27 @@ class PerfEvent(NamedTuple):
     number: int = 0
     pid: int = -1
     period: int = 0
+    cpu: int = 0
+    frequency: int = 0
+    inherit: bool = False
+
+    def __str__(self) -> str:
+        return f"of type {self.type}, number {self.config}"
 
 
 def open_perf_event(event: PerfEvent) -> int:
     """Return the file descriptor of a perf event. Raises OSError."""
     text = ct.create_string_buffer(event.text) if event.text else None
     attr = bytearray(112)  # PERF_ATTR_SIZE_VER5
-    # type, size, config, sample_period
-    struct.pack_into("=IIQQ", attr, 0, event.type, len(attr), event.config, event.period)
+    # type, size, config, sample_period or sample_freq
+    often = event.frequency or event.period
+    struct.pack_into("=IIQQ", attr, 0, event.type, len(attr), event.config, often)
+    # bits: inherit, freq
+    struct.pack_into("=Q", attr, 40, event.inherit << 1 | bool(event.frequency) << 10)
     # config1, config2
     struct.pack_into("=QQ", attr, 56, ct.addressof(text) if text else 0, event.number)
     attr_buffer = ct.create_string_buffer(bytes(attr), len(attr))
-    cpu = 0 if event.pid == -1 else -1
+    cpu = event.cpu if event.pid == -1 else -1
     close_on_exec = 8  # PERF_FLAG_FD_CLOEXEC
     fd: int = _libc.syscall(
         ct.c_long(_NR_PERF_EVENT_OPEN[os.uname().machine]),
@@ -331,6 +364,13 @@ def attach_classic_filter(fd: int, instructions: bytes) -> None:
     ):
         number = ct.get_errno()
         raise OSError(number, f"setsockopt(2): {os.strerror(number)}")
+
+
+def online_cpus() -> list[int]:
+    """Return the numbers of the CPUs that run."""
+    with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
+        ranges = [part.split("-") for part in file.read().strip().split(",")]
+    return [cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1)]
 
 
 def address_in_libc(function: str) -> int:

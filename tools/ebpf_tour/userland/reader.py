@@ -52,7 +52,7 @@ class Reader:
         self._why_not: dict[int, tuple[str, str]] = {}  # what it is instead, what is wrong
         self._debug: dict[int, Elf] = {}
         self._unprepared: list[Elf] = []
-        self._perf_map = PerfMap(b"")
+        self._perf_maps: dict[int, PerfMap] = {}
         self._demangled: dict[str, str] = {}
         self._demangle = demangler()
         # Where few files can be open, the later ones are read at once and closed.
@@ -89,9 +89,10 @@ class Reader:
         except (BadElf, OSError, MemoryError):
             os.close(fd)
 
-    def add_perf_map(self, fd: int) -> None:
+    def add_perf_map(self, number: int, fd: int) -> None:
+        """Take what a JIT compiler says that it has made; its number is negative."""
         size = os.fstat(fd).st_size
-        self._perf_map = PerfMap(os.pread(fd, size, 0))
+        self._perf_maps[number] = PerfMap(os.pread(fd, size, 0))
         os.close(fd)
 
     def what(self, number: int) -> tuple[str, str]:
@@ -131,13 +132,14 @@ class Reader:
     def names(self, places: list[tuple[int, int]]) -> list[Name]:
         """Return the function at each place: a file's number and an offset in it.
 
-        The number -1 means an address of the process, for what a JIT compiler has made.
+        Of what a JIT compiler has made: its map's number, and an address of the process.
         """
         return [self._name(number, offset) for number, offset in places]
 
     def _name(self, number: int, offset: int) -> Name:
         if number < 0:
-            return self._perf_map.find(offset)
+            made = self._perf_maps.get(number)
+            return made.find(offset) if made else None
         elf = self._files.get(number)
         if not elf:
             return None

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     # A frame: an address, and how many bytes before it the call is.
     Frame = tuple[int, int]
 
-_JIT = -1  # what the child takes for the number of the perf map
-
 
 class Symbols:
     """Turns the addresses of one process into `function+0x1f`.
@@ -38,7 +36,8 @@ class Symbols:
         self._target = target
         self._child = child
         self._known: dict[Frame, str] = {}
-        self._debugged: set[int] = set()
+        # What the child takes for the number of the perf map: below that of any file.
+        self._perf_map = -1 - target.pid
 
     @property
     def why_not(self) -> str:
@@ -69,7 +68,8 @@ class Symbols:
         places = []
         for address, back in frames:
             found = self._target.find(address - back)
-            places.append((found[0].number, found[1]) if found else (_JIT, address - back))
+            jit = self._perf_map, address - back
+            places.append((found[0].number, found[1]) if found else jit)
         for frame, name in zip(frames, self._ask(places), strict=True):
             if name:
                 self._known[frame] = f"{name[0]}+{name[1] + frame[1]:#x}"
@@ -92,8 +92,8 @@ class Symbols:
                 number, build = int(item[0]), str(item[1])
             except (TypeError, ValueError, LookupError):
                 self._child.broken()
-            if number not in self._debugged:
-                self._debugged.add(number)
+            if number not in self._target.handed.debugged:
+                self._target.handed.debugged.add(number)
                 with contextlib.suppress(OSError), opening.closing(opening.debug_file(build)) as fd:
                     self._child.tell("add_debug", number, fd=fd)
 
@@ -103,7 +103,7 @@ class Symbols:
             contextlib.suppress(OSError),
             opening.closing(opening.perf_map(target.tid, target.pid_in_namespace)) as fd,
         ):
-            self._child.tell("add_perf_map", fd=fd)
+            self._child.tell("add_perf_map", self._perf_map, fd=fd)
 
     def _place(self, address: int, back: int) -> str:
         found = self._target.find(address - back)

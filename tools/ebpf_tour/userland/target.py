@@ -73,15 +73,24 @@ class Provider(NamedTuple):
         return Place(self.offset)
 
 
+class Handed:
+    """What a child has got: files by device and inode, and for which of them debug files."""
+
+    def __init__(self) -> None:
+        self.modules: dict[tuple[int, int], Module] = {}
+        self.debugged: set[int] = set()
+
+
 class Target(Process):
     """A process that can be traced, by its PID. Raises Error if it is none.
 
     The child without privileges gets what the process has mapped, so that nothing
-    of it is read here.
+    of it is read here. Several processes of one child have `handed` in common.
     """
 
-    def __init__(self, pid: int, child: Child) -> None:
+    def __init__(self, pid: int, child: Child, handed: Handed | None = None) -> None:
         self._child = child
+        self.handed = handed or Handed()
         self._modules: dict[tuple[int, int], Module] = {}
         self._mappings: dict[Mapping, Module] = {}
         self._provider = -1
@@ -152,9 +161,10 @@ class Target(Process):
             return None if gone else Module(NOT_READABLE, -1, None)
         try:
             file = opening.identity(fd)
-            if file not in self._modules:
-                self._modules[file] = Module(name, len(self._modules), file)
-                self._child.tell("add", self._modules[file].number, fd=fd)
+            if file not in self.handed.modules:
+                self.handed.modules[file] = Module(name, len(self.handed.modules), file)
+                self._child.tell("add", self.handed.modules[file].number, fd=fd)
+            self._modules[file] = self.handed.modules[file]
             return self._modules[file]
         finally:
             os.close(fd)

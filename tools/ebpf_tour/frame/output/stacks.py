@@ -23,7 +23,12 @@ def frame_names(row: Row) -> list[str]:
     stack = row["stack"]
     names = stack if isinstance(stack, list) else []
     cut = ["[truncated]"] if row.get("truncated") else []
-    return cut + [name.rpartition("+0x")[0] or name for name in reversed(names)]
+    return [*cut, *map(without_offset, reversed(names))]
+
+
+def without_offset(name: str) -> str:
+    """Return the function, or the file, of a frame: "main" of "main+0x1f"."""
+    return name.rpartition("+0x")[0] or name
 
 
 class FoldedWriter(Writer):

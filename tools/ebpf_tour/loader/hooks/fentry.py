@@ -51,12 +51,12 @@ class Fentry(KernelFunction):
     @classmethod
     def none_here(cls, returns: bool = False) -> Error | None:
         """Return why no function at all can be hooked in this way here, or None."""
-        from ebpf_tour.loader.btf import takes_fentry
+        from ebpf_tour.loader.btf import TRACING, takes
 
         kind = cls.kinds[returns]
         if missing := without_btf(kind):
             return missing
-        if not takes_fentry():
+        if not takes(TRACING):
             return NotPermitted(
                 f"this kernel refuses {kind} programs",
                 "a hardened kernel does, and one without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from ebpf_tour.base.errors import Error, Unsupported
+from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook, without_btf
 
 if TYPE_CHECKING:
+    from ebpf_tour.loader.bcc import Function as BccFunction
+    from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.trial import HookCheck
 
 _LIST = "/sys/kernel/security/lsm"
@@ -22,7 +25,7 @@ class Lsm(Hook):
     rank = 70
     program_type = 29
     attach_type = 27  # BPF_LSM_MAC
-    engines = ("libbpf",)
+    needs_btf = True
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -38,14 +41,21 @@ class Lsm(Hook):
             with open(_LIST, encoding="ascii", errors="replace") as file:
                 modules = file.read().strip()
         except OSError:
-            return None  # securityfs is not mounted: nobody knows
-        if "bpf" in modules.split(","):
-            return None
-        return Unsupported(
-            f"bpf is not among the kernel's security modules: {modules}"
-            f"{features.without('BPF_LSM')}",
-            f"boot with lsm={modules},bpf",
-        )
+            modules = ""  # securityfs is not mounted: nobody knows
+        if modules and "bpf" not in modules.split(","):
+            return Unsupported(
+                f"bpf is not among the kernel's security modules: {modules}"
+                f"{features.without('BPF_LSM')}",
+                f"boot with lsm={modules},bpf",
+            )
+        from ebpf_tour.loader.btf import LSM, takes
+
+        if not takes(LSM):
+            return NotPermitted(
+                "this kernel refuses lsm programs",
+                "a hardened kernel does, and one without CONFIG_BPF_LSM",
+            )
+        return None
 
     def unsupported(self) -> Error | None:
         if missing := self.none_here():
@@ -56,17 +66,25 @@ class Lsm(Hook):
             f"this kernel has no {self}", "see which it has: grep bpf_lsm_ /proc/kallsyms"
         )
 
+    def attach_bcc(self, function: BccFunction, target: object) -> Detach:  # noqa: ARG002
+        from ebpf_tour.loader import syscall
+
+        # BCC's Python would keep the link where its detach does not find it.
+        link = syscall.open_raw_tracepoint(None, function.fd)
+        return lambda: os.close(link)
+
     @classmethod
     def checks(cls) -> list[HookCheck]:
         from ebpf_tour.loader import trial
 
         return [
             trial.HookCheck(
-                *("LSM", "programs that allow or forbid, as a security module does"),
+                *("LSM", "ebpf-lsm: programs that allow or forbid, as a security module does"),
                 cls.none_here,
                 lambda: trial.Trial(
                     *("LSM", cls.program_type, trial.attach_by_btf, trial.own_group),
                     *(cls.attach_type, "bpf_lsm_task_getpgid"),
                 ),
+                loads=True,
             )
         ]

@@ -10,6 +10,7 @@ from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook
 
 if TYPE_CHECKING:
+    from ebpf_tour.loader import Program
     from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.libbpf import Function as LibbpfFunction
@@ -18,7 +19,22 @@ if TYPE_CHECKING:
 
 # PERF_TYPE_* and PERF_COUNT_*, from include/uapi/linux/perf_event.h.
 _HARDWARE, _SOFTWARE = 0, 1
-_CPU_CYCLES, _CPU_CLOCK = 0, 0
+_CPU_CYCLES, _CPU_CLOCK, _PAGE_FAULTS = 0, 0, 2
+
+# What can be sampled, by the names that perf(1) has.
+EVENTS = {
+    "cycles": (_HARDWARE, _CPU_CYCLES),
+    "cpu-clock": (_SOFTWARE, _CPU_CLOCK),
+    "page-faults": (_SOFTWARE, _PAGE_FAULTS),
+}
+
+_MAX_RATE = "/proc/sys/kernel/perf_event_max_sample_rate"
+_ATTEMPTS = 20  # to find a moment in which a process begins no thread
+
+NO_COUNTERS = (
+    "this machine has no hardware counters that the kernel could use",
+    "most virtual machines have none; the clock takes their place",
+)
 
 
 class PerfEvent(Hook):
@@ -55,6 +71,34 @@ class PerfEvent(Hook):
         fd = attach_to_perf_event(program, event)
         return lambda: os.close(fd)
 
+    def attach_each(self, program: Program, event: Event, pid: int | None) -> bool:
+        """Attach it on each CPU, or to a process: each thread, and what it starts from now on.
+
+        Returns False if threads may be missing. Raises Error, NotPermitted, Unsupported.
+        """
+        if pid is None:
+            from ebpf_tour.loader import syscall
+
+            for cpu in syscall.online_cpus():
+                program.attach_to(self, event._replace(cpu=cpu))
+            return True
+        for _ in range(_ATTEMPTS):
+            program.detach()
+            threads = _threads(pid)
+            for tid in threads:
+                self._attach_thread(program, event._replace(pid=tid, inherit=True))
+            # A new one may be of another new one, which nobody has seen.
+            if _threads(pid) <= threads:
+                return True
+        return False
+
+    def _attach_thread(self, program: Program, event: Event) -> None:
+        try:
+            program.attach_to(self, event)
+        except Error:
+            if os.path.exists(f"/proc/{event.pid}"):
+                raise  # otherwise it has ended meanwhile
+
     @classmethod
     def checks(cls) -> list[HookCheck]:
         from ebpf_tour.loader import trial
@@ -69,12 +113,58 @@ class PerfEvent(Hook):
                 *("perf cycles", "profilers that count what the processor does"),
                 lambda: None,
                 lambda: _trial(_HARDWARE, _CPU_CYCLES, 100_000),
-                otherwise=Unsupported(
-                    "this machine has no hardware counters that the kernel could use",
-                    "most virtual machines have none; the clock takes their place",
-                ),
+                otherwise=Unsupported(*NO_COUNTERS),
             ),
         ]
+
+
+def sampled(name: str | None, frequency: int) -> Event:
+    """Return one of EVENTS, to be sampled so often in a second. A page fault always is.
+
+    Without a name it is the cycles, and where nothing counts those, the clock. Raises
+    Error, Unsupported.
+    """
+    from ebpf_tour.loader.syscall import PerfEvent as Event
+
+    if name == "page-faults":
+        return Event(*EVENTS[name], period=1)
+    if name == "cycles" and not _counts_cycles():
+        raise Unsupported(*NO_COUNTERS)
+    with open(_MAX_RATE, encoding="ascii") as file:
+        most = int(file.read())
+    if frequency > most:
+        raise Error(
+            f"the kernel takes {most} samples a second at most: {_MAX_RATE}",
+            f"take no more: -F {most}",
+        )
+    name = name or ("cycles" if _counts_cycles() else "cpu-clock")
+    return Event(*EVENTS[name], frequency=frequency)
+
+
+def described(event: Event) -> str:
+    """Return a sampled event in words."""
+    name = next(name for name, numbers in EVENTS.items() if numbers == event[:2])
+    return f"{name} at {event.frequency} Hz" if event.frequency else name
+
+
+def _counts_cycles() -> bool:
+    """Say whether the kernel counts cycles here, of this process."""
+    from ebpf_tour.loader import syscall
+
+    event = syscall.PerfEvent(*EVENTS["cycles"], pid=os.getpid(), frequency=1)
+    try:
+        os.close(syscall.open_perf_event(event))
+    except OSError:
+        return False
+    return True
+
+
+def _threads(pid: int) -> set[int]:
+    """Return the threads of a process, none if it has ended."""
+    try:
+        return set(map(int, os.listdir(f"/proc/{pid}/task")))
+    except FileNotFoundError:
+        return set()
 
 
 def _trial(kind: int, config: int, period: int) -> Trial:

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* ebpf-lsm, libbpf dialect: see mkdir, and refuse it in a cgroup. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "lsm.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile __u64 only_cgroup;	/* what its processes do; 0: what all do */
+const volatile bool deny;	/* refuse it; the tool sets this only for a cgroup */
+
+__u64 lost;	/* records that found the buffer full */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
+} rb SEC(".maps");
+
+/* For struct event to be described in the object's BTF, where Python reads it. */
+struct event *unused_event __attribute__((unused));
+
+/* The kernel asks each security module before it makes a directory. 0 allows; what
+ * the module before has said is the last argument.
+ */
+SEC("lsm/path_mkdir")
+int BPF_PROG(path_mkdir, void *dir, struct dentry *dentry, int mode, int ret)
+{
+	struct event e = { .time_ns = bpf_ktime_get_ns(), .refused = deny };
+
+	if (ret || (only_cgroup && only_cgroup != bpf_get_current_cgroup_id()))
+		return ret;
+	e.pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(&e.comm, sizeof(e.comm));
+	bpf_probe_read_kernel_str(e.name, sizeof(e.name), dentry->d_name.name);
+	if (bpf_ringbuf_output(&rb, &e, sizeof(e), 0))
+		__sync_fetch_and_add(&lost, 1);
+	return deny ? -1 : 0;	/* -EPERM */
+}

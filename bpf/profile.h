@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The maps' keys and values. */
+#pragma once
+
+#define TASK_COMM_LEN 16
+#define MAX_FRAMES 127	/* what the kernel takes of a stack at most */
+
+/* Whose sample it is. A stack is a number in the map stacks, or a negative errno. */
+struct sample {
+	__u32 pid;
+	__s32 kernel_stack;
+	__s32 user_stack;
+	char comm[TASK_COMM_LEN];	/* the thread's name */
+};
+
+/* The addresses, innermost first; zeros behind the last one. */
+struct stack {
+	__u64 ip[MAX_FRAMES];
+};

@@ -1,0 +1,111 @@
+"""ebpf-task-iter: an iterator.
+
+No event runs this program. Somebody reads a file descriptor, and the kernel calls it
+for each thread of the machine; what it writes is what is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from ebpf_tour.base.errors import UsageError
+from ebpf_tour.base.names import state_letter
+from ebpf_tour.base.text import from_kernel
+from ebpf_tour.frame import Column, Demo, Example, Flow, Row, Session, Tool, cli
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.iterator import TaskIterator, Walk
+
+
+def run(session: Session) -> None:
+    args = session.args
+    if args.pid and args.demo:
+        raise UsageError("--demo has processes of its own", "leave PID out")
+    with session.open(TOOL) as program:
+        # A container's PIDs are not the kernel's: there the link alone chooses.
+        program.globals["only_pid"] = (features.pid_in_first_namespace() and args.pid) or 0
+        program.load()
+        walk = Walk(args.pid)
+        program.attach_to(TASKS, walk)
+
+        session.attached("Listing tasks", demo())
+        for event in program.walk(walk.link):
+            session.row(row_of(event))
+
+
+def row_of(event: Any) -> Row:
+    """Return the row for a record: struct event of task_iter.h."""
+    return {
+        "pid": event.pid,
+        "tid": event.tid,
+        "ppid": event.ppid,
+        "state": state_letter(event.state),
+        "comm": from_kernel(event.comm),
+        "kstack": max(0, event.kstack // 8),
+    }
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pid",
+        nargs="?",
+        type=cli.process_id,
+        metavar="PID",
+        help="only the threads of this process",
+    )
+
+
+def demo() -> Demo:
+    return Demo(
+        "a child process has three child processes, which wait.",
+        workload=start_three,
+        rows=4,
+        caused=lambda row: row["pid"] != os.getpid(),
+        lives_on=True,
+    )
+
+
+def start_three() -> None:
+    until, end = os.pipe()
+    for _ in range(3):
+        if os.fork() == 0:
+            os.close(end)
+            os.read(until, 1)  # returns when its parent has ended
+            os._exit(0)
+
+
+TASKS = TaskIterator()
+
+TOOL = Tool(
+    name="task_iter",
+    lesson=112,
+    summary="list the threads of the machine, or of a process, as the kernel has them",
+    description=(
+        "List all threads once, as the kernel has them: with their states, and how deep they are "
+        "in the kernel. It teaches iterators."
+    ),
+    via={"iterator": (TASKS,)},
+    picture=(Flow("the tool reads", {TASKS: "list_task"}, writes=("the file descriptor",)),),
+    columns=(
+        Column("pid", "PID", "the process, as the first PID namespace counts", 7, right=True),
+        Column("tid", "TID", "the thread; of a process's first thread, the same", 7, right=True),
+        Column("ppid", "PPID", "the process's parent", width=7, right=True),
+        Column("state", "STATE", "R runs, S and D wait, I idle, T stopped, Z ended: ps(1)", 5),
+        Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
+        Column("kstack", "KSTACK", "frames on its stack in the kernel, up to 32", 6, right=True),
+    ),
+    examples=(
+        Example("ebpf-task-iter", "all threads"),
+        Example("ebpf-task-iter 1", "those of the first process"),
+        Example("ebpf-task-iter --json", "for a script"),
+        Example("ebpf-task-iter --demo", "see child processes of its own"),
+    ),
+    requirements=(
+        "Linux 5.9 or newer with CONFIG_DEBUG_INFO_BTF, and root (or CAP_BPF and CAP_PERFMON); "
+        "with BCC, 5.14."
+    ),
+    see_also=("ps(1)", "proc(5)"),
+)
+
+main = cli.command(TOOL, run, options)

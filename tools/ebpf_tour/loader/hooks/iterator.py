@@ -1,0 +1,106 @@
+"""Iterators: the kernel calls a program for each object, while somebody reads."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ebpf_tour.base.errors import Error, Unsupported
+from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks import Hook, without_btf
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader.bcc import Function as BccFunction
+    from ebpf_tour.loader.hooks import Detach
+    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
+    from ebpf_tour.loader.trial import HookCheck, Trial
+
+
+class Walk:
+    """What an iterator walks through: all tasks, or the threads of a process.
+
+    `link` is the descriptor by which the program is attached, once it is.
+    """
+
+    link = -1
+
+    def __init__(self, pid: int | None = None) -> None:
+        self.pid = pid
+
+    def __str__(self) -> str:
+        return f"of the process {self.pid}" if self.pid else "of all"
+
+
+class TaskIterator(Hook):
+    """The kernel's tasks; the target is a Walk, and `Program.walk()` reads."""
+
+    kind = "iterator"
+    about = "A walk through all objects of a kind, such as all tasks, while somebody reads."
+    rank = 90
+    program_type = 26  # BPF_PROG_TYPE_TRACING
+    attach_type = 28  # BPF_TRACE_ITER
+    name = "task"
+    section = "iter/task"
+    function = "bpf_iter__task"
+    needs_btf = True
+    needs_target = True
+
+    def unsupported(self) -> Error | None:
+        if missing := without_btf(self.kind):
+            return missing
+        if features.in_kallsyms("bpf_iter_task"):
+            return None
+        return Unsupported("this kernel has no iterators of tasks", "Linux 5.8 and newer have them")
+
+    def attach_libbpf(self, function: LibbpfFunction, target: Walk) -> Detach:
+        return self._attach(function.fd, target)
+
+    def attach_bcc(self, function: BccFunction, target: Walk) -> Detach:
+        return self._attach(function.fd, target)
+
+    def _attach(self, program: int, walk: Walk) -> Detach:
+        from ebpf_tour.loader import syscall
+
+        try:
+            link = syscall.create_task_link(program, walk.pid)
+        except OSError as error:
+            if error.errno not in (errno.E2BIG, errno.EINVAL) or not walk.pid:
+                raise
+            # Commit f0d74c4da1f0 ("bpf: Parameterize task iterators.") (in v6.1) has
+            # brought the filter. Where PIDs are the kernel's, the program has its own.
+            if not features.pid_in_first_namespace():
+                raise Unsupported(
+                    "in a container, this kernel cannot list one process",
+                    "leave PID out; Linux 6.1 and newer can",
+                ) from None
+            link = syscall.create_task_link(program, None)
+        walk.link = link
+        return lambda: os.close(link)
+
+    @classmethod
+    def checks(cls) -> list[HookCheck]:
+        from ebpf_tour.loader import trial
+
+        return [
+            trial.HookCheck(
+                *("iterator", "ebpf-task-iter: a list that a program writes"),
+                cls().unsupported,
+                _trial,
+            )
+        ]
+
+
+def _trial() -> Trial:
+    from ebpf_tour.loader import syscall, trial
+
+    links: list[int] = []
+
+    def attach(program: int) -> int:
+        links.append(syscall.create_task_link(program, None))
+        return links[0]
+
+    return trial.Trial(
+        *("iterator", TaskIterator.program_type, attach, lambda: syscall.read_iterator(links[0])),
+        *(TaskIterator.attach_type, "bpf_iter_task"),
+    )

@@ -1,0 +1,83 @@
+"""Cgroups of version 2: one that the user names, and one of the tool's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+
+from ebpf_tour.base.descriptors import Closing
+from ebpf_tour.base.errors import Error, Unsupported, UsageError
+
+_PREFIX = "ebpf-tour-"
+# The kernel needs a moment after the last process has ended.
+_PATIENCE_SECONDS = 5.0
+
+
+def cgroup_id(path: str) -> int:
+    """Return the id of a cgroup, as bpf_get_current_cgroup_id() has it. Raises UsageError.
+
+    The first cgroup, which is the whole machine, is refused.
+    """
+    if not os.path.exists(f"{path}/cgroup.controllers"):
+        raise UsageError(
+            f"{path} is no cgroup of version 2", "name a directory below the mount of cgroup2"
+        )
+    if not os.path.exists(f"{path}/cgroup.events"):  # which only the first one lacks
+        raise UsageError(
+            f"{path} is the first cgroup, which is the whole machine", "name one below it"
+        )
+    return os.stat(path).st_ino
+
+
+def _top() -> str:
+    """Return where cgroup2 is mounted. Raises Unsupported."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            _, path, kind, *_ = line.split(" ")
+            if kind == "cgroup2":
+                return path
+    raise Unsupported("cgroup2 is not mounted", "mount it: mount -t cgroup2 none /sys/fs/cgroup")
+
+
+class OwnCgroup(Closing):
+    """A cgroup that is removed at the end. Of one that was killed, the next one removes it."""
+
+    def __init__(self) -> None:
+        top = _top()
+        self.path = f"{top}/{_PREFIX}{os.getpid()}"
+        _remove_abandoned(top)
+        try:
+            os.mkdir(self.path)
+        except OSError as error:
+            raise Error(
+                f"cannot make the cgroup {self.path}: {error.strerror}",
+                "a container may not; run it outside",
+            ) from None
+
+    def enter(self) -> None:
+        """Move this process there. Raises OSError."""
+        with open(f"{self.path}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
+
+    def close(self) -> None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while os.path.isdir(self.path):
+            try:
+                os.rmdir(self.path)
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    raise Error(
+                        f"cannot remove the cgroup {self.path}: {error.strerror}",
+                        "later: rmdir",
+                    ) from None
+                time.sleep(0.01)
+
+
+def _remove_abandoned(top: str) -> None:
+    for name in os.listdir(top):
+        maker = re.fullmatch(rf"{_PREFIX}(\d+)", name)
+        if maker and not os.path.exists(f"/proc/{maker[1]}"):
+            with contextlib.suppress(OSError):
+                os.rmdir(f"{top}/{name}")
