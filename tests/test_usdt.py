@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -18,6 +19,8 @@ from ebpf_tour.loader import syscall
 from ebpf_tour.loader.hooks.usdt import Argument, arguments
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support import Compiled
 
 pytestmark = [pytest.mark.kernel(TOOL), pytest.mark.usefixtures("leaves_nothing", "quiet_kernel")]
@@ -44,8 +47,8 @@ def options(way: tuple[str, ...]) -> tuple[str, ...]:
     return (*way[:2], way[-1])
 
 
-def collector(count: int) -> Workload:
-    return Workload(PYTHON, "-BIc", COLLECTOR, str(count))
+def collector(count: int, python: str = PYTHON) -> Workload:
+    return Workload(python, "-BIc", COLLECTOR, str(count))
 
 
 def rows_of(result: Result, pid: int) -> list[int]:
@@ -118,11 +121,12 @@ def semaphore(pid: int, address: int) -> int:
 @pytest.mark.native
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_the_semaphore_is_counted_by_the_kernel(
-    way: tuple[str, ...], number: signal.Signals
+    way: tuple[str, ...], number: signal.Signals, tmp_path: Path
 ) -> None:
     """So it is 0 again when nobody is attached, also after kill -9."""
     address = semaphore_address()
-    with collector(1) as python:
+    # A copy, since a tool of another test may be attached to PYTHON in all processes.
+    with collector(1, shutil.copy(PYTHON, tmp_path / "python3")) as python:
         assert semaphore(python.pid, address) == 0
         with Running(USDT, *options(way), "-p", str(python.pid)) as tool:
             tool.wait_attached()

@@ -84,7 +84,7 @@ TOOL = Tool(
         Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
         Map("__bpf_usdt_specs", "array", "where the arguments are, at each place", tool="sets"),
         Map("__bpf_usdt_ip_to_spec_id", "hash", "which place is at an address", tool="sets"),
-        Map(".kconfig", "array (.kconfig)", "whether the kernel has cookies", tool=""),
+        Map(".kconfig", "array (.kconfig)", "whether the kernel has cookies"),
     ),
     picture=(
         Flow(
