@@ -189,7 +189,6 @@ def in_both_formats(case: Case, *words: str) -> Iterator[list[Running]]:
         yield [tool.wait_attached() for tool in tools]
 
 
-@pytest.mark.kernel
 @pytest.mark.native
 @pytest.mark.usefixtures("leaves_nothing")
 @parameters(on_each_engine(tool for tool in TOOLS if SEEN.get(tool.name)))

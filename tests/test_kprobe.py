@@ -64,7 +64,7 @@ for name in names:
     os.unlink(name)
 """
 
-# As many threads, each with a file of 8 MiB in memory, which takes long to remove: so most
+# As many threads, each with a file of 48 MiB in memory, which takes long to remove: so most
 # of them wait in the call while others run.
 AT_ONCE = """
 import os, sys, threading
@@ -75,7 +75,7 @@ def remove(name):
     os.unlink(name)
 for name in names:
     with open(name, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, 8 << 20)
+        os.posix_fallocate(file.fileno(), 0, 48 << 20)
     threading.Thread(target=remove, args=(name,)).start()
 os.write(1, b"r")
 os.read(0, 1)
@@ -167,7 +167,7 @@ def test_pid(case: Case, tmp_path: Path) -> None:
 @each
 def test_many_at_once(case: Case) -> None:
     """A kretprobe can follow only a few calls at once; each return that it misses is counted."""
-    count = 40
+    count = 16
     with tempfile.TemporaryDirectory(prefix="ebpf-tour-test-", dir="/dev/shm") as name:
         remover = python(Path(name), AT_ONCE, str(count))
         with Running(*case.command("--json", "-p", str(remover.pid))) as tool:
