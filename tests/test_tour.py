@@ -13,7 +13,7 @@ import pytest
 from cases import CAN_RUN, Case, fault
 from support import BIN, NO_BTF, NO_TRACEFS, assert_error, in_mount_namespace, need, run
 
-from ebpf_tour.base.errors import Error
+from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.commands.tour import CHECK, TOOL, catalogue_lines, check_lines
 from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.loader import features, trial
@@ -474,3 +474,22 @@ def _attach_to_nothing(program: int) -> int:
 def test_llvm_version(path: str, version: str) -> None:
     """As Debian 12 and 13 and Ubuntu 24.04 have it."""
     assert llvm_version(f"7f00-7f01 r-xp 00000000 fe:00 1    /usr/lib/{path}\n") == version
+
+
+@native
+@kernel
+@pytest.mark.parametrize(
+    ("raised", "wanted"),
+    [(Unsupported("no such thing", "get one"), Unsupported), (OSError("what?"), Error)],
+)
+def test_errors_in_a_network_of_its_own(raised: Exception, wanted: type[Error]) -> None:
+    """A child process tries there, and its errors come out as they are."""
+
+    def fail() -> None:
+        raise raised
+
+    with pytest.raises(wanted, match=re.escape(str(raised))) as caught:
+        trial.in_own_network(fail)
+    assert type(caught.value) is wanted
+    assert caught.value.hint == getattr(raised, "hint", "")
+    trial.in_own_network(lambda: None)

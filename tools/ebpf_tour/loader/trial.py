@@ -169,7 +169,7 @@ class Trial(NamedTuple):
 def in_own_network(function: Callable[[], object]) -> None:
     """Call a function in a child process with a network namespace of its own.
 
-    Raises what it raises, if that is one of our errors.
+    Raises what it raises, as Error if that is none of ours.
     """
     from ebpf_tour.loader import interfaces
 
@@ -181,6 +181,8 @@ def in_own_network(function: Callable[[], object]) -> None:
             function()
         except Error as error:
             os.write(writer, f"{type(error).__name__}\n{error}\n{error.hint}".encode())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it did not work
+            os.write(writer, f"{Error.__name__}\n{error}\n".encode())
         finally:
             os._exit(0)
     os.close(writer)
