@@ -442,8 +442,9 @@ target = subprocess.Popen(
 tool = subprocess.Popen(
     [*sys.argv[2:], str(target.pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0
 )
-while not tool.stderr.readline().endswith(b"Ctrl-C to end.\\n"):
-    pass
+for line in tool.stderr:
+    if line.endswith(b"Ctrl-C to end.\\n"):
+        break
 target.communicate(b".")
 tool.communicate()
 sys.exit(tool.returncode)
