@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ebpf_tour.frame.record import Tool
 
 TOOLS = [tool for tool in tools() if "bcc" in tool.engines and tool.via]
-TRACING = 26  # BPF_PROG_TYPE_TRACING
+BY_BTF = (26, 29)  # BPF_PROG_TYPE_TRACING, BPF_PROG_TYPE_LSM
 WAYS = [
     (tool, via)
     for tool in TOOLS
@@ -30,7 +30,7 @@ def configured(tool: Tool, via: str, **numbers: int) -> BccProgram:
     A kernel without kprobes loads programs for them, but not those that are for one of
     its functions by BTF: that skips the test.
     """
-    need(*(hook for hook in tool.via[via] if hook.program_type == TRACING))
+    need(*(hook for hook in tool.via[via] if hook.program_type in BY_BTF))
     program = BccProgram(Options(tool.name, sources(), via, tool.via[via], tool.hooks))
     text = program._source.text
     listed = dict.fromkeys(re.findall(r"-D([a-z]\w+)=", text), 0)

@@ -267,6 +267,8 @@ def on(engine: str, cases: Iterable[Case]) -> list[Case]:
 
 _WITHOUT_PROGRAM = [Case(tool, "") for tool in ALL_TOOLS if not tool.via]
 _EACH = on_each_engine(TOOLS)
+# Those that go on until they are told to end: a signal finds them.
+_THAT_GO_ON = on_each_engine(tool for tool in TOOLS if not lists(tool))
 _THAT_WATCH = on_each_engine(filter(watches_a_process, TOOLS))
 _THAT_SEE_ALL = in_all_ways(SEE_ALL)
 # In each way where there is a choice. The others are tried in theirs by _THAT_SEE_ALL.
@@ -278,17 +280,17 @@ FAULTS: dict[str, list[Case]] = {
     "an_attached_tool_keeps_only_what_it_needs": _EACH,
     # test_faults.py
     "signal_before_it_reads": _EACH,
-    "signal_while_it_reads": [*_EACH, *_OF_PACKETS],
-    "nobody_reads_at_the_end": _EACH,
-    "signals_that_are_ignored": _EACH,
+    "signal_while_it_reads": [*_THAT_GO_ON, *_OF_PACKETS],
+    "nobody_reads_at_the_end": _THAT_GO_ON,
+    "signals_that_are_ignored": _THAT_GO_ON,
     "nobody_reads_what_it_writes": [*_EACH, *_WITHOUT_PROGRAM],
     "the_reader_goes_away": _EACH,
     "disk_full": [*_EACH, *_WITHOUT_PROGRAM],
     "closed_streams": _EACH,
     "the_watched_process_is_killed_before": _THAT_WATCH,
     "the_watched_process_is_killed": _THAT_WATCH,
-    "two_at_once": _EACH,
-    "a_demo_that_is_interrupted": _EACH,
+    "two_at_once": _THAT_GO_ON,
+    "a_demo_that_is_interrupted": _THAT_GO_ON,
     # test_hostile.py
     "names": _THAT_SEE_ALL,
     "name_of_the_watched_process": _THAT_WATCH,
@@ -298,7 +300,7 @@ FAULTS: dict[str, list[Case]] = {
     # test_load.py
     "none_is_lost": _THAT_SEE_ALL,
     "what_is_lost_is_counted": in_all_ways(filter(has_buffer, SEE_ALL)),
-    "one_interrupt_is_enough": _EACH,
+    "one_interrupt_is_enough": _THAT_GO_ON,
     # test_missing.py
     "no_btf": on("libbpf", _EACH),
     "no_libbpf": [Case(tool, "") for tool in TOOLS],
@@ -312,7 +314,7 @@ FAULTS: dict[str, list[Case]] = {
     "root_without_capabilities": _EACH,
     "capabilities_without_root": _EACH,
     "without_those_of_the_network": on_each_engine(filter(sees_packets, TOOLS)),
-    "only_these_capabilities": _EACH,
+    "only_these_capabilities": _THAT_GO_ON,
     # test_show.py
     "source_is_the_file": _EACH,
     "source_is_what_bcc_compiles": on("bcc", _EACH),

@@ -347,7 +347,7 @@ def in_mount_namespace(setup: str, *command: str | Path) -> list[str | Path]:
 def everyones(tool: str, directory: Path) -> Path:
     """Return a tool's command that every user may start: a copy, the checkout may be private."""
     shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour")
-    command = directory / f"ebpf-{tool}"
+    command = directory / f"ebpf-{tool.replace('_', '-')}"
     command.write_text(
         f"#!/usr/bin/python3 -B\nimport sys\nfrom ebpf_tour.commands.{tool} import main\n"
         "sys.exit(main())\n"

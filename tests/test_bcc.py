@@ -7,9 +7,8 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from cases import CAN_RUN
 from support import BIN, assert_error, everyones, run
-
-from ebpf_tour.frame.catalogue import tools
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +97,7 @@ def test_no_compiled_object(own: Own, engine: str) -> None:
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("tool", [tool for tool in tools() if "bcc" in tool.engines and tool.via])
+@pytest.mark.parametrize("tool", [tool for tool in CAN_RUN if "bcc" in tool.engines])
 def test_without_the_other_engine(tool: Tool, open_directory: Path) -> None:
     """In a copy of the package that cannot import libbpf.py, and has no objects."""
     command = everyones(tool.name, open_directory)

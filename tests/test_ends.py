@@ -270,16 +270,17 @@ def test_no_process_at_all(tmp_path: Path) -> None:
     cases = on_one_engine(CAN_RUN)
     names = [case.tool.name for case in cases]
     with cgroups_with_pids(tmp_path, [*names, "one", "check"], 1) as groups:
-        commands = [
+        demos = [
             inside(group, *case.command("--demo"))
             for group, case in zip(groups, cases, strict=False)
         ]
-        commands.append(inside(groups[-2], BIN / "ebpf-procinfo", "1"))
+        demos.append(inside(groups[-2], BIN / "ebpf-procinfo", "1"))
         *results, check = all_at_once(
-            [*commands, inside(groups[-1], BIN / "ebpf-tour", "check", "--json")]
+            [*demos, inside(groups[-1], BIN / "ebpf-tour", "check", "--json")]
         )
-    for name, result in zip([*names, "procinfo"], results, strict=True):
-        cause, hint = assert_error(result, 1, f"ebpf-{name}")
+    commands = [*(case.tool.command for case in cases), "ebpf-procinfo"]
+    for command, result in zip(commands, results, strict=True):
+        cause, hint = assert_error(result, 1, command)
         assert cause == NO_MORE
         assert "pids.max" in hint
     # It tells of everything else, and does not end with that.

@@ -111,7 +111,7 @@ def test_object_of_the_package_is_older(sources: Path) -> None:
 @native
 def test_object_of_a_copy_is_older(tmp_path: Path) -> None:
     package = shutil.copytree(ROOT / "tools/ebpf_tour", tmp_path / "ebpf_tour")
-    change(package / "bpf/hello.bpf.c", "Hello", "Good morning")
+    change(package / "bpf/hello.bpf.c", "a greeting", "a welcome")
     script = "import sys; from ebpf_tour.commands.hello import main; sys.exit(main())"
     result = run(sys.executable, "-c", script, *DEMO, env={"PYTHONPATH": str(tmp_path)})
     _, hint = assert_error(result, 1, "ebpf-hello")

@@ -148,7 +148,7 @@ BROKEN = """
 import sys
 from ebpf_tour.commands import task_iter
 def refuse():
-    raise OSError(11, "no more processes")
+    raise OSError(5, "no pipe")
 task_iter.start_three = refuse
 sys.exit(task_iter.main())
 """
@@ -159,7 +159,7 @@ def test_a_demo_that_cannot_start_its_processes() -> None:
     """What the child says is said whole."""
     result = run(sys.executable, "-c", BROKEN, "--demo")
     error = next(line for line in result.stderr.splitlines() if "error: " in line)
-    wanted = "the demo failed: its child process did not do its work: no more processes"
+    wanted = "the demo failed: its child process did not do its work: no pipe"
     assert (result.status, error.partition("error: ")[2]) == (1, wanted)
 
 

@@ -22,6 +22,7 @@ TOOL = Tool(
     "packets",
     directory=os.path.dirname(__file__),
     via={"xdp": (COUNT,), "none": (OTHER,)},
+    keeps=("CAP_NET_ADMIN",),  # it sets lo up, once it is attached
     columns=(Column("packets", "PACKETS", "", 7), Column("others", "OTHERS", "", 7)),
 )
 

@@ -48,24 +48,22 @@ def add_options(parser: argparse.ArgumentParser, own: Own, metavar: str, what: s
         default=own.place,
         help=f"{what} (default: {own.place})",
     )
-    files = parser.add_mutually_exclusive_group()
-    files.add_argument(
+    parser.add_argument(
         "--binary",
         metavar="FILE",
         help="in this program or library, of all processes: a path, or a name such as bash or libc",
     )
-    files.add_argument(
-        "-p",
-        "--pid",
-        type=cli.positive_int,
-        metavar="PID",
-        help="in this process only, in whichever of the files that it has mapped",
-    )
+    cli.add_filters(parser, "p")
     cli.add_buffer_option(parser)
 
 
 def check(args: argparse.Namespace, own: Own) -> None:
     """Raise UsageError where options do not go together."""
+    if args.binary is not None and args.pid is not None:
+        raise UsageError(
+            "-p looks in what the process has mapped, so --binary cannot be named, too",
+            "leave one of them out",
+        )
     if _is_own(args):
         if args.place != own.place:
             raise UsageError(
@@ -85,6 +83,8 @@ def find(session: Session, own: Own) -> Probed:
     from ebpf_tour.userland import probed
 
     args = session.args
+    if args.show:  # what is shown does not depend on the place
+        return probed.in_process(own.kind, own.place, os.getpid(), session.wake)
     if args.binary is not None:
         return probed.in_file(own.kind, args.place, args.binary, session.wake)
     return probed.in_process(own.kind, args.place, args.pid or os.getpid(), session.wake)
