@@ -253,7 +253,10 @@ def test_a_stripped_program(tmp_path: Path) -> None:
     ("words", "cause"),
     [
         (("--function", "getenv"), "which program has getenv?"),
-        (("--binary", "bash", "-p", "1"), "argument -p/--pid: not allowed with argument --binary"),
+        (
+            ("--binary", "bash", "-p", "1"),
+            "-p looks in what the process has mapped, so --binary cannot be named, too",
+        ),
         (("--demo", "--binary", "bash"), "--demo traces the tool itself"),
     ],
 )
