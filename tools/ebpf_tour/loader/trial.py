@@ -16,6 +16,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from ebpf_tour.base import limits
 from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.base.names import error_name
 from ebpf_tour.loader import features, raw_btf, syscall
@@ -174,7 +175,12 @@ def in_own_network(function: Callable[[], object]) -> None:
     from ebpf_tour.loader import interfaces
 
     reader, writer = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError as error:
+        os.close(reader)
+        os.close(writer)
+        raise limits.ran_out(error) or Error(f"cannot try it: {error.strerror}") from None
     if child == 0:
         try:
             interfaces.enter_own_network()
