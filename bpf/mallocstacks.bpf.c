@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
 #include "mallocstacks.h"
 #include "lib/filter.bpf.h"
 #include "lib/maps.bpf.h"
@@ -20,7 +21,7 @@ __u64 pidns_ino;
 int size_argument;
 int number_argument;
 
-#include "mallocstacks_call.bpf.h"	/* requested(), return_address() */
+#include "mallocstacks_call.bpf.h"	/* requested(), return_address(), current_program() */
 
 /* Bytes and calls of each stack. The whole stack is the key, all 127 frames
  * that the kernel takes at most, so no two stacks are ever taken for one.
@@ -32,7 +33,7 @@ struct {
 	__type(value, struct total);
 } totals SEC(".maps");
 
-/* The same for more than FEW_FRAMES, 31. The kernel hashes all bytes of a key,
+/* The same for more than FEW_FRAMES, 30. The kernel hashes all bytes of a key,
  * zeros as well, so short stacks have a map with short keys: a short_stack is
  * the beginning of a stack.
  */
@@ -104,6 +105,7 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 	 * from frame to frame, so it misses the caller.
 	 */
 	stack->caller = return_address(ctx);
+	stack->program = current_program();
 	/* Behind the last frame it writes zeros. */
 	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames),
 			      BPF_F_USER_STACK);
