@@ -131,6 +131,15 @@ class Running:
             self._said += line
         return self
 
+    def wait_for(self, text: str) -> Self:
+        """Wait for a line on stderr with that text."""
+        assert self.process.stderr
+        while not (line := self.process.stderr.readline()).count(text.encode()):
+            self._said += line
+            assert line, f"it ended before it said {text}: {self._said.decode()}"
+        self._said += line
+        return self
+
     def finish(self, signal: int | None = None) -> Result:
         """Send a signal, if one is given, and wait for the end."""
         if signal is not None:
@@ -262,6 +271,7 @@ _FLAGS = {
     "functions": ("-rdynamic",),
     "late": ("-shared", "-fPIC"),
     "nothing": ("-static",),
+    "plug": ("-shared", "-fPIC"),
     "replace": ("-shared", "-fPIC"),
     "step": ("-static",),
     "thirty_two": ("-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie"),

@@ -46,6 +46,8 @@ from ebpf_tour.loader.stacks import DEPTH_SETTING, MAX_FRAMES
 from ebpf_tour.userland.elf import BadElf, Elf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support import Compiled
 
 kernel = pytest.mark.kernel(TOOL)
@@ -521,6 +523,174 @@ def test_names_of_a_library_that_is_loaded_later(engine: str, compiled: Compiled
         result = tool.finish(signal.SIGINT)
     (record,) = (record for record in result.records if record["bytes"] == 123456)
     assert names(record)[:2] == ["malloc", "late"]
+
+
+@pytest.fixture(scope="module")
+def become(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Path]]:
+    """Return the function that makes becomes.c into programs with their code at one address."""
+    directory = tmp_path_factory.mktemp("becomes")
+
+    def make(**calls: int) -> list[Path]:
+        paths = []
+        for name, number in calls.items():
+            flags = ["-no-pie", f"-DNAME={name}_work", f"-DCALLS={number}"]
+            flags += ["-DWAITS"] if not paths else []
+            source = ROOT / "tests/programs/becomes.c"
+            paths.append(compile_program(source, directory / name, *flags))
+        lines = [subprocess.check_output(["nm", path], text=True).splitlines() for path in paths]
+        addresses = {line.split()[0] for some in lines for line in some if "_work" in line}
+        assert len(addresses) == 1
+        return paths
+
+    return make
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("prefix", [(), ("setarch", "--addr-no-randomize")], ids=["", "same"])
+def test_names_before_and_after_an_exec(
+    engine: str, become: Callable[..., list[Path]], prefix: tuple[str, ...]
+) -> None:
+    """The second program allocates as soon as it runs, long before the tool looks at it."""
+    first, second = become(first=100, second=200)
+    with (
+        Workload(*prefix, first, second) as workload,
+        Running(
+            MALLOCSTACKS, str(workload.wait_for("first").pid), "--engine", engine, "--json"
+        ) as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        tool.wait_for(f"first ({workload.pid}) has become second")
+        workload.finish()
+        result = tool.finish()
+    assert {(r["comm"], *names(r)[:3]): Total(r["bytes"], r["count"]) for r in result.records} == {
+        ("first", "malloc", "first_work", "main"): (10_000, 100),
+        ("second", "malloc", "second_work", "main"): (20_000, 200),
+    }
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_no_names_of_a_program_that_nobody_looked_at(
+    engine: str, become: Callable[..., list[Path]]
+) -> None:
+    """It is not given those of another one, whose code is at the same addresses."""
+    first, brief, last = become(first=100, brief=50, last=200)
+    with (
+        Workload(first, brief, last) as workload,
+        Running(
+            MALLOCSTACKS, str(workload.wait_for("first").pid), "--engine", engine, "--json"
+        ) as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        tool.wait_for("has become last")
+        workload.finish()
+        result = tool.finish()
+    assert {(r["comm"], names(r)[1]): r["count"] for r in result.records} == {
+        ("first", "first_work"): 100,
+        ("?", "[unknown]"): 50,
+        ("last", "last_work"): 200,
+    }
+    assert f"{COMMAND}: no names for 50 calls: the program that made them ran" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def plugs(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return plugs.c and two libraries for it."""
+    source, directory = ROOT / "tests/programs/plug.c", tmp_path_factory.mktemp("plugs")
+    libraries = [
+        compile_program(source, directory / f"{name}.so", f"-DNAME={name}_work")
+        for name in ("first", "second")
+    ]
+    return [compiled("plugs"), *libraries]
+
+
+def wait_for_frame(tool: Running, name: str) -> None:
+    """Wait for a report with the frame."""
+    assert tool.process.stdout
+    while f'"{name}+0x'.encode() not in tool.process.stdout.readline():
+        assert tool.process.poll() is None
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+def test_names_of_libraries_that_are_gone(engine: str, plugs: list[Path]) -> None:
+    """They stay known. Where two were at one address, nobody knows which of them called."""
+    with (
+        Workload(*plugs) as workload,
+        Running(
+            *(MALLOCSTACKS, str(workload.wait_for("plugs").pid)),
+            *("--engine", engine, "--json", "--interval", "0.2"),
+        ) as tool,
+    ):
+        tool.wait_attached()
+        said = workload.allocate().said  # the first one works
+        wait_for_frame(tool, "first_work")
+        workload.allocate()  # it is gone
+        wait_for_frame(tool, "first_work")
+        assert workload.allocate().said == said  # the second one works, at the same address
+        wait_for_frame(tool, "[first_work or second_work]")
+        result = tool.finish(signal.SIGINT)
+    last = [r for r in result.records if r["bytes"] == 20 * 77]
+    assert last
+    for record in last:
+        assert re.fullmatch(r"\[first_work or second_work\]\+0x7f[0-9a-f]+", record["stack"][1])
+        assert (names(record)[2:4], record["count"]) == (["work", "main"], 20)
+
+
+OVERLAY = """
+for layer in upper lower; do mkdir "$1/$layer"; mount -t tmpfs none "$1/$layer"; done
+cp "$2" "$1/upper/program"; cp "$3" "$1/lower/library"
+mkdir "$1/merged"
+mount -t overlay -o "lowerdir=$1/upper:$1/lower" none "$1/merged"
+exec "$1/merged/program" "$1/merged/library"
+"""
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_two_layers_of_an_overlay(engine: str, plugs: list[Path], tmp_path: Path) -> None:
+    """Device and inode of /proc/PID/maps are those of the overlay's layers: not unique."""
+    program, library, _ = plugs
+    command = ("unshare", "--mount", "sh", "-ec", OVERLAY, "sh", tmp_path, program, library)
+    with (
+        Workload(*command) as workload,
+        Running(
+            MALLOCSTACKS, str(workload.wait_for("program").pid), "--engine", engine, "--json"
+        ) as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        maps = Path(f"/proc/{workload.pid}/maps").read_text().splitlines()
+        result = tool.finish(signal.SIGINT)
+    assert len({tuple(line.split()[3:5]) for line in maps if "/merged/" in line}) == 1
+    (record,) = (r for r in result.records if r["bytes"] == 10 * 77)
+    assert names(record)[:4] == ["malloc", "first_work", "work", "main"]
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_the_first_thread_ends(engine: str, compiled: Compiled) -> None:
+    """The kernel then removes the breakpoint. The process goes on, and the tool says so."""
+    with (
+        Workload(compiled("leaves")) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        tool.wait_for("the thread with the breakpoint has ended")
+        workload.allocate().finish()
+        result = tool.finish()
+    assert result.status == 0
+    totals = {names(r)[1]: Total(r["bytes"], r["count"]) for r in result.records}
+    assert totals["allocate"] == (33_300, 100)
 
 
 @pytest.mark.native

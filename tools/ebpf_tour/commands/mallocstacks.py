@@ -136,11 +136,15 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
     """
     interval = session.args.interval or float("inf")
     due = time.monotonic() + interval
+    thread = target.tid
     while session.running and target.alive:
         session.wait_readable(target.pidfd, min(REFRESH_SECONDS, due - time.monotonic()))
         before = target.comm
         if target.refresh():
             session.warn(f"{before} ({target.pid}) has become {target.comm}")
+        if target.tid != thread:
+            thread = target.tid
+            warn_of_lost_thread(session, target)
         if time.monotonic() >= due and session.running and target.alive:
             report.make()
             due += interval
@@ -149,6 +153,20 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
     program.detach()  # so that the last report misses nothing
     report.make()
     return ended
+
+
+def warn_of_lost_thread(session: Session, target: Target) -> None:
+    """Say that the thread has ended by which the kernel knows whose breakpoint it is.
+
+    At the next hit it finds no memory of that thread, and removes the breakpoint. To
+    attach again takes capabilities that the tool has given up.
+    """
+    session.wait_readable(target.pidfd, 0.1)  # the other threads may be ending, too
+    if session.running and target.alive:
+        session.warn(
+            "the thread with the breakpoint has ended: calls that the others make from now on "
+            f"are not counted; start {TOOL.command} again"
+        )
 
 
 # How often to look for libraries that the process has loaded since.
