@@ -5,7 +5,10 @@ from __future__ import annotations
 import bisect
 import itertools
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
 
 
 class Mapping(NamedTuple):
@@ -43,12 +46,12 @@ class AddressSpace:
         self._sorted: list[Mapping] = []
         self._reach: list[int] = []  # how far the mappings up to this one go
 
-    def add(self, mapping: Mapping, module: Module) -> None:
-        """Remember a mapping."""
-        self.mappings[mapping] = module
+    def add(self, mappings: Iterable[tuple[Mapping, Module]]) -> None:
+        """Remember mappings, each with its file."""
+        self.mappings.update(mappings)
         self._sorted = []
 
-    def forget_all_but(self, mapped: set[Mapping]) -> None:
+    def forget_all_but(self, mapped: Container[Mapping]) -> None:
         """Keep only those that are mapped now."""
         self.mappings = {m: module for m, module in self.mappings.items() if m in mapped}
         self._sorted = []

@@ -77,7 +77,7 @@ class Target(Process):
         self.handed = handed or Handed()
         self._modules: dict[tuple[int, int], Module] = {}
         self._space = AddressSpace("?")  # of the program that it runs
-        self._spaces: dict[int, AddressSpace] = {}  # of all that it ran, by the stack's beginning
+        self._spaces: dict[int, AddressSpace] = {}  # of each that it ran, by the stack's beginning
         self._provider = -1
         self.is_complete = True  # whether all that it has mapped is known
         self.tid = pid
@@ -130,16 +130,17 @@ class Target(Process):
         stays known. Returns whether it runs another program now.
         """
         before = self._space
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            # It may execute something while this looks at it, but not all the time.
+        with contextlib.suppress(PermissionError):
+            # The thread may end and the process execute something meanwhile, but not all the time.
             for _ in range(3):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    if self._look():
+                        break
                 self.tid = self._living_thread() or self.tid
-                if self._look():
-                    break
         return self._space is not before
 
     def _look(self) -> bool:
-        """Take over what is mapped, and return True. Takes nothing over after an exec meanwhile.
+        """Take over what the thread has mapped. Returns False if that is gone meanwhile.
 
         The file of the mappings stays that of the address space that it was opened for:
         it is empty once that is gone. Raises OSError.
@@ -148,27 +149,26 @@ class Target(Process):
         with open(f"/proc/{self.tid}/maps", "rb") as file:
             # A path may hold any other character that ends a line elsewhere.
             mapped = dict.fromkeys(filter(None, map(parse, file.read().split(b"\n"))))
-            comm = from_kernel(self._proc("comm").removesuffix(b"\n"))
-            space = self._spaces.get(program) or AddressSpace(comm)
+            space = self._spaces.get(program) or AddressSpace(self._read_comm())
             new = {m: self._module(m) for m in mapped if m not in space.mappings}
-            file.seek(0)
-            if not file.readline() or self._stat(_START_STACK) != program:
-                return False
-        self._space = space
-        self.comm = space.comm
-        self._make_room(len(new), mapped)
-        self._spaces[program] = space
-        for mapping, module in new.items():
-            if module:
-                space.add(mapping, module)
-        return True
+            if new or space is not self._space:
+                file.seek(0)
+                if not file.readline() or self._stat(_START_STACK) != program:
+                    return False
+        if new:
+            self._make_room(len(new), space, mapped)
+            space.add((mapping, module) for mapping, module in new.items() if module)
+            self._spaces[program] = self._space = space
+            self._modules = {m.file: m for m in space.mappings.values() if m.file}
+            self.comm = space.comm
+        return bool(mapped)
 
-    def _make_room(self, number: int, mapped: Container[Mapping]) -> None:
+    def _make_room(self, number: int, space: AddressSpace, mapped: Container[Mapping]) -> None:
         """Forget what is not mapped any more if so many new mappings are too many."""
         if number + sum(len(space.mappings) for space in self._spaces.values()) > _MOST_MAPPINGS:
             self.is_complete = False
             self._spaces.clear()
-            self._space.forget_all_but(mapped)
+            space.forget_all_but(mapped)
 
     def _module(self, mapping: Mapping) -> Module | None:
         """Return the file of a mapping, None if it is not mapped any more. Raises OSError."""
@@ -185,8 +185,7 @@ class Target(Process):
             if file not in self.handed.modules:
                 self.handed.modules[file] = Module(name, len(self.handed.modules), file)
                 self._child.tell("add", self.handed.modules[file].number, fd=fd)
-            self._modules[file] = self.handed.modules[file]
-            return self._modules[file]
+            return self.handed.modules[file]
         finally:
             os.close(fd)
 
