@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-mallocstacks, BCC dialect: bytes and calls of malloc() by stack. */
 #include <uapi/linux/ptrace.h>
-#include <linux/mm_types.h>
-#include <linux/sched.h>
 #include "mallocstacks.h"
 #include "lib/filter.bcc.h"
+#include "lib/program.bcc.h"
 #include "mallocstacks_call.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:

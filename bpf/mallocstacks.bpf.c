@@ -3,10 +3,10 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-#include <bpf/bpf_core_read.h>
 #include "mallocstacks.h"
 #include "lib/filter.bpf.h"
 #include "lib/maps.bpf.h"
+#include "lib/program.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -21,7 +21,7 @@ __u64 pidns_ino;
 int size_argument;
 int number_argument;
 
-#include "mallocstacks_call.bpf.h"	/* requested(), return_address(), current_program() */
+#include "mallocstacks_call.bpf.h"	/* requested(), return_address() */
 
 /* Bytes and calls of each stack. The whole stack is the key, all 127 frames
  * that the kernel takes at most, so no two stacks are ever taken for one.

@@ -10,7 +10,7 @@
 
 /* A call stack: the key of `deep_totals`. */
 struct stack {
-	__u64 program;			/* what the process ran: see current_program() */
+	__u64 program;			/* that the process ran: lib/program.bpf.h */
 	__u64 caller;			/* where the function returns to */
 	__u64 frames[MAX_FRAMES];	/* innermost first, then zeros */
 };

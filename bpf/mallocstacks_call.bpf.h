@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* ebpf-mallocstacks, libbpf dialect: how many bytes a call asks for, where it
- * returns to, and which program makes it.
+/* ebpf-mallocstacks, libbpf dialect: how many bytes a call asks for, and where
+ * it returns to.
  */
 #pragma once
 
@@ -45,15 +45,4 @@ static __u64 return_address(struct pt_regs *ctx)
 #else
 	return PT_REGS_RET(ctx);
 #endif
-}
-
-/* What the process runs, since exec replaces it and the same addresses are other
- * functions then. It is where the program's stack begins, another random number
- * each time; user space finds it in /proc/PID/stat, as startstack.
- */
-static __u64 current_program(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, mm, start_stack);
 }

@@ -58,6 +58,7 @@ _NEXT_ID = {"program": 11, "map": 12, "link": 31}
 
 
 Compiled = Callable[[str], Path]
+Become = Callable[..., list[Path]]
 """What the fixture `compiled` is: it returns a program of tests/programs by its name."""
 
 

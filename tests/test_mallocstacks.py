@@ -46,9 +46,7 @@ from ebpf_tour.loader.stacks import DEPTH_SETTING, MAX_FRAMES
 from ebpf_tour.userland.elf import BadElf, Elf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from support import Compiled
+    from support import Become, Compiled
 
 kernel = pytest.mark.kernel(TOOL)
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
@@ -525,43 +523,21 @@ def test_names_of_a_library_that_is_loaded_later(engine: str, compiled: Compiled
     assert names(record)[:2] == ["malloc", "late"]
 
 
-@pytest.fixture(scope="module")
-def become(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Path]]:
-    """Return the function that makes becomes.c into programs with their code at one address."""
-    directory = tmp_path_factory.mktemp("becomes")
-
-    def make(**calls: int) -> list[Path]:
-        paths = []
-        for name, number in calls.items():
-            flags = ["-no-pie", f"-DNAME={name}_work", f"-DCALLS={number}"]
-            flags += ["-DWAITS"] if not paths else []
-            source = ROOT / "tests/programs/becomes.c"
-            paths.append(compile_program(source, directory / name, *flags))
-        lines = [subprocess.check_output(["nm", path], text=True).splitlines() for path in paths]
-        addresses = {line.split()[0] for some in lines for line in some if "_work" in line}
-        assert len(addresses) == 1
-        return paths
-
-    return make
-
-
 @pytest.mark.core
 @kernel
 @leaves_nothing
 @pytest.mark.parametrize("prefix", [(), ("setarch", "--addr-no-randomize")], ids=["", "same"])
 def test_names_before_and_after_an_exec(
-    engine: str, become: Callable[..., list[Path]], prefix: tuple[str, ...]
+    engine: str, become: Become, prefix: tuple[str, ...]
 ) -> None:
     """The second program allocates as soon as it runs, long before the tool looks at it."""
     first, second = become(first=100, second=200)
     with (
-        Workload(*prefix, first, second) as workload,
-        Running(
-            MALLOCSTACKS, str(workload.wait_for("first").pid), "--engine", engine, "--json"
-        ) as tool,
+        support.Workload(*prefix, first, second) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
     ):
         tool.wait_attached()
-        workload.allocate()
+        workload.begin()
         tool.wait_for(f"first ({workload.pid}) has become second")
         workload.finish()
         result = tool.finish()
@@ -574,19 +550,36 @@ def test_names_before_and_after_an_exec(
 @pytest.mark.native
 @kernel
 @leaves_nothing
-def test_no_names_of_a_program_that_nobody_looked_at(
-    engine: str, become: Callable[..., list[Path]]
-) -> None:
+@pytest.mark.parametrize(
+    "name", ["_RNvC5crate4work", "_ZN5crate4work17h0123456789abcdefE"], ids=["v0", "legacy"]
+)
+def test_names_of_rust(engine: str, tmp_path: Path, name: str) -> None:
+    source = ROOT / "tests/programs/becomes.c"
+    flags = (f"-DNAME={name}", "-DCALLS=10", "-DSPINS=0", "-DWAITS=1")
+    with (
+        support.Workload(compile_program(source, tmp_path / "rusty", *flags)) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.begin()
+        workload.finish()
+        result = tool.finish()
+    (record,) = result.records
+    assert names(record)[1].removesuffix("::h0123456789abcdef") == "crate::work"
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_no_names_of_a_program_that_nobody_looked_at(engine: str, become: Become) -> None:
     """It is not given those of another one, whose code is at the same addresses."""
     first, brief, last = become(first=100, brief=50, last=200)
     with (
-        Workload(first, brief, last) as workload,
-        Running(
-            MALLOCSTACKS, str(workload.wait_for("first").pid), "--engine", engine, "--json"
-        ) as tool,
+        support.Workload(first, brief, last) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
     ):
         tool.wait_attached()
-        workload.allocate()
+        workload.begin()
         tool.wait_for("has become last")
         workload.finish()
         result = tool.finish()

@@ -1,7 +1,8 @@
 /* Call malloc from a function, then become the program that is named, if one is.
  * The compiler gets the function's name, -DNAME=, how often it is called,
- * -DCALLS=, and with -DWAITS the program begins when a byte comes. The last one
- * says that it is there and waits for the end of its input.
+ * -DCALLS=, and -DSPINS=, what else it does at each call. With -DWAITS=1 the program
+ * says that it is there, and begins when a byte comes. The last one waits for the
+ * end of its input.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,23 +11,24 @@ __attribute__((noinline)) void *NAME(void)
 {
 	void *volatile pointer = malloc(100);
 
+	for (volatile int i = 0; i < SPINS; i++)
+		;
 	return pointer;
 }
+
+/* The code is the same in all of them. */
+static const volatile int waits = WAITS;
 
 int main(int argc, char **argv)
 {
 	char byte;
 
-#ifdef WAITS
-	if (read(0, &byte, 1) != 1)
+	if (waits && (write(1, "r", 1) != 1 || read(0, &byte, 1) != 1))
 		return 1;
-#endif
 	for (int i = 0; i < CALLS; i++)
 		free(NAME());
 	if (argc > 1)
 		execv(argv[1], argv + 1);
-	if (write(1, "\n", 1) != 1)
-		return 1;
 	while (read(0, &byte, 1) > 0)
 		;
 	return 0;

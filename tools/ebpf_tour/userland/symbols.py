@@ -47,9 +47,11 @@ class Symbols:
         """Why there are no more names, "" if there are."""
         return self._child.died
 
-    def stacks(
-        self, stacks: Iterable[Sequence[int]], program: int | None = None
-    ) -> list[list[str]]:
+    def know(self, program: int) -> bool:
+        """Say whether the process was looked at while it ran the program."""
+        return self._target.comm_of(program) is not None
+
+    def stacks(self, stacks: Iterable[Sequence[int]], program: int) -> list[list[str]]:
         """Return the names of the frames of several stacks, leaf first.
 
         The first address is the function's own. The others are where calls
@@ -63,13 +65,13 @@ class Symbols:
         named = {frame: self._called(frame, spots[frame]) for frame in spots}
         return [[named[frame] for frame in stack] for stack in frames]
 
-    def _spots(self, frame: Frame, program: int | None) -> dict[Spot, str]:
+    def _spots(self, frame: Frame, program: int) -> dict[Spot, str]:
         """Return where the call of a frame may be, each with the name of the file.
 
         What is in no file may be what a JIT compiler has made, if the program still runs.
         """
         address = frame[0] - frame[1]
-        places = self._target.find(address, program)
+        places = self._target.find(program, address)
         if places or not self._target.runs(program):
             return {(module.number, offset): module.name for module, offset in places}
         return {(self._perf_map, address): ""}

@@ -214,25 +214,22 @@ class Target(Process):
             else:
                 yield f"/proc/{self.tid}/map_files/{mapping.start:x}-{mapping.end:x}", module
 
-    def find(self, address: int, program: int | None = None) -> set[tuple[Module, int]]:
+    def find(self, program: int, address: int) -> set[tuple[Module, int]]:
         """Return the mapped files that an address was in, and where in each.
 
-        `program` is where the stack of the program began; None: any that it ran.
+        `program` is where the stack of the program began that the process ran.
         """
-        spaces = self._spaces.values() if program is None else self._known(program)
-        return {place for space in spaces for place in space.places(address)}
+        space = self._spaces.get(program)
+        return space.places(address) if space else set()
 
-    def _known(self, program: int) -> list[AddressSpace]:
-        """Return what is known of a program that the process ran: one address space, or none."""
-        return [self._spaces[program]] if program in self._spaces else []
-
-    def runs(self, program: int | None) -> bool:
+    def runs(self, program: int) -> bool:
         """Say whether the process runs that program now, or did when it ended."""
-        return program is None or self._space in self._known(program)
+        return self._spaces.get(program) is self._space
 
     def comm_of(self, program: int) -> str | None:
         """Return the name of the process while it ran that program, None if nobody looked."""
-        return next((space.comm for space in self._known(program)), None)
+        space = self._spaces.get(program)
+        return space.comm if space else None
 
     def providers(self, function: str) -> list[Provider]:
         """Return the mapped files with that function; the first one is what is called.
