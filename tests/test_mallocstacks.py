@@ -31,6 +31,7 @@ from support import (
     is_preemptible,
     run,
     scaled,
+    wait_until,
 )
 
 from ebpf_tour.commands.mallocstacks import (
@@ -43,7 +44,11 @@ from ebpf_tour.commands.mallocstacks import (
 )
 from ebpf_tour.loader import trial
 from ebpf_tour.loader.stacks import DEPTH_SETTING, MAX_FRAMES
+from ebpf_tour.userland import reader, target
+from ebpf_tour.userland.address_space import AddressSpace, Mapping, Module
+from ebpf_tour.userland.child import Child
 from ebpf_tour.userland.elf import BadElf, Elf
+from ebpf_tour.userland.target import Target
 
 if TYPE_CHECKING:
     from support import Become, Compiled
@@ -579,7 +584,11 @@ def test_no_names_of_a_program_that_nobody_looked_at(engine: str, become: Become
         Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
     ):
         tool.wait_attached()
+        tool.process.send_signal(signal.SIGSTOP)
         workload.begin()
+        exe = Path(f"/proc/{workload.pid}/exe")
+        wait_until(lambda: exe.readlink() == last, lambda: "it does not become the last")
+        tool.process.send_signal(signal.SIGCONT)
         tool.wait_for("has become last")
         workload.finish()
         result = tool.finish()
@@ -634,6 +643,30 @@ def test_names_of_libraries_that_are_gone(engine: str, plugs: list[Path]) -> Non
     for record in last:
         assert re.fullmatch(r"\[first_work or second_work\]\+0x7f[0-9a-f]+", record["stack"][1])
         assert (names(record)[2:4], record["count"]) == (["work", "main"], 20)
+
+
+def test_mappings_that_are_gone_have_limited_room(
+    plugs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        Workload(*plugs) as workload,
+        Child(reader.make) as child,
+        Target(workload.wait_for("plugs").pid, child) as traced,
+    ):
+        address = int(workload.allocate().said, 16)
+        program = int(Path(f"/proc/{workload.pid}/stat").read_text().split()[27])
+
+        def found() -> set[str]:
+            traced.refresh()
+            return {module.name for module, _ in traced.find(program, address)}
+
+        assert found() == {"first.so"}
+        workload.allocate()
+        assert (found(), traced.is_complete) == ({"first.so"}, True)
+        monkeypatch.setattr(target, "_MOST_MAPPINGS", 1)
+        workload.allocate()
+        assert (found(), traced.is_complete) == ({"second.so"}, False)
+        assert traced.find(program - 16, address) == set()
 
 
 OVERLAY = """
@@ -1121,3 +1154,20 @@ def test_broken_elf_files(programs: Path, tmp_path: Path) -> None:
                 elf.offset_of(0x1234)
             except BadElf:
                 pass
+
+
+# What is mapped.
+
+
+def test_mappings_that_overlap() -> None:
+    """Those of different times may, in any way."""
+    space = AddressSpace("any")
+    a, b, c = (Module(name, number, None) for number, name in enumerate("abc"))
+    extents = {(100, 200): a, (120, 130): b, (150, 300): c, (400, 500): b}
+    space.add((Mapping(*extent, 7, "", 0, ""), module) for extent, module in extents.items())
+    for address in range(90, 510):
+        assert space.places(address) == {
+            (module, address - start + 7)
+            for (start, end), module in extents.items()
+            if start <= address < end
+        }
