@@ -445,7 +445,7 @@ TOOL = Tool(
     ),
     via={"uprobe": (ALLOC,)},
     maps=(
-        Map("totals", "hash", "stack to bytes and calls, up to 31 frames", tool="reads"),
+        Map("totals", "hash", "stack to bytes and calls, up to 30 frames", tool="reads"),
         Map("deep_totals", "hash", "the same for up to 127 frames", tool="reads"),
         Map("unattributed", "array", "bytes and calls without a stack, by reason", tool="reads"),
         Map("scratch", "per-CPU array", "slots where programs put their stack together"),
@@ -469,7 +469,7 @@ TOOL = Tool(
             kernel_bytes=True,
         ),
         Column("truncated", "", "whether the stack has more frames than these"),
-        Column("comm", "", "name of the process", kernel_bytes=True),
+        Column("comm", "", "name of the process when it ran this program", kernel_bytes=True),
         Column("pid", "", "its process ID"),
         Column("time_s", "", "seconds since the tool was attached"),
     ),
