@@ -3,6 +3,7 @@
 #include <uapi/linux/ptrace.h>
 #include "mallocstacks.h"
 #include "lib/filter.bcc.h"
+#include "lib/program.bcc.h"
 #include "mallocstacks_call.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
@@ -22,7 +23,7 @@
  */
 BPF_HASH(totals, struct short_stack, struct total, totals_max_entries);
 
-/* The same for more than FEW_FRAMES, 31. The kernel hashes all bytes of a key,
+/* The same for more than FEW_FRAMES, 30. The kernel hashes all bytes of a key,
  * zeros as well, so short stacks have a map with short keys: a short_stack is
  * the beginning of a stack.
  */
@@ -73,6 +74,7 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 	 * from frame to frame, so it misses the caller.
 	 */
 	stack->caller = return_address(ctx);
+	stack->program = current_program();
 	/* The kernel collects stacks in one buffer a CPU. A thread that preempts
 	 * this one overwrites it: then this call has the other's stack, or none.
 	 * The libbpf dialect turns preemption off by a kfunc; BCC has none.

@@ -6,6 +6,7 @@
 #include "mallocstacks.h"
 #include "lib/filter.bpf.h"
 #include "lib/maps.bpf.h"
+#include "lib/program.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -32,7 +33,7 @@ struct {
 	__type(value, struct total);
 } totals SEC(".maps");
 
-/* The same for more than FEW_FRAMES, 31. The kernel hashes all bytes of a key,
+/* The same for more than FEW_FRAMES, 30. The kernel hashes all bytes of a key,
  * zeros as well, so short stacks have a map with short keys: a short_stack is
  * the beginning of a stack.
  */
@@ -104,6 +105,7 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 	 * from frame to frame, so it misses the caller.
 	 */
 	stack->caller = return_address(ctx);
+	stack->program = current_program();
 	/* Behind the last frame it writes zeros. */
 	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames),
 			      BPF_F_USER_STACK);

@@ -6,16 +6,18 @@
  * (sysctl kernel.perf_event_max_stack).
  */
 #define MAX_FRAMES 127
-#define FEW_FRAMES 31
+#define FEW_FRAMES 30
 
 /* A call stack: the key of `deep_totals`. */
 struct stack {
+	__u64 program;			/* that the process ran: lib/program.bpf.h */
 	__u64 caller;			/* where the function returns to */
 	__u64 frames[MAX_FRAMES];	/* innermost first, then zeros */
 };
 
 /* The beginning of one, which is all if it is short: the key of `totals`. */
 struct short_stack {
+	__u64 program;
 	__u64 caller;
 	__u64 frames[FEW_FRAMES];
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-profile, BCC dialect: count which stacks run. */
 #include "profile.h"
+#include "lib/program.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
@@ -25,6 +26,7 @@ int handle_sample(void *ctx)
 
 	if (!key.pid)	/* this CPU has nothing to do */
 		return 0;
+	key.program = current_program();
 	bpf_get_current_comm(&key.comm, sizeof(key.comm));
 	/* The number of the stack's slot; -EEXIST if another stack is there. */
 	key.kernel_stack = no_kernel ? -1 : stacks.get_stackid(ctx, 0);

@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include "profile.h"
 #include "lib/maps.bpf.h"
+#include "lib/program.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -33,6 +34,7 @@ int handle_sample(void *ctx)
 
 	if (!key.pid)	/* this CPU has nothing to do */
 		return 0;
+	key.program = current_program();
 	bpf_get_current_comm(&key.comm, sizeof(key.comm));
 	/* The number of the stack's slot; -EEXIST if another stack is there. */
 	key.kernel_stack = no_kernel ? -1 : bpf_get_stackid(ctx, &stacks, 0);

@@ -7,6 +7,7 @@
 
 /* Whose sample it is. A stack is a number in the map stacks, or a negative errno. */
 struct sample {
+	__u64 program;	/* that the process ran: lib/program.bpf.h */
 	__u32 pid;
 	__s32 kernel_stack;
 	__s32 user_stack;

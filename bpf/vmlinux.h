@@ -199,6 +199,7 @@ struct fs_struct {
 
 /* A process's memory. The arguments lie in it, behind them the environment. */
 struct mm_struct {
+	unsigned long start_stack;
 	unsigned long arg_start;
 	unsigned long arg_end;
 	unsigned long env_end;

@@ -38,7 +38,7 @@ from ebpf_tour.loader.hooks import what_is_missing
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from support import Compiled
+    from support import Become, Compiled
 
 
 SOURCES = [*(ROOT / "tests/programs").glob("*.c"), *(ROOT / "examples/workloads").glob("*.c")]
@@ -223,6 +223,28 @@ def compiled(common: Path) -> Compiled:
         return together.once(programs / name, lambda target: compile_program(source, target))
 
     return functools.cache(program)
+
+
+@pytest.fixture
+def become(tmp_path: Path) -> Become:
+    """Return the function that makes becomes.c into programs with their code at one address.
+
+    It takes how often each calls its function, and what that does besides.
+    """
+
+    def make(spins: int = 0, **calls: int) -> list[Path]:
+        paths = []
+        for name, number in calls.items():
+            flags = ["-no-pie", f"-DNAME={name}_work", f"-DCALLS={number}", f"-DSPINS={spins}"]
+            flags += [f"-DWAITS={int(not paths)}"]
+            source = ROOT / "tests/programs/becomes.c"
+            paths.append(compile_program(source, tmp_path / name, *flags))
+        lines = [subprocess.check_output(["nm", path], text=True).splitlines() for path in paths]
+        addresses = {line.split()[0] for some in lines for line in some if "_work" in line}
+        assert len(addresses) == 1
+        return paths
+
+    return make
 
 
 @pytest.fixture(scope="session")

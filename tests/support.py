@@ -58,6 +58,7 @@ _NEXT_ID = {"program": 11, "map": 12, "link": 31}
 
 
 Compiled = Callable[[str], Path]
+Become = Callable[..., list[Path]]
 """What the fixture `compiled` is: it returns a program of tests/programs by its name."""
 
 
@@ -129,6 +130,15 @@ class Running:
             line = self.process.stderr.readline()
             assert line, f"it ended before it was attached: {self._said.decode()}"
             self._said += line
+        return self
+
+    def wait_for(self, text: str) -> Self:
+        """Wait for a line on stderr with that text."""
+        assert self.process.stderr
+        while not (line := self.process.stderr.readline()).count(text.encode()):
+            self._said += line
+            assert line, f"it ended before it said {text}: {self._said.decode()}"
+        self._said += line
         return self
 
     def finish(self, signal: int | None = None) -> Result:
@@ -262,6 +272,7 @@ _FLAGS = {
     "functions": ("-rdynamic",),
     "late": ("-shared", "-fPIC"),
     "nothing": ("-static",),
+    "plug": ("-shared", "-fPIC"),
     "replace": ("-shared", "-fPIC"),
     "step": ("-static",),
     "thirty_two": ("-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie"),

@@ -156,6 +156,7 @@ def test_perf_map(examples: settings) -> None:
 def test_mangled_names(examples: settings) -> None:
     demangle = demangler()
     seeds = ["_ZN3FooC2Ev", "_ZNSt6vectorIiSaIiEE9push_backEOi", "_RNvCskwGfYPst2Cb_3foo4main"]
+    seeds.append("_ZN3foo4main17h0123456789abcdefE")
 
     @examples
     @given(

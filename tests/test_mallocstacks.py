@@ -31,6 +31,7 @@ from support import (
     is_preemptible,
     run,
     scaled,
+    wait_until,
 )
 
 from ebpf_tour.commands.mallocstacks import (
@@ -43,10 +44,14 @@ from ebpf_tour.commands.mallocstacks import (
 )
 from ebpf_tour.loader import trial
 from ebpf_tour.loader.stacks import DEPTH_SETTING, MAX_FRAMES
+from ebpf_tour.userland import reader, target
+from ebpf_tour.userland.address_space import AddressSpace, Mapping, Module
+from ebpf_tour.userland.child import Child
 from ebpf_tour.userland.elf import BadElf, Elf
+from ebpf_tour.userland.target import Target
 
 if TYPE_CHECKING:
-    from support import Compiled
+    from support import Become, Compiled
 
 kernel = pytest.mark.kernel(TOOL)
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
@@ -524,6 +529,197 @@ def test_names_of_a_library_that_is_loaded_later(engine: str, compiled: Compiled
     assert names(record)[:2] == ["malloc", "late"]
 
 
+@pytest.mark.core
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("prefix", [(), ("setarch", "--addr-no-randomize")], ids=["", "same"])
+def test_names_before_and_after_an_exec(
+    engine: str, become: Become, prefix: tuple[str, ...]
+) -> None:
+    """The second program allocates as soon as it runs, long before the tool looks at it."""
+    first, second = become(first=100, second=200)
+    with (
+        support.Workload(*prefix, first, second) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.begin()
+        tool.wait_for(f"first ({workload.pid}) has become second")
+        workload.finish()
+        result = tool.finish()
+    assert {(r["comm"], *names(r)[:3]): Total(r["bytes"], r["count"]) for r in result.records} == {
+        ("first", "malloc", "first_work", "main"): (10_000, 100),
+        ("second", "malloc", "second_work", "main"): (20_000, 200),
+    }
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize(
+    "name", ["_RNvC5crate4work", "_ZN5crate4work17h0123456789abcdefE"], ids=["v0", "legacy"]
+)
+def test_names_of_rust(engine: str, tmp_path: Path, name: str) -> None:
+    source = ROOT / "tests/programs/becomes.c"
+    flags = (f"-DNAME={name}", "-DCALLS=10", "-DSPINS=0", "-DWAITS=1")
+    with (
+        support.Workload(compile_program(source, tmp_path / "rusty", *flags)) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.begin()
+        workload.finish()
+        result = tool.finish()
+    (record,) = result.records
+    assert names(record)[1].removesuffix("::h0123456789abcdef") == "crate::work"
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_no_names_of_a_program_that_nobody_looked_at(engine: str, become: Become) -> None:
+    """It is not given those of another one, whose code is at the same addresses."""
+    first, brief, last = become(first=100, brief=50, last=200)
+    with (
+        support.Workload(first, brief, last) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        tool.process.send_signal(signal.SIGSTOP)
+        workload.begin()
+        exe = Path(f"/proc/{workload.pid}/exe")
+        wait_until(lambda: exe.readlink() == last, lambda: "it does not become the last")
+        tool.process.send_signal(signal.SIGCONT)
+        tool.wait_for("has become last")
+        workload.finish()
+        result = tool.finish()
+    assert {(r["comm"], names(r)[1]): r["count"] for r in result.records} == {
+        ("first", "first_work"): 100,
+        ("?", "[unknown]"): 50,
+        ("last", "last_work"): 200,
+    }
+    assert f"{COMMAND}: no names for 50 calls: the program that made them ran" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def plugs(compiled: Compiled, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return plugs.c and two libraries for it."""
+    source, directory = ROOT / "tests/programs/plug.c", tmp_path_factory.mktemp("plugs")
+    libraries = [
+        compile_program(source, directory / f"{name}.so", f"-DNAME={name}_work")
+        for name in ("first", "second")
+    ]
+    return [compiled("plugs"), *libraries]
+
+
+def wait_for_frame(tool: Running, name: str) -> None:
+    """Wait for a report with the frame."""
+    assert tool.process.stdout
+    while f'"{name}+0x'.encode() not in tool.process.stdout.readline():
+        assert tool.process.poll() is None
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+def test_names_of_libraries_that_are_gone(engine: str, plugs: list[Path]) -> None:
+    """They stay known. Where two were at one address, nobody knows which of them called."""
+    with (
+        Workload(*plugs) as workload,
+        Running(
+            *(MALLOCSTACKS, str(workload.wait_for("plugs").pid)),
+            *("--engine", engine, "--json", "--interval", "0.2"),
+        ) as tool,
+    ):
+        tool.wait_attached()
+        said = workload.allocate().said  # the first one works
+        wait_for_frame(tool, "first_work")
+        workload.allocate()  # it is gone
+        wait_for_frame(tool, "first_work")
+        assert workload.allocate().said == said  # the second one works, at the same address
+        wait_for_frame(tool, "[first_work or second_work]")
+        result = tool.finish(signal.SIGINT)
+    last = [r for r in result.records if r["bytes"] == 20 * 77]
+    assert last
+    for record in last:
+        assert re.fullmatch(r"\[first_work or second_work\]\+0x7f[0-9a-f]+", record["stack"][1])
+        assert (names(record)[2:4], record["count"]) == (["work", "main"], 20)
+
+
+def test_mappings_that_are_gone_have_limited_room(
+    plugs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        Workload(*plugs) as workload,
+        Child(reader.make) as child,
+        Target(workload.wait_for("plugs").pid, child) as traced,
+    ):
+        address = int(workload.allocate().said, 16)
+        program = int(Path(f"/proc/{workload.pid}/stat").read_text().split()[27])
+
+        def found() -> set[str]:
+            traced.refresh()
+            return {module.name for module, _ in traced.find(program, address)}
+
+        assert found() == {"first.so"}
+        workload.allocate()
+        assert (found(), traced.is_complete) == ({"first.so"}, True)
+        monkeypatch.setattr(target, "_MOST_MAPPINGS", 1)
+        workload.allocate()
+        assert (found(), traced.is_complete) == ({"second.so"}, False)
+        assert traced.find(program - 16, address) == set()
+
+
+OVERLAY = """
+for layer in upper lower; do mkdir "$1/$layer"; mount -t tmpfs none "$1/$layer"; done
+cp "$2" "$1/upper/program"; cp "$3" "$1/lower/library"
+mkdir "$1/merged"
+mount -t overlay -o "lowerdir=$1/upper:$1/lower" none "$1/merged"
+exec "$1/merged/program" "$1/merged/library"
+"""
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_two_layers_of_an_overlay(engine: str, plugs: list[Path], tmp_path: Path) -> None:
+    """Device and inode of /proc/PID/maps are those of the overlay's layers: not unique."""
+    program, library, _ = plugs
+    command = ("unshare", "--mount", "sh", "-ec", OVERLAY, "sh", tmp_path, program, library)
+    with (
+        Workload(*command) as workload,
+        Running(
+            MALLOCSTACKS, str(workload.wait_for("program").pid), "--engine", engine, "--json"
+        ) as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        maps = Path(f"/proc/{workload.pid}/maps").read_text().splitlines()
+        result = tool.finish(signal.SIGINT)
+    assert len({tuple(line.split()[3:5]) for line in maps if "/merged/" in line}) == 1
+    (record,) = (r for r in result.records if r["bytes"] == 10 * 77)
+    assert names(record)[:4] == ["malloc", "first_work", "work", "main"]
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_the_first_thread_ends(engine: str, compiled: Compiled) -> None:
+    """The kernel then removes the breakpoint. The process goes on, and the tool says so."""
+    with (
+        Workload(compiled("leaves")) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        tool.wait_for("the thread with the breakpoint has ended")
+        workload.allocate().finish()
+        result = tool.finish()
+    assert result.status == 0
+    totals = {names(r)[1]: Total(r["bytes"], r["count"]) for r in result.records}
+    assert totals["allocate"] == (33_300, 100)
+
+
 @pytest.mark.native
 @kernel
 @leaves_nothing
@@ -959,3 +1155,20 @@ def test_broken_elf_files(programs: Path, tmp_path: Path) -> None:
                 elf.offset_of(0x1234)
             except BadElf:
                 pass
+
+
+# What is mapped.
+
+
+def test_mappings_that_overlap() -> None:
+    """Those of different times may, in any way."""
+    space = AddressSpace("any")
+    a, b, c = (Module(name, number, None) for number, name in enumerate("abc"))
+    extents = {(100, 200): a, (120, 130): b, (150, 300): c, (400, 500): b}
+    space.add((Mapping(*extent, 7, "", 0, ""), module) for extent, module in extents.items())
+    for address in range(90, 510):
+        assert space.places(address) == {
+            (module, address - start + 7)
+            for (start, end), module in extents.items()
+            if start <= address < end
+        }

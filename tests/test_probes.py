@@ -428,6 +428,18 @@ def test_functions_of_a_program(program: Path) -> None:
 
 
 @native
+@pytest.mark.parametrize("name", ["shop[1]", "shop*", "[shop]", "sh?p"])
+def test_a_file_whose_name_looks_like_a_pattern(program: Path, tmp_path: Path, name: str) -> None:
+    """It is a name if there is such a file."""
+    for other in ("shop1", "shop2", "s"):
+        shutil.copy("/bin/true", tmp_path / other)
+    path = Path(shutil.copy(program, tmp_path / name))
+    found = listed("--binary", path, "uprobe:*")
+    assert f"uprobe:{path}:exported" in found
+    assert all(line.startswith(f"uprobe:{path}:") for line in found)
+
+
+@native
 @pytest.mark.parametrize("file", ["/usr/bin/python3", "libc.so.6", "libstdc++"])
 def test_functions_of_other_files(file: str) -> None:
     """Without the debug files that may be installed, which readelf does not look at."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from support import Compiled
+    from support import Become, Compiled
 
 COMMAND = "ebpf-profile"
 PROFILE = BIN / COMMAND
@@ -94,6 +94,20 @@ def test_a_share_of_three_to_one(engine: str, compiled: Compiled) -> None:
     for row in through(rows, "three"):
         assert row["comm"] == "sampled"
         assert row["pid"] == workload.pid
+
+
+@leaves_nothing
+def test_names_before_and_after_an_exec(engine: str, become: Become) -> None:
+    """Though both programs have their work at the same addresses."""
+    with Workload(*become(spins=5_000_000, first=600, second=600)) as workload:
+        result = profile_of(workload, engine, "-F", "997", "--stack-storage-size", "100000")
+    work = {
+        (row["comm"], name)
+        for row in result.records
+        for name in row["stack"]
+        if name.endswith("_work")
+    }
+    assert work == {("first", "first_work"), ("second", "second_work")}
 
 
 @pytest.mark.core

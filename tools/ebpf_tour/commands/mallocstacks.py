@@ -136,9 +136,15 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
     """
     interval = session.args.interval or float("inf")
     due = time.monotonic() + interval
+    thread = target.tid
     while session.running and target.alive:
         session.wait_readable(target.pidfd, min(REFRESH_SECONDS, due - time.monotonic()))
-        target.refresh()
+        before = target.comm
+        if target.refresh():
+            session.warn(f"{before} ({target.pid}) has become {target.comm}")
+        if target.tid != thread:
+            thread = target.tid
+            warn_of_lost_thread(session, target)
         if time.monotonic() >= due and session.running and target.alive:
             report.make()
             due += interval
@@ -147,6 +153,20 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
     program.detach()  # so that the last report misses nothing
     report.make()
     return ended
+
+
+def warn_of_lost_thread(session: Session, target: Target) -> None:
+    """Say that the thread has ended by which the kernel knows whose breakpoint it is.
+
+    At the next hit it finds no memory of that thread, and removes the breakpoint. To
+    attach again takes capabilities that the tool has given up.
+    """
+    session.wait_readable(target.pidfd, 0.1)  # the other threads may be ending, too
+    if session.running and target.alive:
+        session.warn(
+            "the thread with the breakpoint has ended: calls that the others make from now on "
+            f"are not counted; start {TOOL.command} again"
+        )
 
 
 # How often to look for libraries that the process has loaded since.
@@ -169,10 +189,12 @@ class Report:
         self._started = time.monotonic()
         self.rows: list[Row] = []
         self._count = 0
+        self._not_looked_at = 0  # calls of programs that had gone before anybody looked
 
     def make(self) -> None:
         """Read the maps and show the largest stacks."""
         key = measure(self._session.args)
+        self._not_looked_at = 0
         rows = list(self._recorded())
         self._count = len(rows)
         rows += self._not_recorded()
@@ -180,30 +202,41 @@ class Report:
         self._session.report(self.rows[: self._session.args.top])
         self._say_total()
 
-    def _row(self, stack: list[str], size: int, calls: int, *, truncated: bool = False) -> Row:
+    def _row(
+        self, comm: str, stack: list[str], size: int, calls: int, *, truncated: bool = False
+    ) -> Row:
         return {
             "bytes": size,
             "count": calls,
             "stack": stack,
             "truncated": truncated,
-            "comm": self._target.comm,
+            "comm": comm,
             "pid": self._target.pid,
             "time_s": round(time.monotonic() - self._started, 3),
         }
 
     def _recorded(self) -> Iterator[Row]:
-        sums: dict[tuple[tuple[int, ...], bool], tuple[int, int]] = {}
+        function = from_kernel(os.fsencode(self._session.args.function))
+        for program, sums in self._sums().items():
+            comm = self._target.comm_of(program)
+            if comm is None:
+                self._not_looked_at += sum(calls for _, calls in sums.values())
+            named = self._symbols.stacks([stack for stack, _ in sums], program)
+            for names, ((_, truncated), (size, calls)) in zip(named, sums.items(), strict=True):
+                # The address may have other names, too: __libc_malloc.
+                names[0] = f"{function}+0x0"
+                yield self._row(comm or "?", names, size, calls, truncated=truncated)
+
+    def _sums(self) -> dict[int, dict[tuple[tuple[int, ...], bool], tuple[int, int]]]:
+        """Return bytes and calls by program and stack, and whether the stack is truncated."""
+        programs: dict[int, dict[tuple[tuple[int, ...], bool], tuple[int, int]]] = {}
         for totals in self._totals:
             for stack, total in totals.items():
+                sums = programs.setdefault(stack.program, {})
                 shown = self._addresses(stack)
                 size, calls = sums.get(shown, (0, 0))
                 sums[shown] = size + total.bytes, calls + total.calls
-        function = from_kernel(os.fsencode(self._session.args.function))
-        named = self._symbols.stacks([addresses for addresses, _ in sums])
-        for names, (shown, (size, calls)) in zip(named, sums.items(), strict=True):
-            # The address may have other names, too: __libc_malloc.
-            names[0] = f"{function}+0x0"
-            yield self._row(names, size, calls, truncated=shown[1])
+        return programs
 
     def _addresses(self, stack: Any) -> tuple[tuple[int, ...], bool]:
         """Return a stack's addresses, leaf first, and whether it has more than these."""
@@ -220,7 +253,7 @@ class Report:
         for reason, text in UNATTRIBUTED.items():
             total = self._unattributed.get(reason)
             if total.calls:
-                yield self._row([text], total.bytes, total.calls)
+                yield self._row(self._target.comm, [text], total.bytes, total.calls)
 
     def _say_total(self) -> None:
         args = self._session.args
@@ -233,6 +266,11 @@ class Report:
             self._session.warn(f"no names, but places in files: {self._symbols.why_not}")
         if not self._target.is_complete:
             self._session.warn("names are missing: the process maps ever more files")
+        if self._not_looked_at:
+            self._session.warn(
+                f"no names for {self._not_looked_at} calls: the program that made them ran for "
+                f"less than {REFRESH_SECONDS:g} s, or was forgotten"
+            )
         full = self._unattributed.get(MAP_FULL)
         if full.calls:
             self._session.warn(
@@ -407,7 +445,7 @@ TOOL = Tool(
     ),
     via={"uprobe": (ALLOC,)},
     maps=(
-        Map("totals", "hash", "stack to bytes and calls, up to 31 frames", tool="reads"),
+        Map("totals", "hash", "stack to bytes and calls, up to 30 frames", tool="reads"),
         Map("deep_totals", "hash", "the same for up to 127 frames", tool="reads"),
         Map("unattributed", "array", "bytes and calls without a stack, by reason", tool="reads"),
         Map("scratch", "per-CPU array", "slots where programs put their stack together"),
@@ -431,7 +469,7 @@ TOOL = Tool(
             kernel_bytes=True,
         ),
         Column("truncated", "", "whether the stack has more frames than these"),
-        Column("comm", "", "name of the process", kernel_bytes=True),
+        Column("comm", "", "name of the process when it ran this program", kernel_bytes=True),
         Column("pid", "", "its process ID"),
         Column("time_s", "", "seconds since the tool was attached"),
     ),

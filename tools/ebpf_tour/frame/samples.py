@@ -1,8 +1,8 @@
 """Samples of call stacks: counted in the kernel, named here, shown as rows.
 
 The C has a stack-trace map, `stacks`, and a hash, `counts`. The key of the hash has a
-pid, a comm, a kernel_stack and a user_stack, which are numbers in the first map; its
-value says how often that was sampled.
+program, a pid, a comm, a kernel_stack and a user_stack, which are numbers in the first
+map; its value says how often that was sampled.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Sample(NamedTuple):
 
     comm: str
     pid: int
+    program: int
     kernel: Stack
     user: Stack
 
@@ -100,7 +101,8 @@ class Samples(Closing):
         found: collections.Counter[Sample] = collections.Counter()
         for key, count in self._counts.items():
             kernel, user = self._stacks.get(key.kernel_stack), self._stacks.get(key.user_stack)
-            found[Sample(from_kernel(key.comm), key.pid, kernel, user)] += count
+            comm = from_kernel(key.comm)
+            found[Sample(comm, key.pid, key.program, kernel, user)] += count
         return found
 
     def _rows(self, found: collections.Counter[Sample]) -> list[Row]:
@@ -115,11 +117,12 @@ class Samples(Closing):
 
     def _named(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, tuple[str, ...]]]:
         """Yield samples with their functions: those of the kernel, then those of the program."""
-        by_pid = collections.defaultdict(list)
+        programs = collections.defaultdict(list)
         for sample in samples:
-            by_pid[sample.pid].append(sample)
-        for pid, some in by_pid.items():
-            named = self._processes.stacks(pid, [sample.user.addresses for sample in some])
+            programs[sample.pid, sample.program].append(sample)
+        for (pid, program), some in programs.items():
+            addresses = [sample.user.addresses for sample in some]
+            named = self._processes.stacks(pid, addresses, program)
             for sample, user in zip(some, named, strict=True):
                 stack = (*self._kernel_names(sample.kernel), *map(without_offset, user))
                 yield sample, (REFUSED,) if sample.refused else stack or (NO_STACK,)
@@ -142,7 +145,10 @@ class Samples(Closing):
         elif self._processes.why_not:
             yield f"names are missing: {self._processes.why_not}"
         elif gone := {s.pid for s in found if s.user.addresses} & self._processes.unknown:
-            yield f"processes without names: {len(gone)}; they had ended, or may not be read"
+            yield (
+                f"processes without names: {len(gone)}; they had ended, or executed something "
+                "else, or may not be read"
+            )
 
     def close(self) -> None:
         """End the child, and close the file. May be called twice."""

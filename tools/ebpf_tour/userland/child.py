@@ -190,10 +190,11 @@ def _live(connection: socket.socket, make: Callable[[], Work], parent: int) -> N
             signal.signal(number, signal.SIG_IGN)  # a terminal's are for the tool, which ends us
         _keep_only(connection.fileno())
         _raise_limit_of_files()
+        work = make()  # it imports what only root may read where root has installed it
         _give_up_privileges()
         _limit_itself()
         if os.getppid() == parent:
-            _serve(connection, make())
+            _serve(connection, work)
     except BaseException:  # noqa: BLE001 - whatever it is, it ends here
         os._exit(1)
     os._exit(0)

@@ -13,8 +13,8 @@ from ebpf_tour.userland.child import Child, ChildError
 from ebpf_tour.userland.target import Target
 
 if TYPE_CHECKING:
+    from ebpf_tour.userland.address_space import Module
     from ebpf_tour.userland.elf import Place
-    from ebpf_tour.userland.target import Module
 
 
 class Probed(Closing):

@@ -36,7 +36,10 @@ class Process(Closing):
 
     def _identify(self) -> None:
         """Find out its name. Raises OSError."""
-        self.comm = from_kernel(self._proc("comm").removesuffix(b"\n"))
+        self.comm = self._read_comm()
+
+    def _read_comm(self) -> str:
+        return from_kernel(self._proc("comm").removesuffix(b"\n"))
 
     @property
     def pidfd(self) -> int:

@@ -23,8 +23,8 @@ class Processes(Closing):
     """Processes by PID, as this machine counts, and the child that reads their files.
 
     `wake` is a file descriptor that is readable once the tool is to end. `unknown` are
-    those that there is nothing of: they had ended before somebody looked, or may not
-    be looked at.
+    those that there is nothing of, or of a program that they ran: they had ended before
+    somebody looked, or may not be looked at.
     """
 
     def __init__(self, wake: int = -1) -> None:
@@ -54,10 +54,14 @@ class Processes(Closing):
         """Why there are no more names, "" if there are."""
         return self._child.died
 
-    def stacks(self, pid: int, stacks: Sequence[Sequence[int]]) -> list[list[str]]:
-        """Return the names of several stacks of a process, innermost first."""
-        if pid in self._symbols:
-            return self._symbols[pid].stacks(stacks)
+    def stacks(self, pid: int, stacks: Sequence[Sequence[int]], program: int) -> list[list[str]]:
+        """Return the names of several stacks of a process, innermost first.
+
+        `program` is the one that it ran, by where the stack of that began.
+        """
+        if pid in self._symbols and self._symbols[pid].know(program):
+            return self._symbols[pid].stacks(stacks, program)
+        self.unknown.add(pid)
         return [[f"[unknown]+{address:#x}" for address in stack] for stack in stacks]
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes as ct
 import os
+import re
 import resource
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,9 @@ def make() -> Work:
         "usdt": reader.usdt,
         "places_of_usdt": reader.places_of_usdt,
     }
+
+
+_OLD_RUST = re.compile(r"_ZN.*17h[0-9a-f]{16}E(\.|$)", re.DOTALL)
 
 
 class Reader:
@@ -200,7 +204,7 @@ def demangler() -> Callable[[str], str]:
     """Return what turns `_ZN3FooC2Ev` into `Foo::Foo()`, and Rust's `_RNvC5crate4main`.
 
     For C++ that is the C++ library's own function; for Rust a package from PyPI,
-    where it is installed.
+    where it is installed. Rust's older names end in a hash: `_ZN5crate4main17h...E`.
     """
     cxx = _cxx_demangler()
     try:
@@ -209,7 +213,7 @@ def demangler() -> Callable[[str], str]:
         rust = str
 
     def demangle(name: str) -> str:
-        if name.startswith("_R"):
+        if name.startswith("_R") or _OLD_RUST.match(name):
             try:
                 return str(rust(name))
             except Exception:  # noqa: BLE001 - its errors are of several kinds

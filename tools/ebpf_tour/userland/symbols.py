@@ -23,19 +23,22 @@ if TYPE_CHECKING:
 
     # A frame: an address, and how many bytes before it the call is.
     Frame = tuple[int, int]
+    # A place: a file's number in the child, and an offset in it; for the perf map an address.
+    Spot = tuple[int, int]
 
 
 class Symbols:
     """Turns the addresses of one process into `function+0x1f`.
 
     Where nothing has a symbol for an address it is `file+0x1234`, the place in
-    the file, and where no file is mapped, the address.
+    the file, and where no file is mapped, the address. An address that was in two
+    files, one after the other, is `[one or two]+0x7f1234`.
     """
 
     def __init__(self, target: Target, child: Child) -> None:
         self._target = target
         self._child = child
-        self._known: dict[Frame, str] = {}
+        self._known: dict[Spot, tuple[str, int]] = {}
         # What the child takes for the number of the perf map: below that of any file.
         self._perf_map = -1 - target.pid
 
@@ -44,37 +47,63 @@ class Symbols:
         """Why there are no more names, "" if there are."""
         return self._child.died
 
-    def stacks(self, stacks: Iterable[Sequence[int]]) -> list[list[str]]:
+    def know(self, program: int) -> bool:
+        """Say whether the process was looked at while it ran the program."""
+        return self._target.comm_of(program) is not None
+
+    def stacks(self, stacks: Iterable[Sequence[int]], program: int) -> list[list[str]]:
         """Return the names of the frames of several stacks, leaf first.
 
         The first address is the function's own. The others are where calls
         return to; the call is just before, and may be the caller's very last
-        instruction.
+        instruction. `program` is the one that the process ran, as Target.find() has it.
         """
         frames = [[(a, min(index, 1)) for index, a in enumerate(stack)] for stack in stacks]
-        new = {frame for stack in frames for frame in stack} - self._known.keys()
+        spots = {f: self._spots(f, program) for f in {f for stack in frames for f in stack}}
         with contextlib.suppress(ChildError):
-            self._learn(sorted(new))
-        return [[self._called(frame) for frame in stack] for stack in frames]
+            self._learn({spot for some in spots.values() for spot in some})
+        named = {frame: self._called(frame, spots[frame]) for frame in spots}
+        return [[named[frame] for frame in stack] for stack in frames]
 
-    def _called(self, frame: Frame) -> str:
-        return self._known.get(frame) or self._place(*frame)
+    def _spots(self, frame: Frame, program: int) -> dict[Spot, str]:
+        """Return where the call of a frame may be, each with the name of the file.
 
-    def _learn(self, frames: list[Frame]) -> None:
+        What is in no file may be what a JIT compiler has made, if the program still runs.
+        """
+        address = frame[0] - frame[1]
+        places = self._target.find(program, address)
+        if places or not self._target.runs(program):
+            return {(module.number, offset): module.name for module, offset in places}
+        return {(self._perf_map, address): ""}
+
+    def _called(self, frame: Frame, spots: dict[Spot, str]) -> str:
+        """Return the name of a frame; all of them if the address was in several files."""
+        names = [self._name(spot, file, frame[1]) for spot, file in spots.items()]
+        functions = sorted({name.rpartition("+")[0] for name in names if name})
+        if len(functions) > 1:
+            return f"[{' or '.join(functions)}]+{frame[0]:#x}"
+        return min(names, default="") or f"[unknown]+{frame[0]:#x}"
+
+    def _name(self, spot: Spot, file: str, back: int) -> str:
+        """Return what is known of a place, "" if nothing is."""
+        if spot in self._known:
+            function, offset = self._known[spot]
+            return f"{function}+{offset + back:#x}"
+        return f"{file}+{spot[1] + back:#x}" if file else ""
+
+    def _learn(self, spots: Iterable[Spot]) -> None:
         """Ask for names. Raises ChildError."""
+        # A JIT compiler may have made something else there since.
+        new = sorted(s for s in spots if s[0] == self._perf_map or s not in self._known)
         self._hand_over_debug_files()
-        if any(not self._target.find(address - back) for address, back in frames):
+        if any(number == self._perf_map for number, _ in new):
             self._hand_over_perf_map()
-        places = []
-        for address, back in frames:
-            found = self._target.find(address - back)
-            jit = self._perf_map, address - back
-            places.append((found[0].number, found[1]) if found else jit)
-        for frame, name in zip(frames, self._ask(places), strict=True):
+        for spot, name in zip(new, self._ask(new), strict=True):
+            self._known.pop(spot, None)
             if name:
-                self._known[frame] = f"{name[0]}+{name[1] + frame[1]:#x}"
+                self._known[spot] = name
 
-    def _ask(self, places: list[tuple[int, int]]) -> list[tuple[str, int] | None]:
+    def _ask(self, places: list[Spot]) -> list[tuple[str, int] | None]:
         """Return the name for each place, and how far from its beginning. Raises ChildError."""
         answer = self._child.ask("names", places) if places else []
         try:
@@ -104,10 +133,3 @@ class Symbols:
             opening.closing(opening.perf_map(target.tid, target.pid_in_namespace)) as fd,
         ):
             self._child.tell("add_perf_map", self._perf_map, fd=fd)
-
-    def _place(self, address: int, back: int) -> str:
-        found = self._target.find(address - back)
-        if not found:
-            return f"[unknown]+{address:#x}"
-        module, offset = found
-        return f"{module.name}+{offset + back:#x}"

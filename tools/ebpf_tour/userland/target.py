@@ -4,6 +4,10 @@ Its files are opened through /proc/PID/map_files, which leads to the very file
 that is mapped: that of a container, one that an update has replaced, and one
 that is deleted. Nothing depends on names, which the process may have chosen to
 mislead: what tells files apart is fstat(2).
+
+An exec replaces all that. What was mapped before stays known, with the program's name.
+What tells programs apart is where their stack begins, since that is a random number
+which the kernel's programs can read, too: startstack in /proc/PID/stat.
 """
 
 from __future__ import annotations
@@ -16,15 +20,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from ebpf_tour.base.errors import Error, NotPermitted
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.userland import opening
+from ebpf_tour.userland.address_space import AddressSpace, Mapping, Module, parse
 from ebpf_tour.userland.elf import Place
 from ebpf_tour.userland.process import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from ebpf_tour.userland.child import Child
 
-# From include/linux/sched.h: a flag in /proc/PID/stat.
+# Fields of /proc/PID/stat, see proc(5); the flag is from include/linux/sched.h.
+_FLAGS, _START_STACK = 9, 28
 _PF_KTHREAD = 0x00200000
 
 # A process can have 65,530 (sysctl vm.max_map_count), and new ones all the time.
@@ -32,28 +38,6 @@ _MOST_MAPPINGS = 1 << 17
 
 # The name of a mapped file that may not be opened: in a container, or by an ordinary user.
 NOT_READABLE = "[file not readable]"
-
-
-class Mapping(NamedTuple):
-    """A part of a file in the memory of a process, as a line in /proc/PID/maps."""
-
-    start: int
-    end: int
-    offset: int
-    device: str
-    inode: int
-    path: str
-
-
-class Module(NamedTuple):
-    """A file that is mapped for execution: its name, its number in the child, what it is.
-
-    `file` is its device and inode, None if it could not be opened.
-    """
-
-    name: str
-    number: int
-    file: tuple[int, int] | None
 
 
 class Provider(NamedTuple):
@@ -92,7 +76,8 @@ class Target(Process):
         self._child = child
         self.handed = handed or Handed()
         self._modules: dict[tuple[int, int], Module] = {}
-        self._mappings: dict[Mapping, Module] = {}
+        self._space = AddressSpace("?")  # of the program that it runs
+        self._spaces: dict[int, AddressSpace] = {}  # of each that it ran, by the stack's beginning
         self._provider = -1
         self.is_complete = True  # whether all that it has mapped is known
         self.tid = pid
@@ -101,53 +86,89 @@ class Target(Process):
     def _identify(self) -> None:
         """Find out its name, what it has mapped, and its number as its own PID namespace counts."""
         super()._identify()
-        flags = self._proc("stat").rpartition(b")")[2].split()[6]
-        if int(flags) & _PF_KTHREAD:
+        if self._stat(_FLAGS) & _PF_KTHREAD:
             raise Error(
                 f"the process {self.pid} ({self.comm}) is a thread of the kernel",
                 "name a process that runs a program: ps --ppid 2 -N shows those",
             )
         self.tid = self._living_thread()
+        if not self.tid:
+            raise self.ended()
         numbers = self._status().get("NSpid", str(self.pid)).split()
         self.pid_in_namespace = int(numbers[-1])
         self.pid_namespace = os.stat(f"/proc/{self.pid}/ns/pid")
         program = os.stat(f"/proc/{self.tid}/exe")
         self._program = program.st_dev, program.st_ino
         self.refresh()
-        if not self._mappings:
+        if not self._space.mappings:
             raise self.ended()
+
+    def _stat(self, field: int) -> int:
+        """Return a number from /proc/PID/stat, by what proc(5) counts. Raises OSError."""
+        with open(f"/proc/{self.tid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[field - 3])
 
     def _living_thread(self) -> int:
         """Return a thread that has memory: the first one may have ended before the others.
 
-        Raises Error if there is none.
+        Returns 0 if there is none. Raises PermissionError.
         """
-        for tid in (self.pid, *sorted(map(int, os.listdir(f"/proc/{self.pid}/task")))):
-            with contextlib.suppress(OSError), open(f"/proc/{tid}/maps", "rb") as file:
-                if file.readline():
-                    return tid
-        raise self.ended()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for tid in (self.pid, *sorted(map(int, os.listdir(f"/proc/{self.pid}/task")))):
+                with (
+                    contextlib.suppress(FileNotFoundError, ProcessLookupError),
+                    open(f"/proc/{tid}/maps", "rb") as file,
+                ):
+                    if file.readline():
+                        return tid
+        return 0
 
-    def refresh(self) -> None:
-        """Look for what the process has mapped since the last time.
+    def refresh(self) -> bool:
+        """Look for what the process has mapped since the last time, and what it executed.
 
-        Does nothing once it has ended: what is known by then stays known.
+        Does nothing once it has ended, or may not be looked at: what is known by then
+        stays known. Returns whether it runs another program now.
         """
-        try:
+        before = self._space
+        with contextlib.suppress(PermissionError):
+            # The thread may end and the process execute something meanwhile, but not all the time.
+            for _ in range(3):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    if self._look():
+                        break
+                self.tid = self._living_thread() or self.tid
+        return self._space is not before
+
+    def _look(self) -> bool:
+        """Take over what the thread has mapped. Returns False if that is gone meanwhile.
+
+        The file of the mappings stays that of the address space that it was opened for:
+        it is empty once that is gone. Raises OSError.
+        """
+        program = self._stat(_START_STACK)
+        with open(f"/proc/{self.tid}/maps", "rb") as file:
             # A path may hold any other character that ends a line elsewhere.
-            with open(f"/proc/{self.tid}/maps", "rb") as file:
-                lines = file.read().split(b"\n")
-        except (ProcessLookupError, FileNotFoundError):
-            return
-        for line in lines:
-            mapping = _parse(line)
-            if mapping and mapping not in self._mappings:
-                if len(self._mappings) >= _MOST_MAPPINGS:
-                    self.is_complete = False
-                    return
-                module = self._module(mapping)
-                if module:
-                    self._mappings[mapping] = module
+            mapped = dict.fromkeys(filter(None, map(parse, file.read().split(b"\n"))))
+            space = self._spaces.get(program) or AddressSpace(self._read_comm())
+            new = {m: self._module(m) for m in mapped if m not in space.mappings}
+            if new or space is not self._space:
+                file.seek(0)
+                if not file.readline() or self._stat(_START_STACK) != program:
+                    return False
+        if new:
+            self._make_room(len(new), space, mapped)
+            space.add((mapping, module) for mapping, module in new.items() if module)
+            self._spaces[program] = self._space = space
+            self._modules = {m.file: m for m in space.mappings.values() if m.file}
+            self.comm = space.comm
+        return bool(mapped)
+
+    def _make_room(self, number: int, space: AddressSpace, mapped: Container[Mapping]) -> None:
+        """Forget what is not mapped any more if so many new mappings are too many."""
+        if number + sum(len(space.mappings) for space in self._spaces.values()) > _MOST_MAPPINGS:
+            self.is_complete = False
+            self._spaces.clear()
+            space.forget_all_but(mapped)
 
     def _module(self, mapping: Mapping) -> Module | None:
         """Return the file of a mapping, None if it is not mapped any more. Raises OSError."""
@@ -164,8 +185,7 @@ class Target(Process):
             if file not in self.handed.modules:
                 self.handed.modules[file] = Module(name, len(self.handed.modules), file)
                 self._child.tell("add", self.handed.modules[file].number, fd=fd)
-            self._modules[file] = self.handed.modules[file]
-            return self._modules[file]
+            return self.handed.modules[file]
         finally:
             os.close(fd)
 
@@ -184,7 +204,7 @@ class Target(Process):
         if not self._modules:
             raise self._not_readable()
         for module in self._modules.values():
-            mapping = next(m for m, known in self._mappings.items() if known is module)
+            mapping = next(m for m, known in self._space.mappings.items() if known is module)
             for path in (mapping.path, f"/proc/{self.tid}/root{mapping.path}"):
                 with contextlib.suppress(OSError):
                     status = os.stat(path)  # only looked at, never opened
@@ -194,12 +214,22 @@ class Target(Process):
             else:
                 yield f"/proc/{self.tid}/map_files/{mapping.start:x}-{mapping.end:x}", module
 
-    def find(self, address: int) -> tuple[Module, int] | None:
-        """Return the mapped file that an address lies in, and where in the file."""
-        for mapping, module in reversed(self._mappings.items()):
-            if mapping.start <= address < mapping.end:
-                return module, address - mapping.start + mapping.offset
-        return None
+    def find(self, program: int, address: int) -> set[tuple[Module, int]]:
+        """Return the mapped files that an address was in, and where in each.
+
+        `program` is where the stack of the program began that the process ran.
+        """
+        space = self._spaces.get(program)
+        return space.places(address) if space else set()
+
+    def runs(self, program: int) -> bool:
+        """Say whether the process runs that program now, or did when it ended."""
+        return self._spaces.get(program) is self._space
+
+    def comm_of(self, program: int) -> str | None:
+        """Return the name of the process while it ran that program, None if nobody looked."""
+        space = self._spaces.get(program)
+        return space.comm if space else None
 
     def providers(self, function: str) -> list[Provider]:
         """Return the mapped files with that function; the first one is what is called.
@@ -242,7 +272,7 @@ class Target(Process):
 
     def open(self, module: Module) -> int:
         """Return a descriptor of a mapped file. Raises Error if it is not mapped any more."""
-        for mapping, known in self._mappings.items():
+        for mapping, known in self._space.mappings.items():
             if known is module:
                 with contextlib.suppress(OSError):
                     fd = opening.mapped_file(self.tid, mapping.start, mapping.end)
@@ -253,7 +283,7 @@ class Target(Process):
 
     def address_of(self, module: Module, place: Place) -> int:
         """Return where in its memory a place of a mapped file is, 0 if it is not mapped."""
-        for mapping, known in self._mappings.items():
+        for mapping, known in self._space.mappings.items():
             address = mapping.start + place.offset - mapping.offset
             if known is module and mapping.start <= address < mapping.end:
                 return address
@@ -306,20 +336,3 @@ class Target(Process):
             os.close(self._provider)
             self._provider = -1
         super().close()
-
-
-def _parse(line: bytes) -> Mapping | None:
-    """Return a line of /proc/PID/maps, or None if it is no file mapped for execution."""
-    # start-end perms offset dev inode path
-    fields = line.split(None, 5)
-    if len(fields) < 6 or b"x" not in fields[1] or not fields[5].startswith(b"/"):
-        return None
-    start, _, end = fields[0].partition(b"-")
-    return Mapping(
-        int(start, 16),
-        int(end, 16),
-        int(fields[2], 16),
-        fields[3].decode(),
-        int(fields[4]),
-        os.fsdecode(fields[5]),
-    )
