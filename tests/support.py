@@ -264,6 +264,7 @@ _FLAGS = {
     "nothing": ("-static",),
     "replace": ("-shared", "-fPIC"),
     "step": ("-static",),
+    "wrap": ("-shared", "-fPIC"),
     "thirty_two": ("-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie"),
 }
 # Stacks are followed by frame pointers.
