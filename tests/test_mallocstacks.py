@@ -532,7 +532,28 @@ def test_the_first_of_two_preloaded(
         workload.wait_for("allocate")
         result = watch(workload, engine, "--json")
     assert by_stack(result) == expected(4, 400)
+    names = f"{libraries[0]}, {libraries[1]}, libc.so.6"
+    assert f"Counting malloc of {names} in allocate ({workload.pid})" in result.stderr
     assert f"1000 bytes in 400 calls of malloc [{libraries[0]}], at 4 stacks\n" in result.stderr
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_more_of_them_than_are_watched(
+    engine: str, programs: Path, compiled: Compiled, tmp_path: Path
+) -> None:
+    """With the C library's malloc they are 21, of which 16 are watched."""
+    libraries = [
+        shutil.copy(compiled("replace"), tmp_path / f"{number}.so") for number in range(20)
+    ]
+    preload = ("env", f"LD_PRELOAD={' '.join(map(str, libraries))}")
+    with Workload(*preload, programs / "allocate", "4", "400") as workload:
+        workload.wait_for("allocate")
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+    assert f"{COMMAND}: 5 more functions of that name are not counted\n" in result.stderr
+    assert "Counting malloc of 0.so, 1.so, 2.so, 3.so and 12 more files in " in result.stderr
 
 
 @pytest.mark.native

@@ -210,12 +210,13 @@ class Report:
         sums = {shown: total for shown, total in sums.items() if call_of(shown[0]) not in again}
         at = {address: self._watched.at(address) for address in {a[0] for a, _ in sums}}
         self._called = [(at[addresses[0]], total) for (addresses, _), total in sums.items()]
-        several = len({provider.module for provider, _ in self._called}) > 1
+        several = len({provider.module for provider in at.values()}) > 1
+        name = {f: self._watched.called(f, of_file=several) for f in at.values()}
         named = self._symbols.stacks([addresses for addresses, _ in sums])
         rows = zip(named, sums, self._called, strict=True)
         for names, (_, truncated), (provider, total) in rows:
             # The address may have other names, too: __libc_malloc.
-            names[0] = f"{self._watched.called(provider, of_file=several)}+0x0"
+            names[0] = f"{name[provider]}+0x0"
             yield self._row(names, total, file=provider.name, truncated=truncated)
 
     def _addresses(self, stack: Any) -> tuple[tuple[int, ...], bool]:
@@ -238,21 +239,17 @@ class Report:
     def _say_total(self) -> None:
         args = self._session.args
         rest = f"; --top shows {args.top} of {len(self.rows)} rows" if args.top else ""
-        sums: dict[str, Sum] = {}
-        for provider, total in self._called:
-            what = self._watched.allocator(provider)
-            sums[what] = sums.get(what, Sum()).plus(total)
+        sums = self._sums()
         if len(sums) > 1:
             for what, total in sums.items():
-                self._session.warn(f"{total.bytes} bytes in {total.calls} calls of {what}")
+                self._session.warn(f"{total.bytes} bytes in {total.calls} calls{what}")
             self._session.warn(
                 f"{self._count} stacks; a call that one of these passes on to another is "
                 f"counted at both{rest}"
             )
         elif self.rows:
-            of = "".join(f" of {what}" for what in sums if self._watched.has_several_files)
             self._session.warn(
-                f"{self.total('bytes')} bytes in {self.total('count')} calls{of}, "
+                f"{self.total('bytes')} bytes in {self.total('count')} calls{''.join(sums)}, "
                 f"at {self._count} stacks{rest}"
             )
         else:
@@ -268,6 +265,19 @@ class Report:
                 f"{args.num_stacks} there is room for; raise NUM_STACKS, for example to "
                 f"{8 * args.num_stacks}"
             )
+
+    def _sums(self) -> dict[str, Sum]:
+        """Return what can be summed up, by what it is: " of malloc [libc.so.6]"."""
+        sums: dict[str, Sum] = {}
+        for provider, total in self._called:
+            of_which = f" of {self._watched.allocator(provider)}"
+            what = of_which if self._watched.is_ambiguous else ""
+            sums[what] = sums.get(what, Sum()).plus(total)
+        if len(sums) > 1:
+            for row in self._not_recorded():
+                (why,) = stacks.stack_lines(row)
+                sums[f": {why}"] = Sum(int(str(row["bytes"])), int(str(row["count"])))
+        return sums
 
     def say_what_is_missing(self) -> None:
         """Say what else the process has that allocates, where that may be what was meant."""

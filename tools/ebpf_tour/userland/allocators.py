@@ -41,10 +41,12 @@ _OTHERS = {
     "_Znam": "new[]",
 }
 
-# Each is a breakpoint. A process can map any number of files with a malloc.
-_MOST_FUNCTIONS = 128
+# A process can map any number of files with a malloc, and the kernel takes a tenth of a
+# second to remove a breakpoint.
+_MOST_FUNCTIONS = 16
 
 _PYTHON = "PyObject_Malloc"
+_PYTHON_SHOWS = {b"PYTHONMALLOC=malloc", b"PYTHONMALLOC=malloc_debug"}
 _PYTHON_CALLS = ("malloc", "calloc", "realloc")
 
 
@@ -127,18 +129,17 @@ class Allocators:
         function = {address: self.at(address) for address in {call[0] for call in calls}}
         inside = {to: self._function_at(to - 1, operators) for to in {call[1] for call in calls}}
         again = set()
-        outermost: dict[tuple[Module, int], int] = {}
+        places: dict[tuple[Module, int], list[tuple[int, Call]]] = {}
         for call in calls:
             own, caller = function[call[0]], inside[call[1]]
             if caller and caller.module == own.module and caller != own:
                 again.add(call)
-            place = own.module, call[1]
-            rank = order.index(own.function)
-            outermost[place] = min(rank, outermost.get(place, rank))
-        for call in calls:
-            own = function[call[0]]
-            if order.index(own.function) > outermost[own.module, call[1]]:
-                again.add(call)
+            elif call[1]:
+                found = places.setdefault((own.module, call[1]), [])
+                found.append((order.index(own.function), call))
+        for found in places.values():
+            first, _ = min(found)
+            again |= {call for rank, call in found if rank > first}
         return again
 
     def _function_at(self, address: int, functions: list[Provider]) -> Provider | None:
@@ -151,9 +152,9 @@ class Allocators:
         return None
 
     @property
-    def has_several_files(self) -> bool:
-        """Whether functions of more than one file are watched."""
-        return len(self._modules) > 1
+    def is_ambiguous(self) -> bool:
+        """Whether several functions of the name are watched."""
+        return sum(f.function == self._symbol for f in self.functions) > 1
 
     def allocator(self, provider: Provider) -> str:
         """Return what to sum up a function's calls under: malloc and operator new are one."""
@@ -169,11 +170,11 @@ class Allocators:
         if (
             self._symbol in _PYTHON_CALLS
             and self._target.implementations(_PYTHON)
-            and not self._target.has_environment(b"PYTHONMALLOC=malloc")
+            and not self._target.has_environment(_PYTHON_SHOWS)
         ):
             yield (
-                "Python's objects of up to 512 bytes do not reach malloc; started with "
-                "PYTHONMALLOC=malloc it takes them from there, too"
+                "Python's objects of up to 512 bytes do not reach malloc; they do if it was "
+                "started with PYTHONMALLOC=malloc"
             )
 
     def not_counted(self, *, anything: bool) -> Iterator[str]:

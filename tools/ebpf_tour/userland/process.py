@@ -70,10 +70,10 @@ class Process(Closing):
         pairs = (line.partition(":") for line in text.splitlines())
         return {key: value.strip() for key, _, value in pairs}
 
-    def has_environment(self, variable: bytes) -> bool:
-        """Say whether the process was started with NAME=VALUE; no if that cannot be read."""
+    def has_environment(self, variables: set[bytes]) -> bool:
+        """Say whether it was started with one of some NAME=VALUE; no if that cannot be read."""
         with contextlib.suppress(OSError):
-            return variable in self._proc("environ").split(b"\0")
+            return not variables.isdisjoint(self._proc("environ").split(b"\0"))
         return False
 
     def _proc(self, name: str) -> bytes:

@@ -224,7 +224,7 @@ class Target(Process):
     def implementations(self, *functions: str) -> list[Provider]:
         """Return all that calls of these functions may reach, but for indirect functions."""
         found = [provider for provider, indirect in self._ask_for(*functions) if not indirect]
-        return sorted(found, key=self._rank)
+        return sorted(found, key=self._order)
 
     def _ask_for(self, *functions: str) -> list[tuple[Provider, bool]]:
         """Return each function of one of these names, and whether it is an ifunc."""
@@ -277,6 +277,10 @@ class Target(Process):
     def is_program(self, module: Module) -> bool:
         """Say whether a mapped file is the program that the process runs."""
         return module.file == self._program
+
+    def _order(self, provider: Provider) -> tuple[int, int]:
+        # What is loaded first is mostly mapped highest, so it has the last number.
+        return self._rank(provider), -provider.module.number
 
     def _rank(self, provider: Provider) -> int:
         module = provider.module
