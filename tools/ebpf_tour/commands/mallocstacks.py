@@ -369,7 +369,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="malloc",
         help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
-        "is the size (default: malloc, with new and new[] of C++, which call it or are its like)",
+        "is the size (default: malloc, and with it new and new[] of C++)",
     )
     parser.add_argument(
         "--interval", type=cli.seconds, metavar="SECONDS", help="report every so many seconds, too"
