@@ -275,6 +275,7 @@ _FLAGS = {
     "plug": ("-shared", "-fPIC"),
     "replace": ("-shared", "-fPIC"),
     "step": ("-static",),
+    "wrap": ("-shared", "-fPIC"),
     "thirty_two": ("-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie"),
 }
 # Stacks are followed by frame pointers.

@@ -502,7 +502,249 @@ def test_a_library_that_replaces_malloc(
         workload.wait_for("allocate")
         result = watch(workload, engine, "--json")
     assert by_stack(result) == expected(4, 400)
-    assert "counting malloc of libreplace.so, not that of libc.so.6\n" in result.stderr
+    assert (
+        f"Counting malloc of libreplace.so, libc.so.6 in allocate ({workload.pid})" in result.stderr
+    )
+    assert "1000 bytes in 400 calls of malloc [libreplace.so], at 4 stacks\n" in result.stderr
+
+
+# Of several functions, those that are called.
+
+
+def sums(result: Result) -> dict[tuple[str, str], Total]:
+    """Return what was counted by the file and the name of the function."""
+    assert result.status == 0, result.stderr
+    found: dict[tuple[str, str], Total] = {}
+    for row in result.records:
+        key = row["file"], names(row)[0]
+        before = found.get(key, Total(0, 0))
+        found[key] = Total(before.bytes + row["bytes"], before.calls + row["count"])
+    return found
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+def test_the_first_of_two_preloaded(
+    engine: str, programs: Path, compiled: Compiled, tmp_path: Path
+) -> None:
+    """Both have the same name, so that paths are shown."""
+    libraries = [tmp_path / name / "libreplace.so" for name in ("first", "second")]
+    for library in libraries:
+        library.parent.mkdir()
+        shutil.copy(compiled("replace"), library)
+    preload = ("env", f"LD_PRELOAD={libraries[0]} {libraries[1]}")
+    with Workload(*preload, programs / "allocate", "4", "400") as workload:
+        workload.wait_for("allocate")
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+    names = f"{libraries[0]}, {libraries[1]}, libc.so.6"
+    assert f"Counting malloc of {names} in allocate ({workload.pid})" in result.stderr
+    assert f"1000 bytes in 400 calls of malloc [{libraries[0]}], at 4 stacks\n" in result.stderr
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_more_of_them_than_are_watched(
+    engine: str, programs: Path, compiled: Compiled, tmp_path: Path
+) -> None:
+    """With the C library's malloc they are 21, of which 16 are watched."""
+    libraries = [
+        shutil.copy(compiled("replace"), tmp_path / f"{number}.so") for number in range(20)
+    ]
+    preload = ("env", f"LD_PRELOAD={' '.join(map(str, libraries))}")
+    with Workload(*preload, programs / "allocate", "4", "400") as workload:
+        workload.wait_for("allocate")
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+    assert f"{COMMAND}: 5 more functions of that name are not counted\n" in result.stderr
+    assert "Counting malloc of 0.so, 1.so, 2.so, 3.so and 12 more files in " in result.stderr
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_a_wrapper_and_what_it_calls(engine: str, programs: Path, compiled: Compiled) -> None:
+    preload = ("env", f"LD_PRELOAD={compiled('wrap')}")
+    with Workload(*preload, programs / "allocate", "4", "400") as workload:
+        workload.wait_for("allocate")
+        result = watch(workload, engine, "--json")
+    assert sums(result) == {
+        ("wrap", "malloc [wrap]"): (1000, 400),
+        ("libc.so.6", "malloc [libc.so.6]"): (1000, 400),
+    }
+    *_, wrapper, libc, both = result.stderr.splitlines()
+    assert {wrapper, libc} == {
+        f"{COMMAND}: 1000 bytes in 400 calls of malloc [wrap]",
+        f"{COMMAND}: 1000 bytes in 400 calls of malloc [libc.so.6]",
+    }
+    assert both == (
+        f"{COMMAND}: 8 stacks; a call that one of these passes on to another is counted at both"
+    )
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_a_wrapper_folded(engine: str, programs: Path, compiled: Compiled) -> None:
+    preload = ("env", f"LD_PRELOAD={compiled('wrap')}")
+    with Workload(*preload, programs / "allocate", "1", "400") as workload:
+        workload.wait_for("allocate")
+        result = watch(workload, engine, "--folded")
+    leaves = {line.rpartition(" ")[0].rpartition(";")[2] for line in result.stdout.splitlines()}
+    assert leaves == {"malloc [wrap]", "malloc [libc.so.6]"}
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("how", ["local", "deepbind"])
+def test_a_plugin_with_its_own_malloc(
+    engine: str, compiled: Compiled, tmp_path: Path, how: str
+) -> None:
+    """With RTLD_LOCAL the plugin calls the C library's malloc, with RTLD_DEEPBIND its own."""
+    source = ROOT / "tests/programs/plugin.c"
+    library = compile_program(source, tmp_path / "own.so", "-shared", "-fPIC", "-DOWN")
+    with Workload(compiled("plugin"), library, how) as workload:
+        result = watch(workload, engine, "--json")
+    if how == "local":
+        assert sums(result) == {("libc.so.6", "malloc"): (500 * 11 + 300 * 13, 800)}
+    else:
+        assert sums(result) == {
+            ("libc.so.6", "malloc [libc.so.6]"): (500 * 11, 500),
+            ("own.so", "malloc [own.so]"): (300 * 13, 300),
+        }
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_the_version_that_the_program_is_bound_to(engine: str, tmp_path: Path) -> None:
+    source = ROOT / "tests/programs/versions.c"
+    script = tmp_path / "script"
+    script.write_text("V1 { global: malloc; local: *; }; V2 { global: malloc; } V1;")
+    library = compile_program(
+        *(source, tmp_path / "two.so", "-shared", "-fPIC", "-DALLOCATOR"),
+        f"-Wl,--version-script={script}",
+    )
+    program = compile_program(source, tmp_path / "bound", "-Wl,--no-as-needed", str(library))
+    with Workload(program) as workload:
+        workload.wait_for("bound")
+        result = watch(workload, engine, "--json")
+    (((file, name), total),) = sums(result).items()
+    assert (file, total) == ("two.so", (2100, 300))
+    symbols = subprocess.run(["nm", "-D", library], capture_output=True, text=True).stdout
+    (address,) = re.findall(r"^0*([0-9a-f]+) T malloc@V1$", symbols, re.MULTILINE)
+    assert name == f"malloc [two.so+0x{address}]"
+
+
+OPERATORS = {
+    "malloc": (100 * 10, 100),
+    "operator new(unsigned long)": (200 * 20, 200),
+    "operator new(unsigned long, std::nothrow_t const&)": (300 * 30 + 400 * 40, 700),
+    "operator new[](unsigned long)": (500 * 50, 500),
+    "operator new[](unsigned long, std::nothrow_t const&)": (600 * 60, 600),
+}
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+def test_operators_new_of_an_allocator(engine: str, tmp_path: Path) -> None:
+    """Each call counts once, whether or not it goes on to malloc or to another of them."""
+    source = ROOT / "tests/programs/operators.c"
+    library = compile_program(source, tmp_path / "lib.so", "-shared", "-fPIC", "-DALLOCATOR")
+    program = compile_program(source, tmp_path / "operators", "-Wl,--no-as-needed", str(library))
+    with Workload(program) as workload:
+        workload.wait_for("operators")
+        result = watch(workload, engine, "--json")
+    assert sums(result) == {("lib.so", name): total for name, total in OPERATORS.items()}
+    assert {names(row)[1] for row in result.records} == {"main"}
+    assert "Counting malloc of lib.so, libc.so.6, operator new of lib.so in " in result.stderr
+    assert "91000 bytes in 2100 calls of malloc [lib.so], at 6 stacks\n" in result.stderr
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("function", ["malloc", "new"])
+@pytest.mark.parametrize("library", ["libjemalloc.so.2", "libtcmalloc_minimal.so.4"])
+def test_operator_new_of_a_real_allocator(
+    engine: str, tmp_path: Path, library: str, function: str
+) -> None:
+    cache = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
+    found = re.search(rf"{re.escape(library)} \(libc6,(?:x86-64|AArch64)\) => (.+)", cache)
+    if not found:
+        pytest.skip(f"{UNSUPPORTED}{library} is not installed")
+    source = ROOT / "tests/programs/operators.c"
+    program = compile_program(source, tmp_path / "operators", "-Wl,--no-as-needed", found[1])
+    with Workload(program) as workload:
+        workload.wait_for("operators")
+        result = watch(workload, engine, "--json", "--function", function)
+    total = Total(*map(sum, zip(*sums(result).values(), strict=True)))
+    # Their new[] is another name of new, or jumps to it.
+    assert total == ((91000, 2100) if function == "malloc" else (200 * 20 + 500 * 50, 700))
+    assert all(file.startswith(library) for file, _ in sums(result))
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+def test_a_static_pie(engine: str, tmp_path: Path) -> None:
+    """Its malloc is a local symbol."""
+    source = ROOT / "examples/workloads/allocate.c"
+    path = compile_program(source, tmp_path / "allocate", "-static-pie")
+    with Workload(path, "4", "400") as workload:
+        workload.wait_for("allocate")
+        result = watch(workload, engine, "--json")
+    assert by_stack(result) == expected(4, 400)
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_no_call(engine: str, programs: Path) -> None:
+    with Workload(programs / "allocate", "4", "400") as workload:
+        result = watch(workload, engine, "--json", "--function", "valloc")
+    assert (result.status, result.records) == (0, [])
+    *_, cause, hint = result.stderr.splitlines()
+    assert cause == f"{COMMAND}: no call of valloc of libc.so.6 was seen"
+    assert hint.startswith(f"{COMMAND}: it may allocate otherwise: by --function malloc, calloc, ")
+    assert hint.endswith(f"; by mmap(2) of its own: ebpf-syscount -s mmap -p {workload.pid}")
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_a_malloc_that_comes_later(engine: str, tmp_path: Path) -> None:
+    source = ROOT / "tests/programs/plugin.c"
+    library = compile_program(source, tmp_path / "own.so", "-shared", "-fPIC", "-DOWN")
+    code = LOADS_LATER.replace(".late()", ".ask(1)")
+    with (
+        Workload(sys.executable, "-c", code, library) as workload,
+        Running(MALLOCSTACKS, str(workload.pid), "--engine", engine, "--json") as tool,
+    ):
+        tool.wait_attached()
+        workload.allocate()
+        result = tool.finish(signal.SIGINT)
+    assert "own.so has a malloc, too, but came later: it was not counted\n" in result.stderr
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize("value", [None, "malloc"])
+def test_what_python_keeps_to_itself(engine: str, value: str | None) -> None:
+    variable = [f"PYTHONMALLOC={value}"] if value else []
+    code = "import sys; sys.stdin.read(1); x = [str(i) * 20 for i in range(5000)]; print(); input()"
+    with Workload("env", *variable, sys.executable, "-c", code) as workload:
+        workload.wait_for(os.path.realpath(sys.executable).split("/")[-1])
+        result = watch(workload, engine, "--json")
+    assert ("Python's objects of up to 512 bytes do not reach malloc" in result.stderr) != bool(
+        value
+    )
+    assert (total_of(result).calls > 5000) == bool(value)
 
 
 LOADS_LATER = """
@@ -1119,9 +1361,7 @@ def test_another_tracer_with_a_semaphore(tmp_path: Path) -> None:
     )
     with program.open("rb") as file:
         elf = Elf(file.fileno())
-        malloc = elf.exported("malloc")
-        assert malloc
-        offset = elf.offset_of(malloc.address)
+        offset = elf.offset_of(next(elf.implementations("malloc")).function.address)
     kind, config = trial.probe("uprobe", returns=False)
     with Workload(program, "4", "400") as workload:
         event = trial.syscall.PerfEvent(
@@ -1150,7 +1390,7 @@ def test_broken_elf_files(programs: Path, tmp_path: Path) -> None:
         with path.open("rb") as file:
             try:
                 elf = Elf(file.fileno())
-                elf.exported("main")
+                list(elf.implementations("main"))
                 elf.function_at(0x1234)
                 elf.offset_of(0x1234)
             except BadElf:

@@ -14,7 +14,6 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ebpf_tour.base.errors import Error, UsageError
-from ebpf_tour.base.text import from_kernel
 from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli, stacks
 from ebpf_tour.frame.output.file import OutputFile
 from ebpf_tour.frame.session import say
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from ebpf_tour.frame.output.stacks import Measure
     from ebpf_tour.loader import Program
+    from ebpf_tour.userland.allocators import Allocators
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Provider, Target
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 def run(session: Session) -> None:
     # Imported here, since they bring in ctypes, which --help does not need.
     from ebpf_tour.userland import reader
+    from ebpf_tour.userland.allocators import Allocators
     from ebpf_tour.userland.child import Child
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Target
@@ -50,17 +51,18 @@ def run(session: Session) -> None:
         demo = stack.enter_context(DemoProcess()) if args.demo else None
         child = stack.enter_context(Child(reader.make, session.wake))
         target = stack.enter_context(Target(demo.pid if demo else args.pid, child))
-        provider = choose_provider(session, target)
+        watched = Allocators(target, function_of(args).symbol, args.function)
         file = stack.enter_context(OutputFile(args.speedscope)) if args.speedscope else None
 
         configure(program, args, target)
         program.load()
         program.attach()
-        attach_uprobe(program, provider, target)
+        attach_uprobes(session, program, watched, target)
 
-        report = Report(session, program, target, Symbols(target, child))
-        what = f"{args.function} of {provider.name}"
-        doing = f"Counting {what} in {target.comm} ({target.pid})"
+        report = Report(session, program, target, watched, Symbols(target, child))
+        for line in watched.hints():
+            session.warn(line)
+        doing = f"Counting {watched} in {target.comm} ({target.pid})"
         if not session.attached(doing, columns=columns(args), report=True):
             return
         if demo:
@@ -97,23 +99,19 @@ def configure(program: Program, args: argparse.Namespace, target: Target | None)
     program.globals["pidns_ino"] = namespace.st_ino
 
 
-def choose_provider(session: Session, target: Target) -> Provider:
-    """Return where the function is that the process calls. Raises Error."""
-    provider, *others = target.providers(function_of(session.args).symbol)
-    if others:
-        function = session.args.function
-        names = ", ".join(other.name for other in others)
-        session.warn(f"counting {function} of {provider.name}, not that of {names}")
-    return provider
-
-
-def attach_uprobe(program: Program, provider: Provider, target: Target) -> None:
-    try:
-        program.attach_to(ALLOC, Instruction(target.path_of(provider), provider.offset, target.tid))
-    except Error:
-        if target.alive:
-            raise
-        raise target.ended() from None
+def attach_uprobes(session: Session, program: Program, watched: Allocators, target: Target) -> None:
+    """Attach to all that the process may call. Raises Error if that is nothing."""
+    for provider in [*watched.functions]:
+        try:
+            with target.path_of(provider) as path:
+                program.attach_to(ALLOC, Instruction(path, provider.offset, target.tid))
+        except Error as error:
+            if not target.alive:
+                raise target.ended() from None
+            if len(watched.functions) == 1:
+                raise
+            watched.functions.remove(provider)
+            session.warn(f"not counting {watched.called(provider)}: {error}")
 
 
 def function_of(args: argparse.Namespace) -> Function:
@@ -152,6 +150,7 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
     ended = not target.alive
     program.detach()  # so that the last report misses nothing
     report.make()
+    report.say_what_is_missing()
     return ended
 
 
@@ -177,10 +176,16 @@ class Report:
     """What was counted, as rows."""
 
     def __init__(
-        self, session: Session, program: Program, target: Target, symbols: Symbols
+        self,
+        session: Session,
+        program: Program,
+        target: Target,
+        watched: Allocators,
+        symbols: Symbols,
     ) -> None:
         self._session = session
         self._target = target
+        self._watched = watched
         self._symbols = symbols
         self._totals = program.map("totals"), program.map("deep_totals")
         self._unattributed = program.map("unattributed")
@@ -188,6 +193,7 @@ class Report:
         self.name = f"{target.comm} ({target.pid})"
         self._started = time.monotonic()
         self.rows: list[Row] = []
+        self._called: list[tuple[Provider, Sum]] = []
         self._count = 0
         self._not_looked_at = 0  # calls of programs that had gone before anybody looked
 
@@ -203,39 +209,59 @@ class Report:
         self._say_total()
 
     def _row(
-        self, comm: str, stack: list[str], size: int, calls: int, *, truncated: bool = False
+        self,
+        stack: list[str],
+        total: Sum,
+        *,
+        comm: str = "",
+        file: str | None = None,
+        truncated: bool = False,
     ) -> Row:
         return {
-            "bytes": size,
-            "count": calls,
+            "bytes": total.bytes,
+            "count": total.calls,
             "stack": stack,
             "truncated": truncated,
-            "comm": comm,
+            "file": file,
+            "comm": comm or self._target.comm,
             "pid": self._target.pid,
             "time_s": round(time.monotonic() - self._started, 3),
         }
 
     def _recorded(self) -> Iterator[Row]:
-        function = from_kernel(os.fsencode(self._session.args.function))
-        for program, sums in self._sums().items():
+        programs = self._programs()
+        at = {
+            (program, addresses[0]): self._watched.at(program, addresses[0])
+            for program, sums in programs.items()
+            for addresses, _ in sums
+        }
+        several = len({provider.module for provider in at.values()}) > 1
+        name = {f: self._watched.called(f, of_file=several) for f in at.values()}
+        self._called = []
+        for program, sums in programs.items():
             comm = self._target.comm_of(program)
             if comm is None:
-                self._not_looked_at += sum(calls for _, calls in sums.values())
-            named = self._symbols.stacks([stack for stack, _ in sums], program)
-            for names, ((_, truncated), (size, calls)) in zip(named, sums.items(), strict=True):
+                self._not_looked_at += sum(total.calls for total in sums.values())
+            named = self._symbols.stacks([addresses for addresses, _ in sums], program)
+            for names, ((addresses, cut), total) in zip(named, sums.items(), strict=True):
+                provider = at[program, addresses[0]]
+                self._called.append((provider, total))
                 # The address may have other names, too: __libc_malloc.
-                names[0] = f"{function}+0x0"
-                yield self._row(comm or "?", names, size, calls, truncated=truncated)
+                names[0] = f"{name[provider]}+0x0"
+                yield self._row(names, total, comm=comm or "?", file=provider.name, truncated=cut)
 
-    def _sums(self) -> dict[int, dict[tuple[tuple[int, ...], bool], tuple[int, int]]]:
-        """Return bytes and calls by program and stack, and whether the stack is truncated."""
-        programs: dict[int, dict[tuple[tuple[int, ...], bool], tuple[int, int]]] = {}
+    def _programs(self) -> dict[int, dict[tuple[tuple[int, ...], bool], Sum]]:
+        """Return what each program has allocated by stack, and whether the stack is truncated."""
+        programs: dict[int, dict[tuple[tuple[int, ...], bool], Sum]] = {}
         for totals in self._totals:
             for stack, total in totals.items():
                 sums = programs.setdefault(stack.program, {})
                 shown = self._addresses(stack)
-                size, calls = sums.get(shown, (0, 0))
-                sums[shown] = size + total.bytes, calls + total.calls
+                sums[shown] = sums.get(shown, Sum()).plus(Sum(total.bytes, total.calls))
+        for program, sums in programs.items():
+            again = self._watched.counted_again(program, {call_of(a) for a, _ in sums})
+            for shown in [shown for shown in sums if call_of(shown[0]) in again]:
+                del sums[shown]
         return programs
 
     def _addresses(self, stack: Any) -> tuple[tuple[int, ...], bool]:
@@ -253,15 +279,26 @@ class Report:
         for reason, text in UNATTRIBUTED.items():
             total = self._unattributed.get(reason)
             if total.calls:
-                yield self._row(self._target.comm, [text], total.bytes, total.calls)
+                yield self._row([text], Sum(total.bytes, total.calls))
 
     def _say_total(self) -> None:
         args = self._session.args
         rest = f"; --top shows {args.top} of {len(self.rows)} rows" if args.top else ""
-        self._session.warn(
-            f"{self.total('bytes')} bytes in {self.total('count')} calls, "
-            f"at {self._count} stacks{rest}"
-        )
+        sums = self._sums()
+        if len(sums) > 1:
+            for what, total in sums.items():
+                self._session.warn(f"{total.bytes} bytes in {total.calls} calls{what}")
+            self._session.warn(
+                f"{self._count} stacks; a call that one of these passes on to another is "
+                f"counted at both{rest}"
+            )
+        elif self.rows:
+            self._session.warn(
+                f"{self.total('bytes')} bytes in {self.total('count')} calls{''.join(sums)}, "
+                f"at {self._count} stacks{rest}"
+            )
+        else:
+            self._session.warn(f"no call of {self._watched} was seen")
         if self._symbols.why_not:
             self._session.warn(f"no names, but places in files: {self._symbols.why_not}")
         if not self._target.is_complete:
@@ -279,9 +316,44 @@ class Report:
                 f"{8 * args.num_stacks}"
             )
 
+    def _sums(self) -> dict[str, Sum]:
+        """Return what can be summed up, by what it is: " of malloc [libc.so.6]"."""
+        sums: dict[str, Sum] = {}
+        for provider, total in self._called:
+            of_which = f" of {self._watched.allocator(provider)}"
+            what = of_which if self._watched.is_ambiguous else ""
+            sums[what] = sums.get(what, Sum()).plus(total)
+        if len(sums) > 1:
+            for row in self._not_recorded():
+                (why,) = stacks.stack_lines(row)
+                sums[f": {why}"] = Sum(int(str(row["bytes"])), int(str(row["count"])))
+        return sums
+
+    def say_what_is_missing(self) -> None:
+        """Say what else the process has that allocates, where that may be what was meant."""
+        for text in self._watched.not_counted(anything=bool(self.rows)):
+            self._session.warn(text)
+
     def total(self, key: str) -> int:
         """Return the sum over all rows of the last report."""
         return sum(int(str(row[key])) for row in self.rows)
+
+
+def call_of(addresses: tuple[int, ...]) -> tuple[int, int]:
+    """Return the function that was called, and where it returns to (0: not known)."""
+    function, to, *_ = *addresses, 0
+    return function, to
+
+
+class Sum(NamedTuple):
+    """What was allocated at a stack, or at several."""
+
+    bytes: int = 0
+    calls: int = 0
+
+    def plus(self, other: Sum) -> Sum:
+        """Return the sum of both."""
+        return Sum(self.bytes + other.bytes, self.calls + other.calls)
 
 
 # Both sides know these by the C header, mallocstacks.h.
@@ -347,7 +419,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="malloc",
         help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
-        "is the size (default: malloc, which new and new[] of C++ call, too)",
+        "is the size (default: malloc, and with it new and new[] of C++)",
     )
     parser.add_argument(
         "--interval", type=cli.seconds, metavar="SECONDS", help="report every so many seconds, too"
@@ -469,6 +541,7 @@ TOOL = Tool(
             kernel_bytes=True,
         ),
         Column("truncated", "", "whether the stack has more frames than these"),
+        Column("file", "", "the file whose function was called", kernel_bytes=True),
         Column("comm", "", "name of the process when it ran this program", kernel_bytes=True),
         Column("pid", "", "its process ID"),
         Column("time_s", "", "seconds since the tool was attached"),

@@ -44,6 +44,7 @@ _MOST_SECTIONS = 20_000
 _MOST_TABLES = 8  # sections of one kind
 _MOST_BYTES = 192 << 20  # of all that is read of a file
 _MOST_NAMES = 64  # of one function that are looked at
+_MOST_PLACES = 4096  # of one name, or of longer ones that end in it
 _NAME_BYTES = 4096  # a longer name is cut
 _HOLE_BYTES = 1 << 20  # what is larger is looked at before it is read
 
@@ -67,6 +68,14 @@ class Function(NamedTuple):
     size: int
     name: str
     indirect: bool = False
+
+
+class Implementation(NamedTuple):
+    """A function by the name that it is called by, and whether other files can call it."""
+
+    name: str
+    function: Function
+    exported: bool
 
 
 class Usdt(NamedTuple):
@@ -167,18 +176,23 @@ class Elf:
                 return offset - segment.offset + segment.address
         raise BadElf(f"no segment holds the offset {offset:#x}")
 
-    def exported(self, name: str) -> Function | None:
-        """Return a function that the dynamic linker can bind others to.
+    def implementations(self, *names: str) -> Iterator[Implementation]:
+        """Yield the functions that a call by one of these names may reach.
 
-        In a static program nothing is bound when it starts: there it is one
-        of the symbols that the linker left.
+        Those that it exports come first, in each version. A static program binds
+        nothing when it starts: there they are symbols that the linker left, local
+        ones in a static-pie.
         """
-        wanted = os.fsencode(name)
+        wanted = {to_bytes(name): name for name in names}
+        seen: set[tuple[str, int]] = set()
         for table in self._tables(_SHT_DYNSYM, *([_SHT_SYMTAB] if self.static else [])):
-            for number in table.functions:
-                if table.has_name(number, wanted) and table.is_global(number):
-                    return table.function(number)
-        return None
+            for found, number in table.named(*wanted):
+                name, function = wanted[found], table.function(number)
+                if len(seen) == _MOST_NAMES:
+                    return
+                if (name, function.address) not in seen:
+                    seen.add((name, function.address))
+                    yield Implementation(name, function, table.is_global(number))
 
     def defined(self, name: str) -> Function | None:
         """Return a function of that name, whether or not others can be bound to it."""
@@ -335,6 +349,23 @@ class _Table:
 
     def has_name(self, number: int, name: bytes) -> bool:
         return self._names.startswith(name + b"\0", self._fields(number)[0])
+
+    def named(self, *names: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yield the functions of these names, each with the name."""
+        at = {place: name for name in names for place in self._places_of(name)}
+        for number in self.functions if at else ():
+            name = at.get(self._fields(number)[0])
+            if name:
+                yield name, number
+
+    def _places_of(self, name: bytes) -> Iterator[int]:
+        """Yield where a name is; the end of a longer one serves for a shorter one, too."""
+        place = -1
+        for _ in range(_MOST_PLACES):
+            place = self._names.find(name + b"\0", place + 1)
+            if place < 0:
+                return
+            yield place
 
     def function(self, number: int) -> Function:
         name_at, info, _, _, address, size = self._fields(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ebpf_tour.base.descriptors import Closing, is_readable
@@ -71,6 +72,12 @@ class Process(Closing):
         text = self._proc("status").decode("utf-8", "replace")
         pairs = (line.partition(":") for line in text.splitlines())
         return {key: value.strip() for key, _, value in pairs}
+
+    def has_environment(self, variables: set[bytes]) -> bool:
+        """Say whether it was started with one of some NAME=VALUE; no if that cannot be read."""
+        with contextlib.suppress(OSError):
+            return not variables.isdisjoint(self._proc("environ").split(b"\0"))
+        return False
 
     def _proc(self, name: str) -> bytes:
         with open(f"/proc/{self.pid}/{name}", "rb") as file:

@@ -33,7 +33,7 @@ def make() -> Work:
         "add_debug": reader.add_debug,
         "add_perf_map": reader.add_perf_map,
         "what": reader.what,
-        "exported": reader.exported,
+        "implementations": reader.implementations,
         "build_ids": reader.build_ids,
         "has_32_bit": reader.has_32_bit,
         "names": reader.names,
@@ -103,17 +103,19 @@ class Reader:
         """Return "elf", or what a file is instead and what is wrong with it."""
         return ("elf", "") if number in self._files else self._why_not[number]
 
-    def exported(self, name: str) -> list[tuple[int, int, bool]]:
-        """Return the files with a function: the number, where in the file, whether it is an ifunc.
+    def implementations(self, *names: str) -> list[tuple[int, str, int, int, bool, bool]]:
+        """Return the functions that a call by one of these names may reach, in all files.
 
-        Files that cannot be read have none.
+        Each is the file's number, the name, where in the file it is, its bytes, whether
+        it is an ifunc, and whether other files can call it. Files that cannot be read
+        have none.
         """
         found = []
         for number, elf in self._files.items():
             try:
-                function = elf.exported(name)
-                if function:
-                    found.append((number, elf.offset_of(function.address), function.indirect))
+                for name, function, exported in elf.implementations(*names):
+                    offset = elf.offset_of(function.address)
+                    found.append((number, name, offset, function.size, function.indirect, exported))
             except (BadElf, OSError, MemoryError):
                 continue
         return found

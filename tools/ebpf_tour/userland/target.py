@@ -41,10 +41,16 @@ NOT_READABLE = "[file not readable]"
 
 
 class Provider(NamedTuple):
-    """A mapped file that has the function, and where in it."""
+    """A function of a mapped file: its name, where in the file it is, and its bytes.
+
+    `exported` says whether other files can call it.
+    """
 
     module: Module
+    function: str
     offset: int
+    size: int
+    exported: bool
 
     @property
     def name(self) -> str:
@@ -78,7 +84,6 @@ class Target(Process):
         self._modules: dict[tuple[int, int], Module] = {}
         self._space = AddressSpace("?")  # of the program that it runs
         self._spaces: dict[int, AddressSpace] = {}  # of each that it ran, by the stack's beginning
-        self._provider = -1
         self.is_complete = True  # whether all that it has mapped is known
         self.tid = pid
         super().__init__(pid)
@@ -232,43 +237,45 @@ class Target(Process):
         return space.comm if space else None
 
     def providers(self, function: str) -> list[Provider]:
-        """Return the mapped files with that function; the first one is what is called.
+        """Return all that a call of that function may reach.
 
-        The dynamic linker binds every call to the first that it finds: the
-        program itself, then a library that was loaded to replace the function,
-        then the C library. Raises Error if there is none.
+        The first one is what the dynamic linker most likely binds calls to: the first
+        that it finds, which is the program itself, then a library that was loaded to
+        replace the function, then the C library. Raises Error if there is none.
         """
-        modules = {module.number: module for module in self._modules.values()}
-        found = []
-        indirect = []
-        for number, offset, is_indirect in self._ask_for(function):
-            if is_indirect:
-                indirect.append(modules[number].name)
-            else:
-                found.append(Provider(modules[number], offset))
+        found = self.implementations(function)
         if not found:
-            raise self._not_found(function, indirect)
-        return sorted(found, key=lambda provider: self._rank(provider.module))
-
-    def _ask_for(self, function: str) -> list[tuple[int, int, bool]]:
-        """Return each file with a function: its number, the offset, whether it is an ifunc."""
-        answer = self._child.ask("exported", function)
-        numbers = {module.number for module in self._modules.values()}
-        try:
-            found = [(int(number), int(offset), bool(ifunc)) for number, offset, ifunc in answer]
-        except (TypeError, ValueError):
-            self._child.broken()
-        if not {number for number, _, _ in found} <= numbers:
-            self._child.broken()
+            raise self._not_found(function)
         return found
 
-    def path_of(self, provider: Provider) -> str:
-        """Return a path that leads to the file, whatever its name does: an open descriptor's.
+    def implementations(self, *functions: str) -> list[Provider]:
+        """Return all that calls of these functions may reach, but for indirect functions."""
+        found = [provider for provider, indirect in self._ask_for(*functions) if not indirect]
+        return sorted(found, key=self._order)
+
+    def _ask_for(self, *functions: str) -> list[tuple[Provider, bool]]:
+        """Return each function of one of these names, and whether it is an ifunc."""
+        answer = self._child.ask("implementations", *functions)
+        modules = {module.number: module for module in self._modules.values()}
+        try:
+            return [
+                (
+                    Provider(modules[number], str(name), int(offset), int(size), bool(exported)),
+                    bool(indirect),
+                )
+                for number, name, offset, size, indirect, exported in answer
+            ]
+        except (TypeError, ValueError, LookupError):
+            self._child.broken()
+
+    @contextlib.contextmanager
+    def path_of(self, provider: Provider) -> Iterator[str]:
+        """Lend a path that leads to the file, whatever its name does: an open descriptor's.
 
         Raises Error if it is not mapped any more.
         """
-        self._provider = self.open(provider.module)
-        return f"/proc/self/fd/{self._provider}"
+        with opening.closing(self.open(provider.module)) as fd:
+            yield f"/proc/self/fd/{fd}"
 
     def open(self, module: Module) -> int:
         """Return a descriptor of a mapped file. Raises Error if it is not mapped any more."""
@@ -280,6 +287,11 @@ class Target(Process):
                         return fd
                     os.close(fd)
         raise self.ended()
+
+    def path_there(self, module: Module) -> str:
+        """Return the path that the process has mapped a file by."""
+        path = next(m.path for m, known in self._space.mappings.items() if known is module)
+        return from_kernel(os.fsencode(path))
 
     def address_of(self, module: Module, place: Place) -> int:
         """Return where in its memory a place of a mapped file is, 0 if it is not mapped."""
@@ -293,14 +305,21 @@ class Target(Process):
         """Say whether a mapped file is the program that the process runs."""
         return module.file == self._program
 
-    def _rank(self, module: Module) -> int:
+    def _order(self, provider: Provider) -> tuple[int, int]:
+        # What is loaded first is mostly mapped highest, so it has the last number.
+        return self._rank(provider), -provider.module.number
+
+    def _rank(self, provider: Provider) -> int:
+        module = provider.module
         if self.is_program(module):
             return 0
+        if not provider.exported:
+            return 4  # only its own file can call it
         if module.name.startswith(("ld-linux", "ld-2", "ld.so", "ld64")):
             return 3  # older ones have a malloc for the time before the C library is there
         return 2 if module.name.startswith(("libc.", "libc-", "ld-musl")) else 1
 
-    def _not_found(self, function: str, indirect: list[str]) -> Error:
+    def _not_found(self, function: str) -> Error:
         who = f"the process {self.pid} ({self.comm})"
         if not self._modules:
             return self._not_readable()
@@ -309,10 +328,11 @@ class Target(Process):
                 f"{who} is a 32-bit program, whose arguments are not in registers",
                 "trace a 64-bit build of it",
             )
+        indirect = [provider for provider, is_indirect in self._ask_for(function) if is_indirect]
         if indirect:
             return Error(
-                f"{function} in {indirect[0]} is an indirect function (ifunc): which code runs "
-                "is decided when the program starts",
+                f"{function} in {indirect[0].name} is an indirect function (ifunc): which code "
+                "runs is decided when the program starts",
                 "name the function that it chooses: --function NAME",
             )
         return Error(
@@ -329,10 +349,3 @@ class Target(Process):
             for module in self._modules.values()
             if self.is_program(module)
         )
-
-    def close(self) -> None:
-        """Close the files. May be called twice."""
-        if self._provider >= 0:
-            os.close(self._provider)
-            self._provider = -1
-        super().close()

@@ -70,8 +70,9 @@ class Uprobe(Hook):
     def attach_bcc(self, function: BccFunction, target: Instruction) -> Detach:
         lib = function.lib
         kind = "r" if self.returns else "p"
-        name = f"{kind}_ebpf_tour_{os.getpid()}_{target.offset:x}".encode()
         path = os.fsencode(target.path)
+        file = os.stat(path).st_ino  # several may have a function at the same offset
+        name = f"{kind}_ebpf_tour_{os.getpid()}_{file:x}_{target.offset:x}".encode()
         # The last one is ref_ctr_offset. BCC 0.26's own Python leaves it to chance.
         fd = lib.bpf_attach_uprobe(
             *(function.fd, self.returns, name, path, target.offset, target.pid, 0)
