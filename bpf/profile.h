@@ -11,6 +11,7 @@ struct sample {
 	__u32 pid;
 	__s32 kernel_stack;
 	__s32 user_stack;
+	__u32 unused;	/* 0: a hash compares the padding of its keys, too */
 	char comm[TASK_COMM_LEN];	/* the thread's name */
 };
 
