@@ -9,6 +9,7 @@ import re
 import signal
 import struct
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,7 @@ from support import (
     bytes_of,
     in_guest,
     run,
+    wait_until,
 )
 
 from ebpf_tour.commands.profile import PAGES, TOOL
@@ -32,7 +34,6 @@ from ebpf_tour.loader.stacks import KernelSymbols, as_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from support import Become, Compiled
 
@@ -41,15 +42,20 @@ PROFILE = BIN / COMMAND
 
 pytestmark = pytest.mark.kernel(TOOL)
 leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
-# Where each sample counts: the kernel skips one on a CPU where somebody else's call of
-# bpf(2) was interrupted while it changed a map.
-alone = pytest.mark.alone
+
+
+def sleeps(pid: int) -> bool:
+    """Say whether all threads of a process wait for something."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "S" for stat in stats)
 
 
 class OwnCount:
     """How many page faults the kernel counts of a process, in its threads and children."""
 
     def __init__(self, pid: int) -> None:
+        # It has said that it is there, but its threads may have a page or two to go.
+        wait_until(lambda: sleeps(pid), lambda: "it does not wait for us")
         event = syscall.PerfEvent(*EVENTS["page-faults"], inherit=True)
         threads = map(int, os.listdir(f"/proc/{pid}/task"))
         self._fds = [syscall.open_perf_event(event._replace(pid=tid)) for tid in threads]
@@ -113,7 +119,6 @@ def test_names_before_and_after_an_exec(engine: str, become: Become) -> None:
     assert work == {("first", "first_work"), ("second", "second_work")}
 
 
-@alone
 @pytest.mark.core
 @leaves_nothing
 def test_page_faults_are_as_many_as_perf_counts(engine: str, compiled: Compiled) -> None:
@@ -132,7 +137,6 @@ def test_page_faults_are_as_many_as_perf_counts(engine: str, compiled: Compiled)
     assert by_pid.total() >= 300
 
 
-@alone
 @pytest.mark.core
 @leaves_nothing
 def test_a_slot_that_is_taken(engine: str, compiled: Compiled) -> None:
