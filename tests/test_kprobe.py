@@ -17,8 +17,8 @@ from cases import Case, on_each_engine, parameters
 from support import BIN, Result, Running, Workload, assert_error, bytes_of, run, scaled
 
 from ebpf_tour.commands.fentry import TOOL as FENTRY
-from ebpf_tour.commands.kprobe import AT_FDCWD
 from ebpf_tour.commands.kprobe import TOOL as KPROBE
+from ebpf_tour.frame.unlink import AT_FDCWD
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.hooks.kprobe import Kprobe

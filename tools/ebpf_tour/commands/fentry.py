@@ -6,8 +6,9 @@ arguments. At the return, a program has the arguments as well as the result.
 
 from __future__ import annotations
 
-from ebpf_tour.commands.kprobe import COLUMNS, RENAMED, demo, options, row_of
-from ebpf_tour.frame import Example, Flow, Map, Session, Tool, cli
+import argparse
+
+from ebpf_tour.frame import Example, Flow, Map, Session, Tool, cli, unlink
 from ebpf_tour.loader.hooks.fentry import Fentry
 
 
@@ -18,14 +19,19 @@ def run(session: Session) -> None:
         program.load()
         program.attach()
 
-        session.attached(f"Tracing {ENTRY.target} via fentry", demo())
+        session.attached(f"Tracing {ENTRY.target} via fentry", unlink.demo())
         for event in program.events("rb", session):
-            session.row(row_of(event))
+            session.row(unlink.row_of(event))
         session.lost = program.lost()
 
 
-ENTRY = Fentry("do_unlinkat", renamed=RENAMED)
-RETURN = Fentry("do_unlinkat", returns=True, renamed=RENAMED)
+def options(parser: argparse.ArgumentParser) -> None:
+    cli.add_filters(parser, "p")
+    cli.add_buffer_option(parser)
+
+
+ENTRY = Fentry("do_unlinkat", renamed=unlink.RENAMED)
+RETURN = Fentry("do_unlinkat", returns=True, renamed=unlink.RENAMED)
 
 TOOL = Tool(
     name="fentry",
@@ -41,7 +47,7 @@ TOOL = Tool(
         Flow("the kernel calls do_unlinkat", {ENTRY: "enter_unlinkat"}, writes=("rb",)),
         Flow("do_unlinkat returns", {RETURN: "leave_unlinkat"}, writes=("rb",)),
     ),
-    columns=COLUMNS,
+    columns=unlink.COLUMNS,
     examples=(
         Example("ebpf-fentry", "every file that is removed"),
         Example("ebpf-fentry -p 1", "those that the first process removes"),
