@@ -92,7 +92,7 @@ TOOL = Tool(
         Example("ebpf-uprobe", "its own calls of labs(), until Ctrl-C"),
         Example("ebpf-uprobe --binary bash --function readline", "what is typed into each bash"),
         Example("ebpf-uprobe --binary libc --function getenv", "which variables programs look for"),
-        Example("ebpf-uprobe -p 4711 --function malloc", "how much a process asks for"),
+        Example("ebpf-uprobe -p 1 --function malloc", "how much the first process asks for"),
         Example("ebpf-uprobe --demo", "see that calls of others are filtered out"),
     ),
     requirements=(

@@ -101,7 +101,7 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-usdt", "the garbage collector of its own Python, until Ctrl-C"),
-        Example("ebpf-usdt -p 4711", "that of a Python that runs already"),
+        Example("ebpf-usdt -p 1", "that of a process that runs already, by its number"),
         Example("ebpf-usdt --binary python3 --probe python:import__find__load__start", "imports"),
         Example("ebpf-usdt --demo", "see that another process is filtered out"),
     ),
