@@ -23,7 +23,7 @@ from ebpf_tour.base.errors import Error
 from ebpf_tour.explain import verifier
 from ebpf_tour.loader.raw_btf import RawBtf
 from ebpf_tour.loader.trace_instance import TraceInstance
-from ebpf_tour.userland import target
+from ebpf_tour.userland.address_space import parse
 from ebpf_tour.userland.elf import BadElf, Elf
 from ebpf_tour.userland.perf_map import PerfMap
 from ebpf_tour.userland.reader import demangler
@@ -134,7 +134,7 @@ def test_lines_of_maps(examples: settings) -> None:
     def read(path: bytes) -> None:
         with limited():
             for line in (MAPS + path.replace(b"\n", b"\\012")).split(b"\n"):
-                mapping = target._parse(line)
+                mapping = parse(line)
                 assert mapping
                 assert (mapping.start, mapping.offset) == (0x7F0000001000, 0x1000)
 

@@ -219,7 +219,7 @@ def test_a_process_without_the_probe() -> None:
         (("--probe", "a:b"), "which program has a:b?"),
         (
             ("--binary", "python3", "-p", "1"),
-            "argument -p/--pid: not allowed with argument --binary",
+            "-p looks in what the process has mapped, so --binary cannot be named, too",
         ),
         (("--demo", "-p", "1"), "--demo traces the tool itself"),
     ],
