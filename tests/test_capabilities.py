@@ -19,6 +19,7 @@ pytestmark = pytest.mark.native
 # The sets of a process, from capabilities(7), and the bits of what a tool may keep.
 SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 BITS = {
+    "CAP_DAC_OVERRIDE": 1,
     "CAP_DAC_READ_SEARCH": 2,
     "CAP_KILL": 5,
     "CAP_NET_ADMIN": 12,

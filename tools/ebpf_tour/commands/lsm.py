@@ -115,6 +115,7 @@ TOOL = Tool(
         Example("ebpf-lsm --demo", "see three of its own"),
         Example("ebpf-lsm --demo --deny", "the same, refused"),
     ),
+    keeps=("CAP_DAC_OVERRIDE",),  # to remove the demo's cgroup: the directory is read-only
     requirements=(
         "Linux 5.8 or newer with CONFIG_BPF_LSM, CONFIG_SECURITY_PATH and CONFIG_DEBUG_INFO_BTF, "
         'booted with "bpf" among its security modules (lsm=), and root. --demo and --cgroup need '
