@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from ebpf_tour.loader import features, syscall
 from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     from ebpf_tour.loader.hooks import Hook
@@ -222,6 +223,20 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
     for frame in sys.argv[2:]:
         sender.send(bytes.fromhex(frame))
 """
+
+
+def watch_all_and_one(
+    command: Sequence[str | Path], everywhere: Sequence[str], wanted: Workload, other: Workload
+) -> tuple[Result, Result]:
+    """Watch two workloads with a tool that watches all, and with one that watches the first."""
+    with (
+        Running(*command, *everywhere) as both,
+        Running(*command, "-p", str(wanted.pid)) as one,
+    ):
+        both.wait_attached()
+        one.wait_attached()
+        run_all(wanted, other)
+        return both.finish(signal.SIGINT), one.finish(signal.SIGINT)
 
 
 def run_all(*workloads: Workload) -> None:

@@ -24,6 +24,7 @@ from support import (
     in_mount_namespace,
     run,
     scaled,
+    watch_all_and_one,
 )
 
 from ebpf_tour.commands.uprobe import TOOL
@@ -96,18 +97,9 @@ def test_demo(way: tuple[str, ...]) -> None:
 def test_one_process_and_no_other(way: tuple[str, ...]) -> None:
     """Also while a second tool watches all processes that call the function."""
     count = scaled(500)
-    with (
-        caller(count) as wanted,
-        caller(count) as other,
-        Running(UPROBE, *options(way), "--binary", "libc") as both,
-        Running(UPROBE, *options(way), "-p", str(wanted.pid)) as one,
-    ):
-        both.wait_attached()
-        one.wait_attached()
-        wanted.begin()
-        other.begin()
-        assert (wanted.finish(), other.finish()) == (0, 0)
-        of_both, of_one = both.finish(signal.SIGINT), one.finish(signal.SIGINT)
+    command = (UPROBE, *options(way))
+    with caller(count) as wanted, caller(count) as other:
+        of_both, of_one = watch_all_and_one(command, ("--binary", "libc"), wanted, other)
     assert rows_of(of_one, wanted.pid) == calls(count)
     assert {row["pid"] for row in of_one.records} == {wanted.pid}
     for pid in (wanted.pid, other.pid):

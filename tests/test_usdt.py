@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cases import via
-from support import BIN, Result, Running, Workload, assert_error, run, scaled
+from support import BIN, Result, Running, Workload, assert_error, run, scaled, watch_all_and_one
 
 from ebpf_tour.base.errors import Error
 from ebpf_tour.commands.usdt import TOOL
@@ -83,18 +83,9 @@ def test_demo(way: tuple[str, ...]) -> None:
 def test_one_process_and_no_other(way: tuple[str, ...]) -> None:
     """Of Pythons that run already; also while a second tool watches all of them."""
     count = scaled(300)
-    with (
-        collector(count) as wanted,
-        collector(count) as other,
-        Running(USDT, *options(way), "--binary", PYTHON) as both,
-        Running(USDT, *options(way), "-p", str(wanted.pid)) as one,
-    ):
-        both.wait_attached()
-        one.wait_attached()
-        wanted.begin()
-        other.begin()
-        assert (wanted.finish(), other.finish()) == (0, 0)
-        of_both, of_one = both.finish(signal.SIGINT), one.finish(signal.SIGINT)
+    command = (USDT, *options(way))
+    with collector(count) as wanted, collector(count) as other:
+        of_both, of_one = watch_all_and_one(command, ("--binary", PYTHON), wanted, other)
     generations = [number % 3 for number in range(count)]
     assert rows_of(of_one, wanted.pid) == generations
     assert {row["pid"] for row in of_one.records} == {wanted.pid}
