@@ -10,7 +10,7 @@ import argparse
 from typing import Any
 
 from ebpf_tour.base.clock import local_time
-from ebpf_tour.base.names import address_text, protocol_name
+from ebpf_tour.base.names import address_text
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, network
 from ebpf_tour.loader.hooks.socket_filter import SocketFilter
 
@@ -76,13 +76,7 @@ TOOL = Tool(
     columns=(
         Column("time", "TIME", "when it arrived, local time", width=8),
         Column("interface", "IF", "the interface", width=6, kernel_bytes=True),
-        Column(
-            "protocol",
-            "PROTO",
-            "what is in the IP packet, by its number in JSON",
-            width=6,
-            text=lambda row: protocol_name(int(str(row["protocol"]))),
-        ),
+        network.PROTOCOL,
         Column(
             "source",
             "SRC",

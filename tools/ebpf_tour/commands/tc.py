@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 from ebpf_tour.base.clock import local_time
-from ebpf_tour.base.names import protocol_name
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, network
 from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.clsact import Clsact
@@ -100,13 +99,7 @@ TOOL = Tool(
     columns=(
         Column("time", "TIME", "when it passed, or of the report, local time", width=8),
         Column("interface", "IF", "the interface", width=15, kernel_bytes=True),
-        Column(
-            "protocol",
-            "PROTO",
-            "what is in the IP packet, by its number in JSON",
-            width=6,
-            text=lambda row: protocol_name(int(str(row["protocol"]))),
-        ),
+        network.PROTOCOL,
         Column(
             "length",
             "LENGTH(B)",

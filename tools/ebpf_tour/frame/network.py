@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ebpf_tour.base.names import protocol_name
+from ebpf_tour.frame.record import Column
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
@@ -13,6 +16,14 @@ if TYPE_CHECKING:
     from ebpf_tour.frame.record import Row
     from ebpf_tour.frame.session import Session
     from ebpf_tour.loader.interfaces import Interface
+
+PROTOCOL = Column(
+    "protocol",
+    "PROTO",
+    "what is in the IP packet, by its number in JSON",
+    width=6,
+    text=lambda row: protocol_name(int(str(row["protocol"]))),
+)
 
 
 def add_interface(parser: argparse.ArgumentParser) -> None:

@@ -116,6 +116,25 @@ class Hook:
         return []
 
 
+class ByDescriptor(Hook):
+    """A hook that takes a program's file descriptor, whichever engine has loaded the program.
+
+    Its target says where: see `Program.attach_to()`.
+    """
+
+    needs_target = True
+
+    def attach(self, program: int, target: Any) -> Detach:
+        """Attach a program; return what detaches it. Raises OSError, Error."""
+        raise NotImplementedError
+
+    def attach_libbpf(self, function: LibbpfFunction, target: Any) -> Detach:
+        return self.attach(function.fd, target)
+
+    def attach_bcc(self, function: BccFunction, target: Any) -> Detach:
+        return self.attach(function.fd, target)
+
+
 def kinds() -> list[type[Hook]]:
     """Return the kinds of hooks, in the order of the course. This imports them all."""
     import importlib

@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING
 from ebpf_tour.base.descriptors import lock
 from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.loader import features, netlink
-from ebpf_tour.loader.hooks import Hook
+from ebpf_tour.loader.hooks import ByDescriptor
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-    from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.interfaces import Interface
-    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.trial import HookCheck, Trial
 
 # Names of our filters: ebpf-tour-1f2e3d4c, and ebpf-tour-1f2e3d4c+clsact where the
@@ -34,7 +32,7 @@ _PREFIX, _OWN_QDISC = "ebpf-tour-", "+clsact"
 _PATIENCE_SECONDS, _PATIENCE_AT_END = 10.0, 0.3
 
 
-class Clsact(Hook):
+class Clsact(ByDescriptor):
     """Packets that an interface receives, or sends; the target is an Interface."""
 
     kind = "clsact"
@@ -43,7 +41,6 @@ class Clsact(Hook):
     program_type = 3
     name = ""
     section = "tc"
-    needs_target = True
     capability = "CAP_NET_ADMIN"
 
     def __init__(self, function: str) -> None:
@@ -54,11 +51,8 @@ class Clsact(Hook):
         # a module.
         return features.without_capability(self.capability)
 
-    def attach_libbpf(self, function: LibbpfFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
-
-    def attach_bcc(self, function: BccFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
+    def attach(self, program: int, target: Interface) -> Detach:
+        return _attach(program, target)
 
     @classmethod
     def checks(cls) -> list[HookCheck]:

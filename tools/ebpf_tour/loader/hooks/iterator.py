@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Hook, without_btf
+from ebpf_tour.loader.hooks import ByDescriptor, without_btf
 
 if TYPE_CHECKING:
-    from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
-    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.trial import HookCheck, Trial
 
 
@@ -32,7 +30,7 @@ class Walk:
         return f"of the process {self.pid}" if self.pid else "of all"
 
 
-class TaskIterator(Hook):
+class TaskIterator(ByDescriptor):
     """The kernel's tasks; the target is a Walk, and `Program.walk()` reads."""
 
     kind = "iterator"
@@ -44,7 +42,6 @@ class TaskIterator(Hook):
     section = "iter/task"
     function = "bpf_iter__task"
     needs_btf = True
-    needs_target = True
 
     def unsupported(self) -> Error | None:
         if missing := without_btf(self.kind):
@@ -53,13 +50,7 @@ class TaskIterator(Hook):
             return None
         return Unsupported("this kernel has no iterators of tasks", "Linux 5.8 and newer have them")
 
-    def attach_libbpf(self, function: LibbpfFunction, target: Walk) -> Detach:
-        return self._attach(function.fd, target)
-
-    def attach_bcc(self, function: BccFunction, target: Walk) -> Detach:
-        return self._attach(function.fd, target)
-
-    def _attach(self, program: int, walk: Walk) -> Detach:
+    def attach(self, program: int, walk: Walk) -> Detach:
         from ebpf_tour.loader import syscall
 
         try:

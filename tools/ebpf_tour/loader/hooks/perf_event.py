@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Hook
+from ebpf_tour.loader.hooks import ByDescriptor
 
 if TYPE_CHECKING:
     from ebpf_tour.loader import Program
-    from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
-    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.syscall import PerfEvent as Event
     from ebpf_tour.loader.trial import HookCheck, Trial
 
@@ -37,7 +35,7 @@ NO_COUNTERS = (
 )
 
 
-class PerfEvent(Hook):
+class PerfEvent(ByDescriptor):
     """An event of perf_event_open(2); which one is the target: syscall.PerfEvent."""
 
     kind = "perf event"
@@ -46,7 +44,6 @@ class PerfEvent(Hook):
     program_type = 7
     name = ""
     section = "perf_event"
-    needs_target = True
 
     def __init__(self, function: str) -> None:
         self.function = self.libbpf_function = function
@@ -59,13 +56,7 @@ class PerfEvent(Hook):
             "a distribution's own kernel has them",
         )
 
-    def attach_libbpf(self, function: LibbpfFunction, target: Event) -> Detach:
-        return self._attach(function.fd, target)
-
-    def attach_bcc(self, function: BccFunction, target: Event) -> Detach:
-        return self._attach(function.fd, target)
-
-    def _attach(self, program: int, event: Event) -> Detach:
+    def attach(self, program: int, event: Event) -> Detach:
         from ebpf_tour.loader.trial import attach_to_perf_event
 
         fd = attach_to_perf_event(program, event)

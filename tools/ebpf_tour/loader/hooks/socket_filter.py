@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Hook
+from ebpf_tour.loader.hooks import ByDescriptor
 
 if TYPE_CHECKING:
-    from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.interfaces import Interface
-    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.trial import HookCheck, Trial
 
 _ATTACH_BPF = 50  # SO_ATTACH_BPF, from include/uapi/asm-generic/socket.h
 
 
-class SocketFilter(Hook):
+class SocketFilter(ByDescriptor):
     """The filter of a packet socket of our own; the target is the Interface that it is bound to.
 
     It ends with the socket, and nobody else's packets are concerned.
@@ -31,7 +29,6 @@ class SocketFilter(Hook):
     program_type = 1
     name = ""
     section = "socket"
-    needs_target = True
     capability = "CAP_NET_RAW"
 
     def __init__(self, function: str) -> None:
@@ -52,11 +49,8 @@ class SocketFilter(Hook):
                 )
         return None
 
-    def attach_libbpf(self, function: LibbpfFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
-
-    def attach_bcc(self, function: BccFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
+    def attach(self, program: int, target: Interface) -> Detach:
+        return _attach(program, target)
 
     @classmethod
     def checks(cls) -> list[HookCheck]:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Hook
+from ebpf_tour.loader.hooks import ByDescriptor
 from ebpf_tour.loader.hooks.clsact import remove_abandoned
 
 if TYPE_CHECKING:
-    from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.interfaces import Interface
-    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.trial import HookCheck, Trial
 
 _INGRESS, _EGRESS = 46, 47  # BPF_TCX_INGRESS, BPF_TCX_EGRESS
@@ -22,7 +20,7 @@ _BEFORE = 1 << 3  # BPF_F_BEFORE
 _LO = 1  # the index of lo, which every network namespace has
 
 
-class Tcx(Hook):
+class Tcx(ByDescriptor):
     """Packets that an interface receives, or sends; the target is an Interface.
 
     Several programs can be there. Ours comes first, so it sees what others end.
@@ -34,7 +32,6 @@ class Tcx(Hook):
     program_type = 3
     name = ""
     section = "tc"
-    needs_target = True
     capability = "CAP_NET_ADMIN"
 
     def __init__(self, function: str) -> None:
@@ -52,11 +49,8 @@ class Tcx(Hook):
             return None  # who loads the program says what it may not
         return Unsupported("this kernel has no tcx", "Linux 6.6 and newer have it")
 
-    def attach_libbpf(self, function: LibbpfFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
-
-    def attach_bcc(self, function: BccFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
+    def attach(self, program: int, target: Interface) -> Detach:
+        return _attach(program, target)
 
     @classmethod
     def checks(cls) -> list[HookCheck]:

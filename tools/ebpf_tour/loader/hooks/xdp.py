@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Hook
+from ebpf_tour.loader.hooks import ByDescriptor
 
 if TYPE_CHECKING:
-    from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.interfaces import Interface
-    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.trial import HookCheck, Trial
 
 _XDP = 37  # BPF_XDP
 
 
-class Xdp(Hook):
+class Xdp(ByDescriptor):
     """Packets that an interface receives; the target is an Interface, which has room for one."""
 
     kind = "xdp"
@@ -29,7 +27,6 @@ class Xdp(Hook):
     program_type = 6
     name = ""
     section = "xdp"
-    needs_target = True
     capability = "CAP_NET_ADMIN"
     alone = True
 
@@ -40,11 +37,8 @@ class Xdp(Hook):
         # Whether there are links only shows when one is made: see _refused().
         return features.without_capability(self.capability)
 
-    def attach_libbpf(self, function: LibbpfFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
-
-    def attach_bcc(self, function: BccFunction, target: Interface) -> Detach:
-        return _attach(function.fd, target)
+    def attach(self, program: int, target: Interface) -> Detach:
+        return _attach(program, target)
 
     @classmethod
     def checks(cls) -> list[HookCheck]:
