@@ -17,6 +17,8 @@ struct bpf_iter__task {
 	struct task_struct *task;
 };
 
+#include "task_iter_files.bcc.h"	/* --files: another iterator */
+
 /* The kernel calls it for each thread while somebody reads the iterator. Its name
  * says to BCC what it is.
  */

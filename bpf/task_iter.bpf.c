@@ -17,6 +17,8 @@ struct task_struct___old {
 	long state;
 } __attribute__((preserve_access_index));
 
+#include "task_iter_files.bpf.h"	/* list_file(): --files */
+
 /* The kernel calls it for each thread while somebody reads the iterator. */
 SEC("iter/task")
 int list_task(struct bpf_iter__task *ctx)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The record that the program writes for each thread. */
+/* The records that the programs write. */
 #pragma once
 
 #define TASK_COMM_LEN 16
+#define PATH_BYTES 4096	/* as the kernel's PATH_MAX */
 #define MAX_FRAMES 32	/* of a stack of the kernel: what a program has room for */
 
+/* For each thread. */
 struct event {
 	__s32 pid;
 	__s32 tid;
@@ -12,4 +14,14 @@ struct event {
 	__u32 state;
 	__s32 kstack;	/* frames, or a negative errno */
 	char comm[TASK_COMM_LEN];
+};
+
+/* For each open file, with --files. */
+struct open_file {
+	__s32 pid;
+	__s32 tid;
+	__s32 fd;
+	__s32 length;	/* of the path with its NUL, or a negative errno */
+	char comm[TASK_COMM_LEN];
+	char path[PATH_BYTES];
 };

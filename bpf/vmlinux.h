@@ -252,6 +252,16 @@ struct dentry {
 	struct qstr d_name;
 };
 
+/* A place in the file systems. */
+struct path {
+	struct dentry *dentry;
+};
+
+/* An open file. */
+struct file {
+	struct path f_path;
+};
+
 /* A path that a process gave to a system call, once it is in the kernel's memory. */
 struct filename {
 	const char *name;
@@ -334,6 +344,13 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd __attribute__((aligned(8)));
+	struct file *file;
 };
 
 /* The registers of a probed function: struct pt_regs. */

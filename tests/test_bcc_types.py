@@ -43,7 +43,7 @@ class Compiled:
         self._ids = libbpf.map_types(self._lib, self._object)
 
     def record(self) -> Layout:
-        return libbpf.event_layout(self._lib, self._object)
+        return libbpf.record_layout(self._lib, self._object)
 
     def map(self, name: str) -> tuple[Layout, Layout] | None:
         """Return the types of a map, None for what is a global variable here, such as a counter."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, Held, Result, Workload, assert_error, bytes_of, run, wait_until
+from support import BIN, Held, Result, Workload, assert_error, bytes_of, need, run, wait_until
 
 from ebpf_tour.base.names import state_letter
-from ebpf_tour.commands.task_iter import TOOL
+from ebpf_tour.commands.task_iter import FILES, TOOL
 
 if TYPE_CHECKING:
     from support import Compiled
@@ -108,6 +108,65 @@ def test_states(engine: str) -> None:
         ended.wait()
 
 
+OPEN_ALL = """
+import os, socket, sys
+os.open(sys.argv[1], os.O_RDONLY)
+os.open(sys.argv[2], os.O_RDONLY)
+os.unlink(sys.argv[2])
+os.open("/", os.O_PATH)
+kept = os.pipe(), socket.socket(), os.memfd_create("of a test"), os.eventfd(0)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.core
+@leaves_nothing
+def test_open_files_as_in_proc(engine: str, tmp_path: Path) -> None:
+    """Of a process and of all: a name of any bytes, a file that is gone, and what is no file."""
+    need(FILES)
+    paths = [tmp_path / os.fsdecode(b"a\xff\nb"), tmp_path / "gone"]
+    for path in paths:
+        path.touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", OPEN_ALL, *paths], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == b"ready\n"
+        of_proc = {
+            int(fd): os.fsencode(os.readlink(f"/proc/{process.pid}/fd/{fd}"))
+            for fd in os.listdir(f"/proc/{process.pid}/fd")
+        }
+        of_one = listed(engine, "--files", str(process.pid)).records
+        of_all = listed(engine, "--files").records
+        process.stdin.close()
+    assert len(of_proc) == 3 + 8
+    assert {row["fd"]: bytes_of(row, "path") for row in of_one} == of_proc
+    assert {row["pid"] for row in of_one} == {process.pid}
+    assert [row for row in of_all if row["pid"] == process.pid] == of_one
+    assert os.getpid() in {row["pid"] for row in of_all}
+
+
+@pytest.mark.core
+@leaves_nothing
+def test_a_path_that_is_too_long(engine: str, tmp_path: Path) -> None:
+    """It has a row, which says so: the kernel has no room for it, nor has /proc."""
+    need(FILES)
+    where = os.open(tmp_path, os.O_PATH)
+    try:
+        for _ in range(20):
+            os.mkdir("d" * 250, dir_fd=where)
+            deeper = os.open("d" * 250, os.O_PATH, dir_fd=where)
+            os.close(where)
+            where = deeper
+        rows = listed(engine, "--files", str(os.getpid())).records
+        (row,) = [row for row in rows if row["fd"] == where]
+        assert (row["path"], row["error"]) == (None, "ENAMETOOLONG")
+    finally:
+        os.close(where)
+
+
 @pytest.mark.native
 def test_letters_of_states() -> None:
     numbers = {0: "R", 1: "S", 2: "D", 4: "T", 8: "t", 0x10: "X", 0x20: "Z", 0x40: "P"}
@@ -144,6 +203,15 @@ def test_demo(engine: str) -> None:
     assert result.stderr.endswith("Demo: saw every row that it caused (4).\n")
 
 
+@pytest.mark.core
+@leaves_nothing
+def test_demo_of_files(engine: str) -> None:
+    need(FILES)
+    result = run(TASK_ITER, "--engine", engine, "--files", "--demo", "--json")
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith("Demo: saw every row that it caused (3).\n")
+
+
 BROKEN = """
 import sys
 from ebpf_tour.commands import task_iter
@@ -164,9 +232,10 @@ def test_a_demo_that_cannot_start_its_processes() -> None:
 
 
 @leaves_nothing
-def test_killed(engine: str, compiled: Compiled) -> None:
-    """While it is about to attach: the loaded program goes with it."""
-    with Held(compiled("hold"), "attach", TASK_ITER, "--engine", engine) as tool:
+@pytest.mark.parametrize("words", [(), ("--files",)], ids=str)
+def test_killed(engine: str, words: tuple[str, ...], compiled: Compiled) -> None:
+    """While it is about to attach: the loaded programs go with it."""
+    with Held(compiled("hold"), "attach", TASK_ITER, "--engine", engine, *words) as tool:
         tool.wait_held()
         os.kill(tool.pid, signal.SIGKILL)
         tool.finish()

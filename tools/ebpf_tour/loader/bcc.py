@@ -300,7 +300,7 @@ class BccProgram(Program):
             self._loaded.append((hook, self._load_function(hook)))
         for table in self._tables():
             if table.type in {PERF_EVENT_ARRAY, RINGBUF}:
-                self._record_layout(table.name)
+                self._record_layout("event", table.name)
 
     def _with_places(self) -> str:
         """Return what the compiler says when it knows which lines are from which file.
@@ -469,19 +469,17 @@ class BccProgram(Program):
         from ebpf_tour.loader.reader import open_reader
 
         table = next(table for table in self._tables() if table.fd == fd)
-        return open_reader(load_libbpf(), fd, self._record_layout(table.name), self.perf_bytes)
+        layout = self._record_layout("event", table.name)
+        return open_reader(load_libbpf(), fd, layout, self.perf_bytes)
 
-    def _event_layout(self) -> Layout:
-        return self._record_layout("")
-
-    def _record_layout(self, table: str) -> Layout:
-        """Return the layout of the record that a map takes to user space. Raises Error."""
-        layout = self._types.of_record(table)
+    def _record_layout(self, name: str, through: str = "") -> Layout:
+        """Return the layout of a record; `through` is the map that takes it to user space."""
+        layout = self._types.of_record(through, name)
         if layout is None:
             raise Error(
-                f"there is no struct event in {os.path.basename(self.source)}, which says what a "
+                f"there is no struct {name} in {os.path.basename(self.source)}, which says what a "
                 "record looks like",
-                f"give the structure that goes through {table or 'the iterator'} that name",
+                f"give the structure that goes through {through or 'the iterator'} that name",
             )
         return layout
 

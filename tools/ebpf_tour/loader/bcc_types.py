@@ -77,12 +77,13 @@ class Types:
             return self._btf.layout(types.key), self._btf.layout(types.value)
         return self.described(name)
 
-    def of_record(self, name: str) -> Layout | None:
-        """Return the layout of `struct event`, which a map takes to user space.
+    def of_record(self, through: str, name: str = "event") -> Layout | None:
+        """Return the layout of a structure that goes to user space through a map.
 
-        None if there is no such structure. Raises Error.
+        `through` is the map's name, "" if it is an iterator that writes it. None if there
+        is no such structure. Raises Error.
         """
-        return self._btf.struct_layout("event") if self._btf else self.listed(name)
+        return self._btf.struct_layout(name) if self._btf else self.listed(through)
 
     def described(self, name: str) -> tuple[Layout, Layout]:
         """Return the layouts of a map's keys and values as libbcc describes them."""

@@ -366,7 +366,7 @@ class LibbpfProgram(Program):
     def _require_event(self) -> None:
         """Raise Error if nothing says what the records look like that a buffer takes."""
         if any(self._lib.bpf_map__type(item) in _BUFFERS for item in self._maps()):
-            event_layout(self._lib, self._object)
+            record_layout(self._lib, self._object)
 
     def _load(self) -> None:
         self._require_event()
@@ -493,8 +493,8 @@ class LibbpfProgram(Program):
         fd: int = self._lib.bpf_map__fd(self._find_map(name))
         return fd
 
-    def _event_layout(self) -> Layout:
-        return event_layout(self._lib, self._object)
+    def _record_layout(self, name: str) -> Layout:
+        return record_layout(self._lib, self._object, name)
 
     def _open_reader(self, fd: int) -> Reader:
         from ebpf_tour.loader import syscall
@@ -507,7 +507,7 @@ class LibbpfProgram(Program):
                 "event array, so it has no records",
                 f'read its keys and values: program.map("{info.name}").items()',
             )
-        return open_reader(self._lib, fd, self._event_layout(), self.perf_bytes)
+        return open_reader(self._lib, fd, self._record_layout("event"), self.perf_bytes)
 
     def _close(self) -> None:
         if self._object:
@@ -619,15 +619,15 @@ def map_layouts(lib: ct.CDLL, obj: int, types: tuple[int, int]) -> tuple[Layout,
     return btf.layout(key), btf.layout(value)
 
 
-def event_layout(lib: ct.CDLL, obj: int) -> Layout:
-    """Return the layout of the record that an object's programs send, `struct event`."""
-    layout = Btf(lib, lib.bpf_object__btf(obj)).struct_layout("event")
+def record_layout(lib: ct.CDLL, obj: int, name: str = "event") -> Layout:
+    """Return the layout of the record that an object's programs send or write, `struct NAME`."""
+    layout = Btf(lib, lib.bpf_object__btf(obj)).struct_layout(name)
     if layout is None:
-        name = lib.bpf_object__name(obj).decode()
+        stem = lib.bpf_object__name(obj).decode()
         raise Error(
-            f"there is no struct event in {name}.bpf.c, which says what a record looks like",
+            f"there is no struct {name} in {stem}.bpf.c, which says what a record looks like",
             "name it in a variable, or the compiler leaves it out: "
-            "struct event *layout __attribute__((unused));",
+            f"struct {name} *layout __attribute__((unused));",
         )
     return layout
 

@@ -272,26 +272,33 @@ class Program(Closing, abc.ABC):
         while records := reader.drain():
             yield from records
 
-    def walk(self, link: int) -> Iterator[Any]:
+    def walk(self, link: int, record: str = "event") -> Iterator[Any]:
         """Yield the records that the program of an iterator writes, from the first to the last.
 
-        They are namedtuples with the members of the C `struct event`; `link` is that of a
-        `Walk` that is attached. Raises Error.
+        They are namedtuples with the members of the C structure of that name; `link` is that
+        of a `Walk` that is attached. Raises Error.
         """
         from ebpf_tour.loader import syscall
 
+        layout = self._record_layout(record)
+        rest = b""
         try:
-            raw = syscall.read_iterator(link)
+            for piece in syscall.read_iterator(link):
+                rest += piece
+                end = len(rest) - len(rest) % layout.size
+                for start in range(0, end, layout.size):
+                    yield layout.decode(rest[start : start + layout.size])
+                rest = rest[end:]
         except OSError as error:
             why = os.strerror(error.errno or 0)
             raise Error(f"the kernel cannot walk through the tasks: {why}") from None
-        layout = self._event_layout()
-        for start in range(0, len(raw), layout.size):
-            yield layout.decode(raw[start : start + layout.size])
 
     @abc.abstractmethod
-    def _event_layout(self) -> Layout:
-        """Return the layout of `struct event`. Raises Error."""
+    def _record_layout(self, name: str) -> Layout:
+        """Return the layout of a C structure that the program of an iterator writes.
+
+        Raises Error if the C source has none of that name.
+        """
 
     def intervals(self, pace: Pace, seconds: float) -> Iterator[float]:
         """Yield whenever a report is due, with the seconds since the one before.

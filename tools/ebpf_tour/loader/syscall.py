@@ -265,14 +265,34 @@ def create_task_link(program: int, pid: int | None) -> int:
     return create_link(program, task, iterator, struct.pack("=QI", ct.addressof(info), 16))
 
 
-def read_iterator(link: int) -> bytes:
-    """Let the program of an iterator run for each object; return what it writes.
+def read_iterator(link: int) -> Iterator[bytes]:
+    """Let the program of an iterator run for each object; yield what it writes, piece by piece.
 
-    Raises OSError.
+    A record may begin in one piece and end in the next. Raises OSError.
     """
     fd, _ = bpf(_ITER_CREATE, struct.pack("=II", link, 0))
     with open(fd, "rb", buffering=0) as file:
-        return b"".join(iter(lambda: file.read(64 << 10), b""))
+        while piece := file.read(64 << 10):
+            yield piece
+
+
+def may_ask_for_paths(iterator: int) -> bool:
+    """Say whether the program of an iterator may call bpf_d_path(). Raises OSError.
+
+    `iterator` is the kernel's function for it, by its BTF. commit 3d06f34aa89e ("bpf: Allow
+    bpf_d_path in bpf_iter program") (in v5.12)
+    """
+    tracing, trace_iter = 26, 28  # BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER
+    call = struct.pack("=BBhi", 0x85, 0, 0, 147)  # call bpf_d_path, without an argument
+    leave = struct.pack("=BBhi", 0x95, 0, 0, 0)  # exit
+    try:
+        os.close(load_program(tracing, call + leave, trace_iter, iterator))
+    except ProgramRefused as error:
+        # EINVAL: the helper is not for it. EACCES: it is, and the arguments are wrong.
+        if error.errno not in (errno.EINVAL, errno.EACCES):
+            raise
+        return error.errno == errno.EACCES
+    return True
 
 
 class PerfEvent(NamedTuple):

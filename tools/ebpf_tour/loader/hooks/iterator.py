@@ -31,7 +31,7 @@ class Walk:
 
 
 class TaskIterator(ByDescriptor):
-    """The kernel's tasks; the target is a Walk, and `Program.walk()` reads."""
+    """The kernel's threads; the target is a Walk, and `Program.walk()` reads."""
 
     kind = "iterator"
     about = "A walk through all objects of a kind, such as all tasks, while somebody reads."
@@ -82,6 +82,31 @@ class TaskIterator(ByDescriptor):
         ]
 
 
+class FileIterator(TaskIterator):
+    """The open files of the kernel's threads, with paths. Those that share them all come once."""
+
+    name = "task_file"
+    section = "iter/task_file"
+    function = "bpf_iter__task_file"
+    optional = True
+
+    def unsupported(self) -> Error | None:
+        if missing := without_btf(self.kind):
+            return missing
+        from ebpf_tour.loader import raw_btf, syscall
+
+        iterator = raw_btf.of_kernel().functions.get("bpf_iter_task_file")
+        try:
+            if iterator and syscall.may_ask_for_paths(iterator):
+                return None
+        except PermissionError:
+            return None  # who loads the program says so
+        return Unsupported(
+            "this kernel has no iterators of open files that know their paths",
+            "Linux 5.12 and newer have them",
+        )
+
+
 def _trial() -> Trial:
     from ebpf_tour.loader import syscall, trial
 
@@ -91,7 +116,11 @@ def _trial() -> Trial:
         links.append(syscall.create_task_link(program, None))
         return links[0]
 
+    def read() -> None:
+        for _ in syscall.read_iterator(links[0]):
+            pass
+
     return trial.Trial(
-        *("iterator", TaskIterator.program_type, attach, lambda: syscall.read_iterator(links[0])),
+        *("iterator", TaskIterator.program_type, attach, read),
         *(TaskIterator.attach_type, "bpf_iter_task"),
     )
