@@ -4,8 +4,9 @@ PYTHON = .venv/bin/python
 SUITE = trixie
 TESTS = core
 
-# Two tests at a time, each as soon as a worker is free. ARGS="-n0": one after the other.
-PYTEST = tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -n2 --maxschedchunk=1
+# Three tests at a time, since many of them wait. Each begins as soon as a worker is free.
+# ARGS="-n0": one after the other.
+PYTEST = tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -n3 --maxschedchunk=1
 
 .PHONY: help demo test test-all test-kernels test-bcc clean-kernels bench check install uninstall man bpf clean setup-demo setup-test setup-check setup-kernels
 

@@ -82,6 +82,11 @@ def option(tool: Tool, name: str) -> argparse.Action | None:
     return next((a for a in parser_of(tool)._actions if name in a.option_strings), None)
 
 
+def has_column(tool: Tool, key: str) -> bool:
+    """Say whether the rows of a tool have a value of this name."""
+    return any(column.key == key for column in tool.columns)
+
+
 def looks_into_programs(tool: Tool) -> bool:
     """Say whether a tool sees functions of programs, not what every process asks of the kernel."""
     return any(isinstance(hook, Uprobe) for hook in tool.hooks)
@@ -95,7 +100,7 @@ def watches_a_process(tool: Tool) -> bool:
 
 def prints(tool: Tool) -> bool:
     """Say whether a tool shows lines of the trace buffer, which is not sure of the names."""
-    return any(column.key == "message" for column in tool.columns)
+    return has_column(tool, "message")
 
 
 def sees_packets(tool: Tool) -> bool:
@@ -276,8 +281,13 @@ _OF_PACKETS = [case for case in in_all_ways(filter(sees_packets, TOOLS)) if case
 
 # By the name of the test, without its "test_".
 FAULTS: dict[str, list[Case]] = {
+    # test_bcc.py
+    "without_the_other_engine": on("bcc", _EACH),
     # test_capabilities.py
     "an_attached_tool_keeps_only_what_it_needs": _EACH,
+    # test_clock.py
+    "time_of_day": [case for case in _EACH if has_column(case.tool, "time")],
+    "seconds_since_it_was_attached": [c for c in _EACH if option(c.tool, "--timestamp")],
     # test_faults.py
     "signal_before_it_reads": _EACH,
     "signal_while_it_reads": [*_THAT_GO_ON, *_OF_PACKETS],

@@ -7,15 +7,15 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from cases import CAN_RUN
+from cases import fault, need_hooks
 from support import BIN, assert_error, everyones, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cases import Case
     from support import Result
 
-    from ebpf_tour.frame.record import Tool
 
 pytestmark = [pytest.mark.kernel(), pytest.mark.usefixtures("leaves_nothing")]
 
@@ -96,11 +96,12 @@ def test_no_compiled_object(own: Own, engine: str) -> None:
     assert all(re.match(r"own: using BCC, since .*\bown\.bpf\.", line) for line in fallback)
 
 
+@fault
 @pytest.mark.native
-@pytest.mark.parametrize("tool", [tool for tool in CAN_RUN if "bcc" in tool.engines])
-def test_without_the_other_engine(tool: Tool, open_directory: Path) -> None:
+def test_without_the_other_engine(case: Case, open_directory: Path) -> None:
     """In a copy of the package that cannot import libbpf.py, and has no objects."""
-    command = everyones(tool.name, open_directory)
+    need_hooks(case)
+    command = everyones(case.tool.name, open_directory)
     package = open_directory / "ebpf_tour"
     (package / "loader/libbpf.py").write_text("raise ImportError(__file__)\n")
     for path in package.glob("bpf/*/*.bpf.o"):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import TOOLS, on_each_engine, option, parameters
+from cases import fault
 from support import ROOT, run
 
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 SHIFT_S = 100_000
 SHIFTED = ("unshare", "--time", "--monotonic", str(SHIFT_S))
 
-CASES = on_each_engine(TOOLS)
-with_timestamp = parameters(case for case in CASES if option(case.tool, "--timestamp"))
-with_time = parameters(
-    case for case in CASES if any(column.key == "time" for column in case.tool.columns)
-)
-
 
 def ago_s(time_of_day: str) -> float:
     """Return how long ago it was that time of day."""
@@ -33,8 +27,8 @@ def ago_s(time_of_day: str) -> float:
     return (now - then).seconds
 
 
+@fault
 @pytest.mark.native
-@with_time
 def test_time_of_day(case: Case) -> None:
     begun = time.monotonic()
     result = run(*SHIFTED, *case.command("--demo", "--json"))
@@ -45,8 +39,8 @@ def test_time_of_day(case: Case) -> None:
         assert ago_s(row["time"]) <= took_s + 1
 
 
+@fault
 @pytest.mark.native
-@with_timestamp
 def test_seconds_since_it_was_attached(case: Case) -> None:
     begun = time.monotonic()
     result = run(*SHIFTED, *case.command("--demo", "--json"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cases import CAN_RUN, Case, lists, option, samples, sees_packets, watches_a_process
 from own_tool import own_tool
-from support import BIN, ENGINES, UNSUPPORTED, Result, Running, assert_error, run
+from support import BIN, ENGINES, UNSUPPORTED, Result, Running, assert_error, run, wait_until
 from test_session import TOOL as PIPE
 
 if TYPE_CHECKING:
@@ -418,12 +418,20 @@ def command_line(pid: str) -> list[bytes]:
 def test_child_of_mallocstacks_is_killed(tool: Tool) -> None:
     with Running(BIN / tool.command, "--demo") as running:
         running.wait_attached()
-        path = f"/proc/{running.pid}/task/{running.pid}/children"
-        with open(path, encoding="ascii") as file:
-            children = file.read().split()
-        # The other one reads files for the tool, and has its command line.
-        (child,) = (pid for pid in children if b"-c" in command_line(pid))
-        os.kill(int(child), signal.SIGKILL)
+
+        def children() -> list[str]:
+            # The other one reads files for the tool, and has its command line.
+            path = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+            found = (
+                path.read_text(encoding="ascii").split() if running.process.poll() is None else []
+            )
+            return [pid for pid in found if b"-c" in command_line(pid)]
+
+        # It may be done already.
+        wait_until(lambda: bool(children()) or running.process.poll() is not None, str)
+        for child in children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
         result = running.finish()
     if result.status:  # it may have been done by then
         cause, _ = assert_error(result, 1, tool.command)
