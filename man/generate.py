@@ -8,9 +8,11 @@ that only the page has. Here is what it does not do. `make man` runs this; with
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import sys
+import textwrap
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +20,9 @@ from typing import TYPE_CHECKING
 from argparse_manpage.manpage import Manpage
 
 from ebpf_tour import __version__
-from ebpf_tour.frame.catalogue import parser_of, tools
+from ebpf_tour.frame.catalogue import course, parser_of, tools
 from ebpf_tour.frame.picture import drawing
-from ebpf_tour.frame.record import MAP_TYPES
+from ebpf_tour.frame.record import MAP_TYPES, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -207,48 +209,89 @@ def kinds_and_types(tool: Tool) -> tuple[str, str]:
 
 
 def catalogue() -> str:
-    """Return the README's table of tools."""
-    lines = ["| tool | hook | map | what it shows |", "|---|---|---|---|"]
-    for tool in tools():
-        if tool.lesson:
-            kinds, types = kinds_and_types(tool)
-            name = f"[{tool.command}](examples/{tool.name}.md)"
-            lines.append(f"| {name} | {kinds or '-'} | {types or '-'} | {tool.summary} |")
-    return "\n".join(lines)
-
-
-def course() -> str:
-    """Return the walkthroughs' index."""
+    """Return the README's tables of tools: the lessons, and the tools for work."""
     lines = []
-    for number, tool in enumerate((tool for tool in tools() if tool.lesson), 1):
-        kinds, types = kinds_and_types(tool)
-        lines.append(f"{number}. [{tool.command}]({tool.name}.md): {tool.summary}")
-        lines.append(f"   ({kinds or 'no program'}; {types or 'no map'})")
-    return "\n".join(lines)
+    for for_work, heading in HEADINGS.items():
+        lines += [heading, "", "| tool | hook | map | what it shows |", "|---|---|---|---|"]
+        for tool in tools():
+            if tool.lesson and tool.for_work == for_work:
+                kinds, types = kinds_and_types(tool)
+                name = f"[{tool.command}](examples/{tool.name}.md)"
+                lines.append(f"| {name} | {kinds or '-'} | {types or '-'} | {tool.summary} |")
+        lines.append("")
+    return "\n".join(lines).strip()
 
 
-def filled(path: Path, marker: str, text: str) -> str:
+HEADINGS = {
+    False: "Lessons, one new thing at a time:",
+    True: "Tools for work, exact at the cost of more lines:",
+}
+
+
+def course_index() -> str:
+    """Return the walkthroughs' index: the lessons, and the tools for work."""
+    lines = []
+    heading = ""
+    for number, page in enumerate(course(), 1):
+        if heading != HEADINGS[page.for_work]:
+            heading = HEADINGS[page.for_work]
+            lines += ["", heading, ""]
+        lines.append(f"{number}. [{page.title}]({page.name}.md): {page.summary}")
+        if not isinstance(page, Page):
+            kinds, types = kinds_and_types(page)
+            lines.append(f"   ({kinds or 'no program'}; {types or 'no map'})")
+    return "\n".join(lines).strip()
+
+
+def reading(text: str, read_before: Iterable[str]) -> str:
+    """Return the line below a walkthrough's title: what to read before it, and how long it takes.
+
+    The words of the prose and of its tables count, and those of code; what is typed and
+    printed does not, nor does what is generated.
+    """
+    titles = {page.name: page.title for page in course()}
+    links = ", ".join(f"[{titles[name]}]({name}.md)" for name in read_before)
+    prose = re.sub(r"(?s)<!-- \w+ -->.*?<!-- end -->", "", text)
+    prose = re.sub(r"(?ms)^```console.*?^```$", "", prose)
+    prose = re.sub(r"(?m)^```.*$", "", prose)
+    words = len(re.findall(r"\S*\w\S*", prose))
+    minutes = math.ceil(words / WORDS_A_MINUTE)
+    time = f"Reading time: {minutes} minute{'s' if minutes > 1 else ''}."
+    line = f"Read before: {links}. {time}" if links else time
+    return textwrap.fill(line, 90, break_on_hyphens=False, break_long_words=False)
+
+
+WORDS_A_MINUTE = 200
+
+
+def filled(document: str, marker: str, text: str) -> str:
     """Return a document with a text between its <!-- marker --> and <!-- end -->."""
     parts = re.compile(rf"(<!-- {marker} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-    document, count = parts.subn(lambda m: m[1] + text + m[2], path.read_text(encoding="utf-8"))
-    assert count == 1, f"{path.name} has no <!-- {marker} --> with an <!-- end -->"
+    document, count = parts.subn(lambda m: m[1] + text + m[2], document)
+    assert count == 1, f"there is no <!-- {marker} --> with an <!-- end -->"
     return document
+
+
+def walkthrough(page: Tool | Page, text: str) -> str:
+    """Return a page of the course with its line below the title, and a tool's picture."""
+    text = filled(text, "reading", reading(text, page.read_before))
+    if isinstance(page, Page) or not page.via:
+        return text
+    return filled(text, "picture", f"```text\n{drawing(page)}\n```")
 
 
 def derived() -> dict[Path, str]:
     """Return every file that derives from the records, with its text."""
     files = {ROOT / f"man/{tool.command}.{tool.section}": page(tool) for tool in tools()}
     files[ROOT / "man/ebpf-tour.7"] = overview()
-    for tool in tools():
-        if tool.via:
-            walkthrough = ROOT / f"examples/{tool.name}.md"
-            picture = f"```text\n{drawing(tool)}\n```"
-            files[walkthrough] = filled(walkthrough, "picture", picture)
+    for lesson in course():
+        path = ROOT / f"examples/{lesson.name}.md"
+        files[path] = walkthrough(lesson, path.read_text(encoding="utf-8"))
     for name, marker, text in (
         ("README.md", "catalogue", catalogue()),
-        ("examples/README.md", "course", course()),
+        ("examples/README.md", "course", course_index()),
     ):
-        files[ROOT / name] = filled(ROOT / name, marker, text)
+        files[ROOT / name] = filled((ROOT / name).read_text(encoding="utf-8"), marker, text)
     return files
 
 

@@ -66,6 +66,20 @@ def test_files_are_current() -> None:
         assert path.read_text() == text, f"{path.name}: run make man"
 
 
+def test_reading() -> None:
+    """Prose, tables and code count; what is typed and printed, or generated, does not."""
+    reading = load_generate().reading
+    text = (
+        "# one\n\n<!-- reading -->\nno\n<!-- end -->\n\n| two | `three` |\n|---|---|\n- four\n"
+        "```console\n# no\n```\n```console no-run\nno\n```\n```c\nfive;\n```\n"
+    )
+    assert reading(text + "six " * 195, ()) == "Reading time: 1 minute."
+    assert reading(text + "six " * 196, ("hello", "verifier")) == (
+        "Read before: [ebpf-hello](hello.md), [When the verifier says no](verifier.md). "
+        "Reading\ntime: 2 minutes."
+    )
+
+
 @each
 def test_sections(tool: Tool) -> None:
     found = re.findall(r"(?m)^\.SH (.*)$", page(tool).read_text())

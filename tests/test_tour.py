@@ -64,6 +64,8 @@ def test_json() -> None:
     for record, tool in zip(catalogue().values(), TOOLS, strict=True):
         assert list(record) == [column.key for column in TOOL.columns]
         assert record["lesson"] == tool.lesson
+        assert record["kind"] == ("for work" if tool.for_work else "lesson")
+        assert record["read_before"] == list(tool.read_before)
         assert record["summary"] == tool.summary
         assert record["hooks"] == list(tool.via)
         assert set(record["maps"]) == {item.type for item in tool.maps}
@@ -81,10 +83,13 @@ def test_table() -> None:
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].split() == ["TOOL", "HOOK", "MAP"]
     assert lines[1].split() == ["RUNS", "SHOWS"]
-    table = "\n".join(lines).partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in table[2:] if line[0] != " "] == [
+    table = "\n".join(lines).partition("\n\nWhy not")[0].splitlines()
+    assert [line.split()[0] for line in table[2:] if line.startswith("ebpf-")] == [
         tool.command for tool in TOOLS
     ]
+    work = next(number for number, line in enumerate(table) if line == "Tools for work:")
+    assert table[3] == "Lessons:"
+    assert table[work + 1].split()[0] == next(tool.command for tool in TOOLS if tool.for_work)
     shown = " ".join(" ".join(table).split())
     for tool in TOOLS:
         assert tool.summary in re.sub(r" (yes|no|via \w+) ", " ", shown)
@@ -155,6 +160,7 @@ def test_without_libbpf() -> None:
 
 ROW = {
     "tool": "ebpf-a",
+    "kind": "lesson",
     "hooks": ["kprobe", "tracepoint"],
     "maps": ["hash", "ring buffer"],
     "runs": "yes",
@@ -169,16 +175,21 @@ def test_text_of_the_catalogue() -> None:
     """Each reason once."""
     other = {**ROW, "tool": "ebpf-b", "via": "tracepoint", "reason": "no kprobes", "hint": "do it"}
     third = {**ROW, "tool": "ebpf-c", "runs": "no", "via": None, "reason": "no kprobes"}
+    third["kind"] = "for work"
     text = "\n".join(catalogue_lines([ROW, other, {**third, "hint": "do it"}]))
     assert (
         text
         == """\
 TOOL               HOOK               MAP
   RUNS             SHOWS
+
+Lessons:
 ebpf-a             kprobe/tracepoint  hash, ring buffer
   yes              show this
 ebpf-b             kprobe/tracepoint  hash, ring buffer
   via tracepoint   show this
+
+Tools for work:
 ebpf-c             kprobe/tracepoint  hash, ring buffer
   no               show this
 

@@ -18,12 +18,12 @@ import pytest
 from cases import CAN_RUN
 from support import BIN, PATIENCE_S, ROOT
 
-from ebpf_tour.frame.catalogue import tools
+from ebpf_tour.frame.catalogue import course, tools
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ebpf_tour.frame.record import Tool
+    from ebpf_tour.frame.record import Page, Tool
 
 TOOLS = [tool for tool in tools() if tool.via]
 DOCUMENTS = [
@@ -129,7 +129,7 @@ def test_document_has_commands(path: Path) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
 def test_same_path(tool: Tool) -> None:
-    text = (ROOT / f"examples/{tool.name}.md").read_text(encoding="utf-8")
+    text = walkthrough(tool.name)
     title, *rest = re.findall(r"(?m)^##? (.*)$", text)
     assert title.startswith(f"{tool.command}: ")
     assert [heading for heading in rest if heading in PATH] == list(PATH)
@@ -137,11 +137,51 @@ def test_same_path(tool: Tool) -> None:
 
 def test_each_leads_to_the_next() -> None:
     """In the order of the course."""
-    lessons = [tool for tool in tools() if tool.lesson]
-    for tool, following in pairwise(lessons):
-        text = (ROOT / f"examples/{tool.name}.md").read_text(encoding="utf-8")
-        *_, last = text.split("\n- ")
-        assert last.startswith(f"Next: [{following.command}]({following.name}.md)"), tool.name
+    for page, following in pairwise(course()):
+        *_, last = walkthrough(page.name).split("\n- ")
+        assert last.startswith(f"Next: [{following.title}]({following.name}.md)"), page.name
+
+
+def walkthrough(name: str) -> str:
+    return (ROOT / f"examples/{name}.md").read_text(encoding="utf-8")
+
+
+def test_lessons_come_first() -> None:
+    """And no two pages are at the same place."""
+    pages = course()
+    assert [page.for_work for page in pages] == sorted(page.for_work for page in pages)
+    places = [page.lesson for page in pages]
+    assert places == sorted(set(places))
+
+
+def test_what_to_read_before_comes_before() -> None:
+    """Each page but the first builds on others."""
+    earlier: list[str] = []
+    for page in course():
+        assert set(page.read_before) <= set(earlier), page.name
+        assert page.read_before or not earlier, page.name
+        earlier.append(page.name)
+
+
+@pytest.mark.parametrize("page", course(), ids=lambda page: page.name)
+def test_reading_time(page: Tool | Page) -> None:
+    """Below the title, and less than ten minutes. How long it is, test_generated.py holds."""
+    below = walkthrough(page.name).split("<!-- reading -->\n")[1].partition("<!-- end -->")[0]
+    line = " ".join(below.split())
+    found = re.fullmatch(r"(Read before: .*\. )?Reading time: (\d+) minutes?\.", line)
+    assert found
+    assert int(found[2]) < 10
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
+def test_other_means_are_short(tool: Tool) -> None:
+    """bpftrace comes first, and nobody reads more than a dozen lines."""
+    section = (
+        walkthrough(tool.name).partition("## The same by other means\n")[2].partition("\n## ")[0]
+    )
+    lines = [line for line in section.splitlines() if line and not line.startswith("```")]
+    assert len(lines) <= 12
+    assert next(line for line in lines if line.startswith("# ")).startswith("# bpftrace ")
 
 
 def test_links_lead_somewhere() -> None:

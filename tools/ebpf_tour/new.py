@@ -86,6 +86,7 @@ def of_ones_own(old: Names, new: Names, directory: Path) -> Made:
     """Return the files of a tool in a directory of one's own."""
     text = renamed((PACKAGE / f"commands/{old.stem}.py").read_text(encoding="utf-8"), old, new)
     text = re.sub(r"\n    lesson=\d+,", "\n    directory=os.path.dirname(__file__),", text)
+    text = re.sub(r"\n    (for_work|read_before)=.*,", "", text)  # it has no place in the course
     for module in ("sys", "os"):
         if not re.search(rf"^import {module}$", text, re.MULTILINE):
             text = text.replace("annotations\n\n", f"annotations\n\nimport {module}\n", 1)
@@ -110,7 +111,9 @@ def of_the_package(old: Names, new: Names, root: Path) -> Made:
     module = root / f"tools/ebpf_tour/commands/{new.stem}.py"
     commands = "".join(path.read_text(encoding="utf-8") for path in module.parent.glob("*.py"))
     last = max(map(int, re.findall(r"(?m)^    lesson=(\d+),", commands)))
-    files[module] = re.sub(r"(?m)^    lesson=\d+,", f"    lesson={last + 10},", files[module])
+    place = f"    lesson={last + 10},\n    for_work=True,\n"  # what comes last is for work
+    form = r"(?m)^    lesson=\d+,\n(    for_work=True,\n)?"
+    files[module] = re.sub(form, place, files[module])
     files[root / f"tests/test_{new.stem}.py"] = TEST.format(stem=new.stem, command=new.command)
     project = root / "pyproject.toml"
     files[project] = with_script(project.read_text(encoding="utf-8"), new)

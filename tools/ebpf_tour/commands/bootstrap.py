@@ -118,7 +118,8 @@ EXIT = Tracepoint("sched", "sched_process_exit")
 
 TOOL = Tool(
     name="bootstrap",
-    lesson=30,
+    lesson=110,
+    read_before=("uprobe", "execcount"),
     summary="show processes as they begin and end, with exit code and duration",
     description=(
         "Show a row for each program that is executed and for each process that ends: who, by "

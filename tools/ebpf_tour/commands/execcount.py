@@ -125,7 +125,8 @@ EXECVEAT = Tracepoint("syscalls", "sys_enter_execveat")
 
 TOOL = Tool(
     name="execcount",
-    lesson=40,
+    lesson=90,
+    read_before=("minimal",),
     summary="count how often programs are executed, in total or by command",
     description=(
         "Count the calls of execve(2) and execveat(2) on the whole machine and report the count "

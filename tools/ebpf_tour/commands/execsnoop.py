@@ -257,7 +257,9 @@ BEGINS = RawTracepoint("sched_process_exec")
 
 TOOL = Tool(
     name="execsnoop",
-    lesson=80,
+    lesson=220,
+    for_work=True,
+    read_before=("ksyscall", "opensnoop"),
     summary="show each program that is executed, with its arguments",
     description=(
         "Show a row for each program that any process executes, with its arguments, and with -x "

@@ -35,7 +35,8 @@ RETURN = Fentry("do_unlinkat", returns=True, renamed=unlink.RENAMED)
 
 TOOL = Tool(
     name="fentry",
-    lesson=23,
+    lesson=60,
+    read_before=("kprobe",),
     summary="show each call of unlink and each return, at less cost",
     description=(
         "Show a row whenever the kernel begins to remove a file for a process, and one when it "

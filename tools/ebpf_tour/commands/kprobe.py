@@ -35,7 +35,8 @@ RETURN = Kprobe("do_unlinkat", returns=True, renamed=unlink.RENAMED)
 
 TOOL = Tool(
     name="kprobe",
-    lesson=22,
+    lesson=50,
+    read_before=("uprobe",),
     summary="show each call of unlink and each return",
     description=(
         "Show a row whenever the kernel begins to remove a file for a process, and one when it "

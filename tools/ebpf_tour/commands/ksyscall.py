@@ -66,7 +66,8 @@ ENTER_TGKILL = Tracepoint("syscalls", "sys_enter_tgkill")
 
 TOOL = Tool(
     name="ksyscall",
-    lesson=24,
+    lesson=70,
+    read_before=("kprobe",),
     summary="show who sends a signal to whom",
     description=(
         "Show a row for each call of kill(2) and tgkill(2), by any process, whether it succeeds or "

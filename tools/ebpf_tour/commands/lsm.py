@@ -93,7 +93,8 @@ MKDIR = Lsm("path_mkdir")
 
 TOOL = Tool(
     name="lsm",
-    lesson=130,
+    lesson=170,
+    read_before=("fentry",),
     summary="show each mkdir before it is done, and refuse it in a cgroup",
     description=(
         "Show each directory that is about to be made. With --deny it is refused, to the "

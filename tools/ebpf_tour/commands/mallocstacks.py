@@ -508,7 +508,9 @@ ALLOC = Uprobe("handle_alloc", needs_large_keys=True)
 
 TOOL = Tool(
     name="mallocstacks",
-    lesson=50,
+    lesson=230,
+    for_work=True,
+    read_before=("uprobe", "profile", "mkdir"),
     summary="sum up by call stack what a process allocates with malloc",
     description=(
         "Count the bytes that a process asks malloc for, and the calls, by call stack, and report "

@@ -73,6 +73,7 @@ WRITE = Tracepoint("syscalls", "sys_enter_write")
 TOOL = Tool(
     name="minimal",
     lesson=20,
+    read_before=("hello",),
     summary="print a line from the kernel at each of its own writes",
     description=(
         "Write to /dev/null once a second and show the line that a BPF program prints in the "

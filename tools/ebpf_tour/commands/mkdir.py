@@ -134,7 +134,9 @@ FEXIT = Fentry("vfs_mkdir", returns=True, engines=("libbpf",))
 
 TOOL = Tool(
     name="mkdir",
-    lesson=60,
+    lesson=210,
+    for_work=True,
+    read_before=("fentry", "opensnoop"),
     summary="show each directory that is made, by whom and with which mode",
     description=(
         "Show a row for each directory that any process makes, and for each attempt that fails. "

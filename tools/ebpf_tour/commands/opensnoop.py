@@ -176,7 +176,9 @@ BY_HANDLE_RETURNS = Tracepoint("syscalls", "sys_exit_open_by_handle_at", optiona
 
 TOOL = Tool(
     name="opensnoop",
-    lesson=90,
+    lesson=190,
+    for_work=True,
+    read_before=("bootstrap",),
     summary="show each file that is opened, by whom and with which result",
     description=(
         "Show a row for each call of open(2), openat(2), openat2(2), creat(2) and "

@@ -222,7 +222,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 TOOL = Tool(
     name="probes",
-    lesson=25,
+    lesson=30,
+    read_before=("minimal",),
     summary="list what can be hooked here: events and functions, by name or pattern",
     description=(
         "List the places where a BPF program can be attached on this machine: tracepoints, "

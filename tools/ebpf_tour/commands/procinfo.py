@@ -156,7 +156,9 @@ EXEC = RawTracepoint("sched_process_exec", needs_btf=True)
 
 TOOL = Tool(
     name="procinfo",
-    lesson=110,
+    lesson=200,
+    for_work=True,
+    read_before=("bootstrap", "syscount"),
     summary="show who a process is inside its container: its PIDs and its namespaces",
     description=(
         "Show a row for each program that is executed, with its PID and its parent's on the host "

@@ -85,7 +85,8 @@ SAMPLE = PerfEvent("handle_sample")
 
 TOOL = Tool(
     name="profile",
-    lesson=52,
+    lesson=120,
+    read_before=("execcount",),
     summary="show which functions use the CPUs, by samples of the stacks",
     description=(
         "Sample the stacks of what runs, many times a second, and report at the end how often "

@@ -64,7 +64,8 @@ FILTER = SocketFilter("handle_packet")
 
 TOOL = Tool(
     name="sockfilter",
-    lesson=120,
+    lesson=140,
+    read_before=("bootstrap",),
     summary="show the packets that arrive at a network interface",
     description=(
         "Show a row for each IP packet that arrives at a network interface for this machine: who "

@@ -205,7 +205,9 @@ SYS_ENTER = RawTracepoint("sys_enter")
 
 TOOL = Tool(
     name="syscount",
-    lesson=100,
+    lesson=180,
+    for_work=True,
+    read_before=("execcount",),
     summary="count system calls, by call, by process or by command",
     description=(
         "Count the system calls of the whole machine, or of some processes, and show who makes "

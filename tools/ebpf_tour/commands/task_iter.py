@@ -114,7 +114,8 @@ TASKS, FILES = TaskIterator(), FileIterator()
 
 TOOL = Tool(
     name="task_iter",
-    lesson=112,
+    lesson=130,
+    read_before=("fentry",),
     summary="list the threads of the machine, or of a process, as the kernel has them",
     description=(
         "List all threads once, as the kernel has them: with their states, and how deep they are "

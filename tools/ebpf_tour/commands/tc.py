@@ -84,7 +84,8 @@ TCX, CLSACT = Tcx("handle_packet"), Clsact("handle_packet")
 
 TOOL = Tool(
     name="tc",
-    lesson=122,
+    lesson=150,
+    read_before=("sockfilter",),
     summary="show the packets that a network interface receives or sends",
     description=(
         "Show length and time to live of each IP packet that a network interface receives, or with "

@@ -24,7 +24,7 @@ def run(session: Session) -> None:
     elif word == CHECK.name:
         check(session)
     else:
-        card(session, tool_called(word, others), others)
+        card(session, tool_called(word, others))
 
 
 def catalogue(session: Session, others: list[Tool]) -> None:
@@ -41,6 +41,8 @@ def catalogue_row(tool: Tool) -> Row:
     return {
         "tool": tool.command,
         "lesson": tool.lesson,
+        "kind": "for work" if tool.for_work else "lesson",
+        "read_before": list(tool.read_before),
         "hooks": list(tool.via),
         "maps": list(dict.fromkeys(item.type for item in tool.maps)),
         "runs": "no" if reason and not via else "yes",
@@ -75,7 +77,12 @@ def catalogue_lines(rows: Iterable[Row]) -> Iterator[str]:
     wide = max(len(text) for text in ("HOOK", *hooks)) + 2
     yield f"{'TOOL':19}{'HOOK':{wide}}MAP"
     yield f"{'  RUNS':19}SHOWS"
+    kind = None
     for row, hook in zip(shown, hooks, strict=True):
+        if row["kind"] != kind:
+            kind = row["kind"]
+            yield ""
+            yield HEADINGS[str(kind)]
         start = f"{row['tool']:19}{hook:{wide}}"
         yield from wrapped(start, joined(row["maps"], ", "), 19 + wide)
         yield from wrapped(f"  {runs(row):17}", str(row["summary"]), 19)
@@ -119,6 +126,7 @@ def wrapped(start: str, text: str, indent: int) -> list[str]:
 
 
 WIDTH = 80
+HEADINGS = {"lesson": "Lessons:", "for work": "Tools for work:"}
 
 
 def tool_called(word: str, others: list[Tool]) -> Tool:
@@ -136,7 +144,9 @@ def tool_called(word: str, others: list[Tool]) -> Tool:
     )
 
 
-def card(session: Session, tool: Tool, others: list[Tool]) -> None:
+def card(session: Session, tool: Tool) -> None:
+    from ebpf_tour.frame.catalogue import course
+
     row = catalogue_row(tool) | {
         "description": tool.description,
         "picture": drawing(tool) or None,
@@ -144,8 +154,8 @@ def card(session: Session, tool: Tool, others: list[Tool]) -> None:
         "try": [example.command for example in things_to_try(tool)],
         "walkthrough": f"examples/{tool.name}.md",
     }
-    lessons = [other.name for other in others if other.lesson]
-    place = f"{lessons.index(tool.name) + 1} of {len(lessons)}"
+    pages = [page.name for page in course()]
+    place = f"{pages.index(tool.name) + 1} of {len(pages)}"
     columns = (*TOOL.columns, *CARD.columns)
     session.report([row], columns, lambda rows: card_lines(tool, rows, place))
 
@@ -279,6 +289,8 @@ TOOL = Tool(
     columns=(
         Column("tool", "TOOL", "the command"),
         Column("lesson", "", "its place in the course"),
+        Column("kind", "", "lesson, or for work: exact before it is short"),
+        Column("read_before", "", "the pages of the course to read before its own"),
         Column("hooks", "HOOK", "the ways to see its event, each by a kind of hook"),
         Column("maps", "MAP", "the types of the maps that it uses"),
         Column("runs", "RUNS", "whether it runs here: yes or no"),

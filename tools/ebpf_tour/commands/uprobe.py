@@ -69,7 +69,8 @@ RETURN = Uprobe("handle_return", returns=True)
 
 TOOL = Tool(
     name="uprobe",
-    lesson=21,
+    lesson=40,
+    read_before=("minimal",),
     summary="show a function of a program as it is called and returns",
     description=(
         "Show a row for each call of a function of a program or library, with its first "

@@ -72,7 +72,8 @@ PROBE = Usdt("handle_probe")
 
 TOOL = Tool(
     name="usdt",
-    lesson=27,
+    lesson=80,
+    read_before=("uprobe",),
     summary="show a probe that a program's author placed, such as Python's garbage collector",
     description=(
         "Show a row whenever a program passes a USDT probe, a place that its author marked for "

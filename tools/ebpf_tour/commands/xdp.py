@@ -114,7 +114,8 @@ XDP = Xdp("handle_packet")
 
 TOOL = Tool(
     name="xdp",
-    lesson=124,
+    lesson=160,
+    read_before=("execcount", "tc"),
     summary="count packets by who sends them, and drop some if told to",
     description=(
         "Count the packets that a network interface receives, and their bytes, by source address. "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import ebpf_tour
 from ebpf_tour.frame.cli import make_parser
+from ebpf_tour.frame.record import Page
 
 if TYPE_CHECKING:
     import argparse
@@ -15,12 +16,29 @@ if TYPE_CHECKING:
 
     from ebpf_tour.frame.record import Tool
 
+# What the course has besides its tools.
+PAGES = (
+    Page(
+        "verifier",
+        lesson=100,
+        title="When the verifier says no",
+        summary="three programs that are broken on purpose",
+        read_before=("execcount",),
+    ),
+)
+
 
 def tools() -> list[Tool]:
     """Return the records of all tools, in the order of the course."""
     names = [info.name for info in pkgutil.iter_modules([f"{ebpf_tour.__path__[0]}/commands"])]
     found: list[Tool] = [_module(name).TOOL for name in names]
     return sorted(found, key=lambda tool: (tool.lesson, tool.name))
+
+
+def course() -> list[Tool | Page]:
+    """Return the lessons in their order, then the tools for work."""
+    pages: list[Tool | Page] = [*(tool for tool in tools() if tool.lesson), *PAGES]
+    return sorted(pages, key=lambda page: page.lesson)
 
 
 def parser_of(tool: Tool) -> argparse.ArgumentParser:

@@ -114,10 +114,23 @@ class Command(NamedTuple):
     exit_status: str = ""
 
 
+class Page(NamedTuple):
+    """A page of the course that is about no tool: its file in examples/, its place, its title."""
+
+    name: str
+    lesson: int
+    title: str
+    summary: str
+    read_before: tuple[str, ...] = ()
+    for_work: bool = False
+
+
 class Tool(NamedTuple):
     """Everything there is to know about a tool without running it.
 
-    `lesson` is its place in the course. `via` holds the ways to see the
+    `lesson` is its place in the course. A tool `for_work` is exact before it is short; all
+    others are lessons. `read_before` names the pages of the course that its walkthrough
+    builds on. `via` holds the ways to see the
     tool's event, best first: a name for --via and the hooks of that way. A
     tool with one way has one entry, a tool without a BPF program none. `keeps` are
     the capabilities that it needs once it is attached, besides what every tool
@@ -131,6 +144,8 @@ class Tool(NamedTuple):
 
     name: str
     lesson: int = 0
+    for_work: bool = False
+    read_before: tuple[str, ...] = ()
     summary: str = ""
     description: str = ""
     columns: tuple[Column, ...] = ()
@@ -153,6 +168,11 @@ class Tool(NamedTuple):
         if self.directory:
             return self.name
         return f"ebpf-{self.name.replace('_', '-')}"
+
+    @property
+    def title(self) -> str:
+        """What a link to its walkthrough says."""
+        return self.command
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
