@@ -45,7 +45,7 @@ class Hook:
 
     `program_type` (BPF_PROG_TYPE_*) and `attach_type` (BPF_*) are numbers of
     include/uapi/linux/bpf.h; -1 where the kernel wants none. `rank` is where
-    lists have the kind: in the order of the course.
+    lists have the kind.
     """
 
     kind: str
@@ -136,7 +136,7 @@ class ByDescriptor(Hook):
 
 
 def kinds() -> list[type[Hook]]:
-    """Return the kinds of hooks, in the order of the course. This imports them all."""
+    """Return the kinds of hooks, by their rank. This imports them all."""
     import importlib
     import pkgutil
 
