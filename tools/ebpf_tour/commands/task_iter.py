@@ -115,7 +115,7 @@ TASKS, FILES = TaskIterator(), FileIterator()
 TOOL = Tool(
     name="task_iter",
     lesson=130,
-    read_before=("fentry",),
+    read_before=("fentry", "bootstrap"),
     summary="list the threads of the machine, or of a process, as the kernel has them",
     description=(
         "List all threads once, as the kernel has them: with their states, and how deep they are "
