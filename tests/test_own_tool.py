@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,39 @@ def test_readme(tmp_path: Path, engine: str) -> None:
     assert row["signal"] == 0
     assert row["pid"] not in (0, row["target"])
     assert re.match("python", row["comm"])
+
+
+@pytest.mark.core
+def test_sockets(tmp_path: Path, engine: str) -> None:
+    """The tool that examples/reference.md shows: each call is counted, by process."""
+    own = shutil.copytree(ROOT / "examples/own", tmp_path / "own")
+    compile_all(own, own)
+    command = (sys.executable, own / "sockets.py", "--engine", engine, "--top", "0", "--json")
+    with Running(*command, "--demo") as tool:
+        result = tool.finish()
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith("Demo: saw at least as many as it caused (7).\n")
+    assert result.summary["lost"] == 0
+    last = {row["pid"]: row for row in result.records}  # each report has all so far
+    assert tool.pid not in last
+    assert 7 in [row["count"] for row in last.values() if row["comm"].startswith("python")]
+
+
+def test_sockets_of_a_user(tmp_path: Path, engine: str) -> None:
+    """Only what this user's processes make; --top 1 shows the one with the most."""
+    own = shutil.copytree(ROOT / "examples/own", tmp_path / "own")
+    compile_all(own, own)
+    make = "import socket; [socket.socket().close() for _ in range({})]"
+    nobody = ("setpriv", "--reuid=61234", "--clear-groups", "/usr/bin/python3", "-c")
+    options = ("-u", "61234", "--top", "1", "--interval", "60", "--engine", engine, "--json")
+    with Running(sys.executable, own / "sockets.py", *options) as tool:
+        tool.wait_attached()
+        run("/usr/bin/python3", "-c", make.format(9))
+        run(*nobody, make.format(3))
+        run(*nobody, make.format(5))
+        result = tool.finish(signal.SIGINT)
+    assert result.status == 0, result.stderr
+    assert [row["count"] for row in result.records] == [5]
 
 
 @pytest.mark.native

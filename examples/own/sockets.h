@@ -1,0 +1,4 @@
+struct caller {
+	int pid;
+	char comm[16];
+};
