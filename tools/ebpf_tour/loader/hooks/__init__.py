@@ -38,7 +38,10 @@ class Hook:
     BTF on BCC, too: it is told by it where its arguments are, or reads what no
     header defines. `needs_large_keys` says that its program has a hash with keys
     of more than 512 bytes. `needs_target` says that only the tool knows where to attach
-    it: `Program.attach_to()` does, and `Program.attach()` leaves it out.
+    it: `Program.attach_to()` does, and `Program.attach()` leaves it out. `takes` is the
+    type of the target that it wants then.
+
+    `context` is the structure that the kernel hands to its program.
 
     `capability` is what it takes besides CAP_BPF and CAP_PERFMON, "" if nothing.
     `alone` says that its place has room for one program only.
@@ -62,6 +65,8 @@ class Hook:
     needs_btf = False
     needs_large_keys = False
     needs_target = False
+    takes = ""
+    context = "pt_regs"
     returns = False
     capability = ""
     alone = False
@@ -77,6 +82,11 @@ class Hook:
 
     def _identity(self) -> tuple[str, str, str]:
         return self.kind, self.name, self.function
+
+    @property
+    def in_bcc(self) -> str:
+        """How its function begins in the BCC dialect: a macro, or the function's own name."""
+        return f"int {self.function}(struct {self.context} *ctx)"
 
     def is_for(self, section: str, function: str) -> bool:
         """Say whether a program of the libbpf dialect, by its SEC() and name, is this hook's."""

@@ -38,6 +38,8 @@ class Clsact(ByDescriptor):
     kind = "clsact"
     about = "Each packet that an interface receives or sends, as a filter of its clsact qdisc."
     rank = 94
+    takes = "Interface"
+    context = "__sk_buff"
     program_type = 3
     name = ""
     section = "tc"

@@ -48,6 +48,10 @@ class Fentry(KernelFunction):
         self.engines = engines
         self.attach_type = 25 if returns else 24  # BPF_TRACE_FEXIT, BPF_TRACE_FENTRY
 
+    @property
+    def in_bcc(self) -> str:
+        return f"{'KRETFUNC' if self.returns else 'KFUNC'}_PROBE({self.name}, ...)"
+
     @classmethod
     def none_here(cls, returns: bool = False) -> Error | None:
         """Return why no function at all can be hooked in this way here, or None."""

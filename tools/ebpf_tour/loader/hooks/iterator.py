@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Walk:
     """What an iterator walks through: all tasks, or the threads of a process.
 
-    `link` is the descriptor by which the program is attached, once it is.
+    `link` is for `Program.walk()`, once the program is attached.
     """
 
     link = -1
@@ -36,6 +36,8 @@ class TaskIterator(ByDescriptor):
     kind = "iterator"
     about = "A walk through all objects of a kind, such as all tasks, while somebody reads."
     rank = 90
+    takes = "Walk"
+    context = "bpf_iter__task"
     program_type = 26  # BPF_PROG_TYPE_TRACING
     attach_type = 28  # BPF_TRACE_ITER
     name = "task"
@@ -87,6 +89,7 @@ class FileIterator(TaskIterator):
 
     name = "task_file"
     section = "iter/task_file"
+    context = "bpf_iter__task_file"
     function = "bpf_iter__task_file"
     optional = True
 

@@ -32,6 +32,10 @@ class Lsm(Hook):
         self.section = f"lsm/{name}"
         self.function = f"lsm__{name}"
 
+    @property
+    def in_bcc(self) -> str:
+        return f"LSM_PROBE({self.name}, ...)"
+
     @staticmethod
     def none_here() -> Error | None:
         """Return why no such program would be asked here, or None."""

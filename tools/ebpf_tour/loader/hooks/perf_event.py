@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _HARDWARE, _SOFTWARE = 0, 1
 _CPU_CYCLES, _CPU_CLOCK, _PAGE_FAULTS = 0, 0, 2
 
-# What can be sampled, by the names that perf(1) has.
 EVENTS = {
     "cycles": (_HARDWARE, _CPU_CYCLES),
     "cpu-clock": (_SOFTWARE, _CPU_CLOCK),
     "page-faults": (_SOFTWARE, _PAGE_FAULTS),
 }
+"""What can be sampled, by the names that perf(1) has: "cycles", "cpu-clock", "page-faults"."""
 
 _MAX_RATE = "/proc/sys/kernel/perf_event_max_sample_rate"
 _ATTEMPTS = 20  # to find a moment in which a process begins no thread
@@ -41,6 +41,8 @@ class PerfEvent(ByDescriptor):
     kind = "perf event"
     about = "A clock, or a counter of the processor, every so often: what profilers use."
     rank = 80
+    takes = "PerfEvent"
+    context = "bpf_perf_event_data"
     program_type = 7
     name = ""
     section = "perf_event"
@@ -110,10 +112,10 @@ class PerfEvent(ByDescriptor):
 
 
 def sampled(name: str | None, frequency: int) -> Event:
-    """Return one of EVENTS, to be sampled so often in a second. A page fault always is.
+    """Return the target for an event of EVENTS, sampled `frequency` times a second.
 
-    Without a name it is the cycles, and where nothing counts those, the clock. Raises
-    Error, Unsupported.
+    Each page fault is a sample. None is the cycles, or the clock where the machine does
+    not count cycles. Raises Error, Unsupported.
     """
     from ebpf_tour.loader.syscall import PerfEvent as Event
 

@@ -34,6 +34,10 @@ class RawTracepoint(Hook):
         # What RAW_TRACEPOINT_PROBE() makes.
         self.function = f"raw_tracepoint__{event}"
 
+    @property
+    def in_bcc(self) -> str:
+        return f"RAW_TRACEPOINT_PROBE({self.event})"
+
     def is_for(self, section: str, function: str) -> bool:
         # libbpf knows both spellings.
         return super().is_for(section.replace("raw_tracepoint/", "raw_tp/", 1), function)

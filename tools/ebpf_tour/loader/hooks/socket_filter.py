@@ -26,6 +26,8 @@ class SocketFilter(ByDescriptor):
     kind = "socket filter"
     about = "Each packet of an interface that a socket would get; how much of it, the program says."
     rank = 90
+    takes = "Interface"
+    context = "__sk_buff"
     program_type = 1
     name = ""
     section = "socket"

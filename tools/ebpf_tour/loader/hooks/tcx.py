@@ -29,6 +29,8 @@ class Tcx(ByDescriptor):
     kind = "tcx"
     about = "Each packet that an interface receives or sends, at traffic control, by a link."
     rank = 92
+    takes = "Interface"
+    context = "__sk_buff"
     program_type = 3
     name = ""
     section = "tc"

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 
 
 class Tracepoint(Hook):
-    """A tracepoint: a place the kernel's developers marked and named.
+    """A tracepoint: a place that the kernel's developers marked and named.
 
-    `ls /sys/kernel/tracing/events` lists the categories and their events. An
-    optional one need not be there: arm64 has no system call mkdir, for
-    instance, only mkdirat.
+    `ls /sys/kernel/tracing/events` lists the categories and their events. The kernel
+    need not have an `optional` one: arm64 has the system call mkdirat, but not mkdir.
     """
 
     kind = "tracepoint"
@@ -42,6 +41,10 @@ class Tracepoint(Hook):
         self.section = f"tp/{category}/{event}"
         # What TRACEPOINT_PROBE() makes.
         self.function = f"tracepoint__{category}__{event}"
+
+    @property
+    def in_bcc(self) -> str:
+        return f"TRACEPOINT_PROBE({self.category}, {self.event})"
 
     def is_for(self, section: str, function: str) -> bool:
         # libbpf knows both spellings.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Instruction(NamedTuple):
-    """An instruction to put a uprobe on: where it is in a file, for which process (-1: all)."""
+    """An instruction to put a uprobe on: a file, the offset in it in bytes, a PID (-1: all)."""
 
     path: str
     offset: int
@@ -36,7 +36,7 @@ class Uprobe(Hook):
 
     `function` is the C function of the BPF program, in both dialects. Which
     function it probes is known at run time only: `Program.attach_to()` takes the
-    hook and an Instruction.
+    hook and an `Instruction`.
     """
 
     name = ""
@@ -44,6 +44,7 @@ class Uprobe(Hook):
     rank = 60
     program_type = 2  # that of kprobes
     needs_target = True
+    takes = "Instruction"
 
     def __init__(
         self, function: str, *, returns: bool = False, needs_large_keys: bool = False

@@ -80,7 +80,7 @@ class Place(NamedTuple):
 
 
 def places(probed: Probed) -> list[Place]:
-    """Return what to attach to. Raises Error if the first argument cannot be read."""
+    """Return a list of targets for a probe that `frame.probed` has found. Raises Error."""
     return [
         Place(
             *(probed.path, place.offset, place.semaphore, tuple(arguments(place.arguments))),
@@ -99,6 +99,7 @@ class Usdt(Uprobe):
 
     about = "A place in a program or library that its author marked for tracers, with arguments."
     rank = 65
+    takes = "Place"
 
     def __init__(self, function: str) -> None:
         super().__init__(function)

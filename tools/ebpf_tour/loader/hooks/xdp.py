@@ -24,6 +24,8 @@ class Xdp(ByDescriptor):
     kind = "xdp"
     about = "Each packet that an interface receives, before the kernel looks at it: pass or drop."
     rank = 96
+    takes = "Interface"
+    context = "xdp_md"
     program_type = 6
     name = ""
     section = "xdp"
