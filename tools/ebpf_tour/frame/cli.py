@@ -63,7 +63,10 @@ MOST = 2**31 - 1
 
 
 def positive_int(text: str) -> int:
-    """Convert an option's value; for argparse. Raises ArgumentTypeError."""
+    """Convert a whole number above 0.
+
+    For argparse. Raises ArgumentTypeError.
+    """
     number = _whole_number(text, MOST)
     if not number:
         if text.isdecimal() and text.strip("0"):
@@ -82,7 +85,10 @@ def _whole_number(text: str, most: int) -> int | None:
 
 
 def process_id(text: str) -> int:
-    """Convert the PID of a process that there is; for argparse. Raises ArgumentTypeError."""
+    """Convert the PID of a process that exists.
+
+    For argparse. Raises ArgumentTypeError.
+    """
     from ebpf_tour.loader import features
 
     number = positive_int(text)
@@ -93,9 +99,9 @@ def process_id(text: str) -> int:
 
 
 def buffer_bytes(text: str) -> int:
-    """Convert the size of a buffer in KiB to what the kernel takes: bytes.
+    """Convert a size in KiB to bytes: a power of two, and at least a page.
 
-    It must be a power of two and at least a page.
+    For argparse. Raises ArgumentTypeError.
     """
     size = max(positive_int(text) * 1024, os.sysconf("SC_PAGE_SIZE"))
     if size > 1 << 30:
@@ -104,7 +110,10 @@ def buffer_bytes(text: str) -> int:
 
 
 def entries(text: str) -> int:
-    """Convert how many entries a map is to have; for argparse. Raises ArgumentTypeError."""
+    """Convert how many entries a map is to have.
+
+    For argparse. Raises ArgumentTypeError.
+    """
     number = positive_int(text)
     if number > 1 << 24:
         raise argparse.ArgumentTypeError(f"{number} is more than a map should have")
@@ -112,12 +121,18 @@ def entries(text: str) -> int:
 
 
 def top(text: str) -> int | None:
-    """Convert how many rows to show, 0 for all; for argparse. Raises ArgumentTypeError."""
+    """Convert how many rows to show: None for 0, which is all.
+
+    For argparse. Raises ArgumentTypeError.
+    """
     return None if text == "0" else positive_int(text)
 
 
 def seconds(text: str) -> float:
-    """Convert a time in seconds, fractions allowed; for argparse."""
+    """Convert a time in seconds, as a float.
+
+    For argparse. Raises ArgumentTypeError.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -128,7 +143,10 @@ def seconds(text: str) -> float:
 
 
 def user_id(text: str) -> int:
-    """Convert a user's name or number; for argparse. Raises ArgumentTypeError."""
+    """Convert a user's name or number to the number.
+
+    For argparse. Raises ArgumentTypeError.
+    """
     import pwd
 
     number = _whole_number(text, 2**32 - 1)
@@ -141,12 +159,15 @@ def user_id(text: str) -> int:
 
 
 def add_flag(parser: argparse.ArgumentParser, *names: str, help: str) -> None:  # noqa: A002
-    """Add an option without a value."""
+    """Add an option without a value: False, or True if it is given."""
     parser.add_argument(*names, action="store_true", help=help)
 
 
 def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
-    """Add those of -p, -u, -n and -x that a tool has, each with the field's meaning."""
+    """Add those of -p PID, -u USER, -n REGEX and -x (failed ones) that are in `letters`: "pu".
+
+    They are args.pid, args.user, args.name and args.failed; None or False if not given.
+    """
     if "p" in letters:
         parser.add_argument(
             "-p", "--pid", type=process_id, metavar="PID", help="only what this process does"
@@ -177,7 +198,7 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
 
 
 def add_time_columns(parser: argparse.ArgumentParser) -> None:
-    """Add -T and -t, for columns with the option "time" or "timestamp"."""
+    """Add -T and -t, which show the columns with the option "time" and "timestamp"."""
     add_flag(parser, "-T", "--time", help="with a column of the local time (HH:MM:SS)")
     add_flag(
         *(parser, "-t", "--timestamp"),
@@ -186,7 +207,7 @@ def add_time_columns(parser: argparse.ArgumentParser) -> None:
 
 
 def add_buffer_option(parser: argparse.ArgumentParser, also: str = "") -> None:
-    """Add --buffer, for the tools that send records through a ring buffer."""
+    """Add --buffer: the size of the ring buffer; args.buffer is in bytes."""
     parser.add_argument(
         "--buffer",
         type=buffer_bytes,
@@ -197,12 +218,12 @@ def add_buffer_option(parser: argparse.ArgumentParser, also: str = "") -> None:
 
 
 def add_interval(parser: argparse.ArgumentParser, default: float, help: str) -> None:  # noqa: A002
-    """Add --interval, without a letter: -i is an interface, or a tool's own."""
+    """Add --interval, in seconds. It has no letter: -i is an interface, or a tool's own."""
     parser.add_argument("--interval", type=seconds, default=default, metavar="SECONDS", help=help)
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:
-    """Add --limit; tools with a program have it anyway."""
+    """Add --limit to a tool without a program; the others have it."""
     parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
 
 
@@ -308,7 +329,7 @@ def command(
     run: Callable[[Session], None],
     options: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> Callable[[], int]:
-    """Return what runs a tool and returns its exit status: its console script."""
+    """Return a function that does what `main()` does: for a console script."""
     return functools.partial(main, tool, run, options)
 
 
@@ -317,7 +338,12 @@ def main(
     run: Callable[[Session], None],
     options: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> int:
-    """Run a tool and return its exit status. Never raises, but for SystemExit."""
+    """Run a tool and return its exit status, for sys.exit().
+
+    `options(parser)` adds the tool's own options to an argparse parser, and `run(session)` is
+    the tool. An Error becomes two lines on stderr. Raises SystemExit for --help and a wrong
+    option.
+    """
     _open_missing_streams()
     # Who has started us may ignore it, and then there is no child to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -28,21 +28,17 @@ _GRACE_SECONDS = 5.0
 class Demo(NamedTuple):
     """What --demo does: cause events in a child process, and know which.
 
-    `story` tells the reader what happens, `workload` runs in a child once
-    everything is attached. It causes `rows` rows, `caused` recognises them, and
-    the demo ends when they all have come. A row with a `pid` has to be by the
-    tool, by the child, or by a process that comes from them, which `ppid` tells;
-    in a container, where PIDs are not ours to compare, `caused` alone decides.
-    With `exclusive`, a row that it did not cause is an error; elsewhere the rest
-    of the machine may go on. With `makes_files`, the workload runs in a directory
-    of its own, which goes with it.
+    `story` says what happens. `workload()` runs in a child process once everything is
+    attached, and causes `rows` rows; `caused(row)` says whether a row is one of these. The
+    demo ends when they have come, and fails if they do not come. For a tool that counts,
+    `counted` is how many events the child causes: the last report comes once it has ended.
 
-    Of a tool that counts what the whole machine does, `counted` is how many events
-    the child causes. Its last report comes once the child has ended. With
-    `exclusive`, the machine has no part in it.
-
-    With `lives_on`, the workload is done before the first row, and the child, with what
-    it has started, goes on until the rows have come.
+    A row with a `pid` counts only if that is the tool, the child, or a process that comes from
+    them, by its `ppid`; in a container, where PIDs are not ours to compare, `caused` alone
+    decides. With `exclusive`, a row that the demo did not cause is an error. With
+    `makes_files`, the workload runs in a directory of its own, which is removed. With
+    `lives_on`, the workload is done before the first row, and the child goes on until the rows
+    have come.
     """
 
     story: str
@@ -278,9 +274,9 @@ class DemoRun:
 
 
 def adding_up_to(wanted: int) -> Callable[[Row], bool]:
-    """Return a `caused` for a report of several rows: whether the counts of others add up to that.
+    """Return a `caused` for a report of several rows: true once their counts add up to `wanted`.
 
-    The tool's own are left out.
+    The tool's own row is left out.
     """
     seen = 0
 

@@ -20,13 +20,12 @@ Row = dict[str, Value]
 class Column(NamedTuple):
     """One column of the output, and one key of the JSON records.
 
-    `width` is the least width in a table, 0 for the free text that comes
-    last; `form` is a printf conversion for the cell in a table ("%.6f"),
-    `text` makes the cell from the whole row instead, a list of lines if it has
-    more than one. A column without a header is not in the table, only in JSON
-    and CSV; one with an `option` is in the table only if that option was given
-    ("timestamp" for --timestamp). `kernel_bytes` says that a process or the
-    kernel chose the value: a name, a path, an argument. It may hold any byte.
+    `key` names the value in a row, `header` heads the column, `doc` says what it is. `width`
+    is the least number of characters; 0 is for the text that comes last. `form` is a printf
+    conversion for the cell ("%.6f"); `text(row)` returns the cell instead, a string or a
+    list of lines. A column without a header is only in JSON and CSV. With an `option`,
+    the table has it only if that was given ("timestamp" for --timestamp). `kernel_bytes`
+    says that the value may hold any byte: a name, a path.
     """
 
     key: str
@@ -50,8 +49,8 @@ class Example(NamedTuple):
 class Map(NamedTuple):
     """A map of the program: its name in the C source, its type, its use.
 
-    `tool` is what the tool does with it: "reads", "sets", "sets and reads", or ""
-    if only programs use it.
+    `tool` is what the tool does with it: "reads", "sets", "sets and reads", or "" if only
+    the programs use it.
     """
 
     name: str
@@ -90,9 +89,8 @@ MAP_TYPES = {
 class Flow(NamedTuple):
     """A part of a tool's picture: what happens, the programs that run then, their maps.
 
-    `programs` are functions of the libbpf dialect, by the hook that each is attached
-    to. `reads` and `writes` are names of maps, or the trace buffer, or the file descriptor
-    of an iterator; what is in a map of both is changed.
+    `programs` maps each hook to its function in the libbpf dialect. `reads` and `writes` name
+    maps, the trace buffer, or the file descriptor of an iterator. A map in both is changed.
     """
 
     event: str
@@ -128,18 +126,16 @@ class Page(NamedTuple):
 class Tool(NamedTuple):
     """Everything there is to know about a tool without running it.
 
-    `lesson` is its place in the course. A tool `for_work` is exact before it is short; all
-    others are lessons. `read_before` names the pages of the course that its walkthrough
-    builds on. `via` holds the ways to see the
-    tool's event, best first: a name for --via and the hooks of that way. A
-    tool with one way has one entry, a tool without a BPF program none. `keeps` are
-    the capabilities that it needs once it is attached, besides what every tool
-    needs. `verbose` is what -v does. `picture` is of the first way. What else there is to say
-    of a tool of this package, for its manual page only, is in man/NAME.inc.
+    A tool of your own needs a `name`, which its C files have, too, a `summary`, `columns`,
+    the `directory` where its C files are, and `via`. That maps names for --via to the ways
+    to see the tool's event, the best way first, each a tuple of hooks. A tool with one way
+    has one entry, a tool without a BPF program none.
 
-    The tools of this package fill in all of it, which the tests demand. One of
-    your own needs a name, a summary, `via`, and the `directory` where its C
-    files are.
+    The tools of this package fill in all but `directory`. `keeps` are the capabilities that it
+    needs once it is attached, besides what every tool needs. `lesson` is its place in the
+    course. A tool `for_work` is exact before it is short; all others are lessons.
+    `read_before` names the pages of the course that its walkthrough builds on. `picture` is
+    of the first way, `verbose` says what -v does.
     """
 
     name: str

@@ -40,13 +40,18 @@ class Finished(Exception):  # noqa: N818 - a normal end, not an error
 class Session:
     """Options, output and end of one run.
 
-    It ends at Ctrl-C, SIGTERM or SIGHUP, after `--limit` rows, after
-    `--time-limit` seconds, when the demo has seen enough, or as `end_with()`
-    says; `running` says so. `lost` is for a tool to count what it could not show.
-    `program` is what `open()` has opened.
+    It ends at Ctrl-C, SIGTERM or SIGHUP, after `--limit` rows, after `--time-limit`
+    seconds, when the demo has seen enough, or as `end_with()` says.
     """
 
+    args: argparse.Namespace
+    """The options by name: `args.user` is the value of --user."""
+
+    lost: int
+    """How many events could not be shown, 0 at first. The tool sets it; the summary has it."""
+
     program: Program | None = None
+    """What `open()` has opened."""
 
     def __init__(self, tool: Tool, args: argparse.Namespace, interrupt: Interrupt) -> None:
         self.tool = tool
@@ -65,10 +70,10 @@ class Session:
         self._demo: DemoRun | None = None
 
     def open(self, tool: Tool) -> Program:
-        """Open the tool's program, with the engine and through the hooks that it can use.
+        """Open the tool's `Program` as --engine and --via say, for a `with` statement.
 
-        With --show, it shows that, now or when the program is loaded, and raises
-        Finished. Raises what `open_program()` raises.
+        With --show, it shows that, now or when the program is loaded, and the run ends.
+        Raises what `open_program()` raises.
         """
         from ebpf_tour.loader import open_program
 
@@ -127,9 +132,9 @@ class Session:
         self._interrupt.wait_writable(fd)
 
     def end_with(self, fd: int, reason: str = "") -> None:
-        """End the run when `fd` becomes readable, too: a pidfd, when its process ends.
+        """End the run also when `fd` is readable: a pidfd is when its process ends.
 
-        Then `reason` is said, if there is one.
+        Then it says `reason` on stderr, if there is one.
         """
         self._end_fd = fd
         self._end_reason = reason
@@ -142,12 +147,11 @@ class Session:
         *,
         report: bool = False,
     ) -> bool:
-        """Say that everything is attached; people read it, scripts wait for it.
+        """Say that everything is attached, and start the demo if there is --demo.
 
-        Returns False if the session has ended before: then it says nothing.
-        `doing` is the beginning of the line: "Tracing exec and exit". With
-        --demo, the workload begins now. `columns` are those of this run, where
-        they are not the tool's, `report` says that rows come by `report()`.
+        `doing` begins the line: "Tracing exec and exit". `columns` are the columns of this
+        run, if not the tool's. `report=True` says that rows come by `report()`. Returns
+        False if the run has ended before.
         """
         # See commands/__init__.py. Records and rows hold no cycles, so that a look
         # for garbage need not come often, nor at what was there before them.
@@ -185,7 +189,7 @@ class Session:
             self.warn(f"capabilities that it keeps: {kept}")
 
     def seconds(self, since_boot_ns: int) -> float:
-        """Return how long after attaching it was that bpf_ktime_get_ns() gave this."""
+        """Return the seconds from `attached()` to a time of bpf_ktime_get_ns()."""
         return max(0, since_boot_ns - self._attached_ns) / 1e9
 
     def _writer_for(self, columns: tuple[Column, ...], *, report: bool) -> Writer:
@@ -206,7 +210,7 @@ class Session:
         self._demo.begin()
 
     def row(self, row: Row) -> None:
-        """Show one row, unless there are as many as were asked for."""
+        """Show one row: a dict with a value for each column's key. --limit counts them."""
         if self._full or self._writer is None:
             return
         if not self.rows:
@@ -225,8 +229,8 @@ class Session:
     ) -> None:
         """Show the rows of a report, in a table of their own.
 
-        `columns` are those of this report, where they are not the tool's. `lines`
-        makes the text for people in place of a table.
+        `columns` are the columns of this report, if not the tool's. `lines(rows)` returns the
+        lines for people in place of a table.
         """
         if self._full or (self._interrupt.seen and self._writer is None):
             return  # there were enough, or it ended before it was attached
@@ -254,11 +258,11 @@ class Session:
             self._full = True
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not past the end of the run. What was written is visible before."""
+        """Wait so many seconds, but not past the end of the run. It writes out the rows so far."""
         self._wait(seconds)
 
     def wait_readable(self, fd: int, seconds: float = float("inf")) -> None:
-        """Wait until `fd` is readable, so long at most, and not past the end of the run."""
+        """Wait until `fd` is readable, for `seconds` at most, and not past the end of the run."""
         self._wait(seconds, fd)
 
     def _wait(self, seconds: float, *fds: int) -> None:
@@ -274,7 +278,7 @@ class Session:
                 return
 
     def warn(self, text: str) -> None:
-        """Say something on stderr that the user should know."""
+        """Write a line for the user on stderr, with the tool's name before it."""
         say(f"{self.tool.command}: {printable(text)}\n")
 
     def finish(self) -> None:
@@ -297,7 +301,7 @@ class Session:
 
     @property
     def ended_by(self) -> str:
-        """What has ended the run: an option, a signal, or "" if there was nothing more to do."""
+        """What has ended the run: "a signal", "--limit", "--time-limit", or "" for its own end."""
         if self._interrupt.seen:
             return "a signal"
         if self.rows == self._limit:
@@ -310,7 +314,7 @@ class Session:
         say(demo.verdict(self.ended_by, ran, self.next_step()))
 
     def next_step(self) -> str:
-        """Return what to do about a demo whose rows do not come."""
+        """Return the hint for a demo whose rows do not come: what to run instead."""
         words = [word for word in sys.argv[1:] if word.startswith("-")]
         choosing = [word for word in words if word.partition("=")[0] not in _CHOOSE_NO_ROWS]
         if choosing:

@@ -45,20 +45,19 @@ def open_program(
 ) -> Program:
     """Open the program of NAME.bpf.c or NAME.bcc.c. Nothing is loaded yet.
 
-    `hooks` are those to attach to; the C file may have programs for others. Or
-    they are all ways to see the same event, by name and the best one first: then
-    `via` names one, or the first that works here is taken (`Program.via`), and the
-    C file may have no other programs. `directory` is where the C file is, if not in
-    this package. `engine` is "libbpf", "bcc", or "auto": libbpf where it can be used, otherwise
-    BCC (`Program.fallback` says why).
+    `hooks` is a list of hooks to attach to; the C file may have programs for others. Or
+    it maps names to ways to see the same event, the best way first, each a list of
+    hooks: then `via` names a way, or "auto" takes the first that works here, and the C
+    file may have no other programs. `directory` is where the C file is, if not in this
+    package. `engine` is "libbpf", "bcc", or "auto": libbpf where it can be used,
+    otherwise BCC (`Program.fallback` says why).
 
-    `say` gets warnings of the libraries, with `verbose` all that they say. With
-    `whole_log`, the verifier's log has each of its steps. With `count_runs`, the
-    kernel counts how often the programs run, and `Program.runs` has that once they
-    are unloaded. `to_read` opens a program only for its C, also without privileges
-    or hooks.
+    `say` is called with the warnings of the libraries, with `verbose` with all that they
+    say. With `whole_log`, the verifier's log has each of its steps. With `count_runs`,
+    the kernel counts how often the programs run (`Program.runs`). `to_read` opens a
+    program only for its C, also without privileges or hooks.
 
-    Raises NotPermitted, Unsupported (a hook that this kernel lacks), EngineUnavailable.
+    Raises NotPermitted, Unsupported (this kernel lacks a hook), EngineUnavailable.
     """
     if not to_read:
         features.require_privileges()

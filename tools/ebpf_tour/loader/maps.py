@@ -24,9 +24,8 @@ _PER_CPU = {5, 6, 10}  # PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 
 
 class Map:
-    """An open map. Keys and values are decoded by their layouts; `value` is that of the values.
+    """A map that is loaded; see `Program.map()`. `value` is the layout of its values.
 
-    The value of a per-CPU map is a list with an item for each possible CPU.
     Every method raises OSError if the kernel refuses.
     """
 
@@ -47,14 +46,14 @@ class Map:
         return None if raw is None else self._decode(raw)
 
     def set(self, key: Any, value: Any) -> None:
-        """Create or replace the value of a key."""
+        """Create or replace the value of a key. A struct is a tuple of its members."""
         raw = self.value.encode(value) if not self._cpus else self._encode_all(value)
         syscall.update(self.fd, self._key.encode(key), raw)
 
     def items(self) -> Iterator[tuple[Any, Any]]:
-        """Yield every key with its value, in no order.
+        """Yield each key with its value, in no order.
 
-        Keys that come or go meanwhile may be missed, as with any hash map.
+        Keys that come or go meanwhile may be missed.
         """
         for raw_key in self._raw_keys():
             raw = syscall.lookup(self.fd, raw_key, self._value_bytes)
@@ -62,7 +61,7 @@ class Map:
                 yield self._key.decode(raw_key), self._decode(raw)
 
     def keys(self) -> list[Any]:
-        """Return every key, in no order."""
+        """Return a list of the keys, in no order."""
         return [self._key.decode(raw) for raw in self._raw_keys()]
 
     def _raw_keys(self) -> list[bytes]:

@@ -69,13 +69,13 @@ class Program(Closing, abc.ABC):
     """
 
     engine: str
-    """ "libbpf" or "bcc"."""
+    """The engine that has opened it: "libbpf" or "bcc"."""
 
     source: str
     """Path of the C file."""
 
     via: str
-    """The name of the way to see the event that was chosen, where there was a choice."""
+    """The name of the way that was chosen, where `hooks` had several."""
 
     fallback: EngineUnavailable | None = None
     """Why another engine, which comes first, could not be used."""
@@ -84,12 +84,19 @@ class Program(Closing, abc.ABC):
     """Called once the kernel has taken the programs, or refused them with this error."""
 
     globals: Settings
+    """Integers by name, for the C to read: `program.globals["only_pid"] = 42`. Set before load.
+
+    In the libbpf dialect, each is a global variable, which keeps its value in the C
+    where Python sets none. In the BCC dialect, each is a macro that the compiler gets (`-D`):
+    it has no value in the C, so Python has to set it. Setting one raises Error if the
+    C file has none of that name.
+    """
 
     max_entries: Settings
-    """By map name, how many entries it gets (a ring buffer: bytes); set before load."""
+    """The size of a map, by its name: entries, or the bytes of a ring buffer. Set before load."""
 
     perf_bytes: int
-    """Size of the perf buffer of each CPU, a power of two; set before attach."""
+    """The size in bytes of each CPU's perf buffer, a power of two. Set before attach."""
 
     runs: int | None = None
     """How often its programs ran, once they are unloaded; None if nobody has counted.
@@ -110,7 +117,7 @@ class Program(Closing, abc.ABC):
     def load(self) -> None:
         """Hand programs and maps to the kernel, whose verifier checks them.
 
-        Raises Error if it refuses, NotPermitted, Unsupported.
+        Raises Error if the verifier refuses one, NotPermitted, Unsupported.
         """
         try:
             self._load()
@@ -123,12 +130,12 @@ class Program(Closing, abc.ABC):
 
     @abc.abstractmethod
     def omit_map(self, name: str) -> None:
-        """Do not create a map that the configured program does not use."""
+        """Leave out a map that the program does not use as it is configured. Call before load."""
 
     def reuse_map(self, name: str, path: str, key_bytes: int) -> None:
-        """Take the hash that is pinned at `path` for the one that the C source declares.
+        """Use the hash that is pinned at `path` in place of the map `name`. Call before load.
 
-        Before load. Raises UsageError if it is not there or has other keys, NotPermitted.
+        Raises UsageError if it is not there or has other keys, NotPermitted.
         """
         from ebpf_tour.loader.maps import open_pinned_hash
 
@@ -170,12 +177,10 @@ class Program(Closing, abc.ABC):
             self._options.say(text)
 
     def attach(self) -> None:
-        """Attach each program to its hook: from now on it runs. Those with a target wait for it.
+        """Attach each program to its hook: from now on it runs. `attach_to()` is for the others.
 
-        The last hook of the record comes first, and is detached last: where
-        one marks a beginning and the next one its end, every beginning that is
-        seen has an end.
-
+        The last hook is attached first, and detached last: where one hook sees a
+        beginning and the next one its end, every beginning that is seen has an end.
         Raises Error, NotPermitted, Unsupported.
         """
         # A perf buffer takes nothing before it is open, unlike a ring buffer.
@@ -194,24 +199,30 @@ class Program(Closing, abc.ABC):
 
     @abc.abstractmethod
     def attach_to(self, hook: Hook, target: Any) -> None:
-        """Attach the program of a hook that has a target, such as a uprobe's Instruction.
+        """Attach the program of a hook that needs a target: a uprobe's is an `Instruction`.
 
         May be called again with other targets. Raises Error, NotPermitted, Unsupported.
         """
 
     @abc.abstractmethod
     def detach(self) -> None:
-        """Detach every program; maps keep their content. May be called twice."""
+        """Detach every program. Maps keep their content. May be called twice."""
 
     @abc.abstractmethod
     def map(self, name: str) -> Map:
-        """Return a map of the loaded object. Raises Error if there is none of that name."""
+        """Return the map of that name, once it is loaded. Raises Error if there is none.
+
+        A key or value is an `int` where the C has a number, and a namedtuple with the members
+        where it has a struct; an array of char is `bytes`. The value of a per-CPU map is a
+        list with a value for each possible CPU. Its methods raise OSError if the kernel
+        refuses.
+        """
 
     @abc.abstractmethod
     def counter(self, name: str) -> int:
-        """Return a u64 that the program counts in.
+        """Return the number in a u64 that the program counts in.
 
-        A global variable in the libbpf dialect, a BPF_ARRAY() with one entry
+        It is a global variable in the libbpf dialect, a BPF_ARRAY() with one entry
         in the BCC dialect. Raises Error if there is none of that name.
         """
 
@@ -236,11 +247,12 @@ class Program(Closing, abc.ABC):
         until: Callable[[], object] | None = None,
         wake: int | None = None,
     ) -> Iterator[Any]:
-        """Yield the records of a ring buffer or perf event array.
+        """Yield the records of the ring buffer or perf event array `name`, as they come.
 
-        They are namedtuples with the members of the C `struct event`. It ends after
-        so many seconds, when `until()` is true, when the file descriptor `wake` is
-        readable, or as a `pace` says; then everything is detached.
+        Each is a namedtuple with the members of the C `struct event`: integers, and
+        `bytes` for arrays of char (see `from_kernel()`). It ends with the session that it gets
+        as `pace`; without one, after `seconds`, when `until()` is true, or when the file
+        descriptor `wake` is readable. Then everything is detached.
         """
         if pace is None:
             from ebpf_tour.loader.pace import Until
@@ -255,10 +267,10 @@ class Program(Closing, abc.ABC):
             reader.close()
 
     def read(self, reader: Reader, pace: Pace) -> Iterator[Any]:
-        """Yield the records of a reader, as long as the pace says.
+        """Yield what a reader of one's own has, such as a `TraceInstance`, until the pace ends.
 
-        At the end everything is detached, and what was recorded until then
-        comes, so that nothing is between "shown" and "lost".
+        Then everything is detached, and what was recorded until then still comes, so
+        that nothing is between "shown" and "lost".
         """
         while pace.running:
             due = time.monotonic() + _BATCH_SECONDS
@@ -273,10 +285,10 @@ class Program(Closing, abc.ABC):
             yield from records
 
     def walk(self, link: int, record: str = "event") -> Iterator[Any]:
-        """Yield the records that the program of an iterator writes, from the first to the last.
+        """Run an iterator once, and yield the records that its program writes.
 
-        They are namedtuples with the members of the C structure of that name; `link` is that
-        of a `Walk` that is attached. Raises Error.
+        `link` is the `link` of a `Walk` that is attached. Each record is a namedtuple with the
+        members of the C structure `record`. Raises Error.
         """
         from ebpf_tour.loader import syscall
 
@@ -301,10 +313,10 @@ class Program(Closing, abc.ABC):
         """
 
     def intervals(self, pace: Pace, seconds: float) -> Iterator[float]:
-        """Yield whenever a report is due, with the seconds since the one before.
+        """Yield whenever a report is due: every `seconds`, and once more at the end.
 
-        The last one is due at the end. By then everything is
-        detached, so that it misses nothing.
+        What it yields is the seconds since the report before, as measured. `pace` is the
+        session. At the end everything is detached before, so the last report misses nothing.
         """
         last = time.monotonic()
         due = last + seconds
@@ -320,12 +332,12 @@ class Program(Closing, abc.ABC):
             due += seconds
 
     def lost(self, begun: str = "") -> int:
-        """Return how many events have no record. Ask once everything is detached.
+        """Return how many events were missed. Ask once everything is detached.
 
-        Those are: the ones that the C counts in its variable `lost`, since there was no
-        room; the ones at which a program did not run; and, where a map `begun` keeps
-        calls until they end, those still in there (`unfinished`). Raises Error where the
-        C has no such variable or map.
+        It adds up what the C counts in its variable `lost`, the events at which a
+        program did not run, and, where a map `begun` keeps calls until they end, the calls
+        that are still in there (`unfinished`). Raises Error where the C has no such
+        variable or map.
         """
         self.unfinished = sum(1 for _ in self.map(begun).items()) if begun else 0
         # A call whose end was missed is still in the map.
