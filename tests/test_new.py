@@ -39,7 +39,8 @@ def test_a_tool_of_ones_own(installed: Path, tmp_path: Path, like: str) -> None:
     assert made.returncode == 0, made.stderr
     files, steps = made.stdout.split("Then:\n")
     assert set(files.split()) == {path.name for path in tmp_path.iterdir()}
-    build, demo = (line.strip() for line in steps.splitlines())
+    build, demo, reference = (line.strip() for line in steps.splitlines())
+    assert reference.startswith("What a tool can use: examples/reference.md")
     assert run(*shlex.split(build), cwd=tmp_path).returncode == 0
     for engine in ENGINES:
         command = [*shlex.split(demo)[1:], "--engine", engine]

@@ -155,6 +155,12 @@ def make(name: str, like: str, directory: Path) -> Made:
     return made
 
 
+def reference() -> str:
+    """Return where the page is that says what a tool can use: an installed package has none."""
+    page = PACKAGE.parent.parent / "examples/reference.md"
+    return str(page) if page.exists() else "examples/reference.md, where ebpf-tour comes from"
+
+
 def main() -> int:
     """Write the files and say what to do then."""
     parser = argparse.ArgumentParser(
@@ -190,6 +196,7 @@ def main() -> int:
         print(f"hint: {getattr(error, 'hint', 'name another directory')}", file=sys.stderr)
         return getattr(error, "status", 1)
     print("Then:", *made.next_steps, sep="\n    ")
+    print(f"What a tool can use: {reference()}")
     return 0
 
 
