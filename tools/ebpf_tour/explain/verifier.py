@@ -107,7 +107,8 @@ _MEANINGS = {
         "bpf-helpers(7)"
     ),
     r"GPL-restricted": (
-        'that helper is for programs under the GPL: char LICENSE[] SEC("license") = "GPL";'
+        "only programs under the GPL may call that helper: name that licence in LICENSE (in BCC, "
+        "by BPF_LICENSE; where that is missing, BCC says GPL)"
     ),
     r"CO-RE relocation": (
         "this kernel has no such type or field: ask with bpf_core_field_exists(), and see "
