@@ -20,6 +20,9 @@ HOOKS = {
     "lookup": Tracepoint("syscalls", "sys_enter_execve"),
     "loop": Tracepoint("syscalls", "sys_enter_execve"),
     "context": Tracepoint("syscalls", "sys_enter_mkdirat"),
+    "license": Tracepoint("syscalls", "sys_enter_execve"),
+    "bound": Tracepoint("syscalls", "sys_enter_kill"),
+    "unset": Tracepoint("syscalls", "sys_enter_execve"),
 }
 
 

@@ -22,7 +22,7 @@ PAGES = (
         "verifier",
         lesson=100,
         title="When the verifier says no",
-        summary="three programs that are broken on purpose",
+        summary="six programs that are broken on purpose",
         read_before=("execcount",),
     ),
 )
