@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ROOT
+from support import BIN, ROOT
 
 from ebpf_tour.frame.catalogue import parser_of, tools
 
@@ -74,3 +76,31 @@ def test_bpftrace(command: str) -> None:
     """README.md says that every walkthrough has the line for it."""
     text = (ROOT / f"examples/{TOOLS[command].name}.md").read_text(encoding="utf-8")
     assert "bpftrace " in text.partition("## The same by other means")[2]
+
+
+@pytest.mark.skipif(not (BIN / "activate").exists(), reason="not in a virtual environment")
+def test_shell_of_the_course(tmp_path: Path) -> None:
+    """It finds the commands, and their Python, though ~/.bashrc sets PATH, as pyenv's lines do."""
+    others = tmp_path / "others"
+    others.mkdir()
+    for name in ("python3", "ebpf-hello"):
+        (others / name).write_text("#!/bin/sh\nexit 1\n")
+        (others / name).chmod(0o755)
+    (tmp_path / ".bashrc").write_text(f'PATH="{others}:$PATH"\n')
+    text = (ROOT / "examples/README.md").read_text(encoding="utf-8")
+    start, activate = re.findall(r"(?m)^    (.*)$", text)
+    assert start == "sudo bash"
+    done = subprocess.run(
+        ["bash", "-i"],
+        input=f"command -v python3\n{activate}\ncommand -v python3 ebpf-hello\n",
+        cwd=BIN.parent.parent,
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    assert done.stdout.splitlines() == [
+        f"{others}/python3",
+        f"{BIN}/python3",
+        f"{BIN}/ebpf-hello",
+    ]
