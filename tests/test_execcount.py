@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import (
     BIN,
+    ROOT,
     Running,
     Workload,
     assert_error,
@@ -79,6 +80,17 @@ def test_by_comm(engine: str, compiled: Compiled, tmp_path: Path) -> None:
     assert counts[program.name] == 2 * EACH
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     assert "execve_counter" not in counts
+
+
+@pytest.mark.native
+def test_two_processes_at_one_counter(engine: str) -> None:
+    """What the walkthrough lets the reader try: with a plain addition, some are missing."""
+    with Running(EXECCOUNT, "--by-comm", "--json", "--engine", engine) as tool:
+        tool.wait_attached()
+        subprocess.run([ROOT / "examples/workloads/execute.py"], check=True)
+        result = tool.finish(signal.SIGINT)
+    counts = {row["comm"]: row["count"] for row in result.records}
+    assert counts["execute"] + result.summary["lost"] == 1_000_000
 
 
 def test_last_report_after_an_interrupt(engine: str, compiled: Compiled) -> None:
