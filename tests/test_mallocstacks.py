@@ -1178,6 +1178,18 @@ def test_top(engine: str, programs: Path) -> None:
 @pytest.mark.native
 @kernel
 @leaves_nothing
+@pytest.mark.parametrize("top", ["3", "10"])
+def test_top_of_fewer_rows(engine: str, programs: Path, top: str) -> None:
+    """It leaves nothing out, and nothing is said of it."""
+    with Workload(programs / "allocate", "3", "300") as workload:
+        result = watch(workload, engine, "--top", top, "--json")
+    assert by_stack(result) == expected(3, 300)
+    assert "in 300 calls, at 3 stacks\n" in result.stderr
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
 def test_interval(engine: str, programs: Path) -> None:
     """Reports with the totals so far, and the last one at the end."""
     options = ("--engine", engine, "--json", "--interval", "0.2")

@@ -27,6 +27,7 @@ from support import (
 )
 
 from ebpf_tour.commands.profile import PAGES, TOOL
+from ebpf_tour.frame import stacks
 from ebpf_tour.frame.samples import REFUSED
 from ebpf_tour.loader import syscall
 from ebpf_tour.loader.hooks.perf_event import EVENTS, NO_COUNTERS, _counts_cycles
@@ -244,6 +245,14 @@ def test_table_and_folded(compiled: Compiled, tmp_path: Path) -> None:
     assert header.split() == ["SAMPLES", "COMM", "PID", "STACK"]
     assert sum(f" {workload.pid} " in row for row in rows) == 3
     assert "--top shows 3 of" in results[1].stderr
+
+
+@pytest.mark.parametrize(
+    ("top", "rows", "said"),
+    [(3, 5, "; --top shows 3 of 5 rows"), (3, 3, ""), (3, 1, ""), (None, 5, "")],
+)
+def test_what_top_leaves_out(top: int | None, rows: int, said: str) -> None:
+    assert stacks.top_of(top, rows) == said
 
 
 @pytest.mark.core

@@ -283,7 +283,7 @@ class Report:
 
     def _say_total(self) -> None:
         args = self._session.args
-        rest = f"; --top shows {args.top} of {len(self.rows)} rows" if args.top else ""
+        rest = stacks.top_of(args.top, len(self.rows))
         sums = self._sums()
         if len(sums) > 1:
             for what, total in sums.items():

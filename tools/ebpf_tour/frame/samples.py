@@ -15,7 +15,7 @@ from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.frame.output.file import OutputFile
 from ebpf_tour.frame.output.stacks import Measure, without_offset
-from ebpf_tour.frame.stacks import write_speedscope
+from ebpf_tour.frame.stacks import top_of, write_speedscope
 from ebpf_tour.loader import features
 from ebpf_tour.loader.stacks import KernelSymbols, Stack, StackTraces
 from ebpf_tour.userland.process import Process
@@ -91,7 +91,7 @@ class Samples(Closing):
         if self._file:
             measures = [Measure("count", "samples", "none")]
             write_speedscope(session, self._file, session.tool.command, rows, measures)
-        rest = f"; --top shows {session.args.top} of {len(rows)} rows" if session.args.top else ""
+        rest = top_of(session.args.top, len(rows))
         session.warn(f"{found.total()} samples, at {len(rows)} stacks{rest}")
         for text in self._what_is_missing(found, refused):
             session.warn(text)

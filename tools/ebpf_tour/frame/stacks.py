@@ -46,6 +46,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def top_of(top: int | None, rows: int) -> str:
+    """Return what --top leaves out, for the end of a sentence; "" where that is nothing."""
+    return f"; --top shows {top} of {rows} rows" if top and top < rows else ""
+
+
 def add_sample_options(parser: argparse.ArgumentParser) -> None:
     """Add -U, -K and --stack-storage-size."""
     only = parser.add_mutually_exclusive_group()
