@@ -13,6 +13,9 @@ from support import ROOT
 
 from ebpf_tour.frame.catalogue import parser_of, tools
 from ebpf_tour.frame.picture import drawing
+from ebpf_tour.loader import trace_instance
+from ebpf_tour.loader.hooks import clsact, kretprobe_event
+from ebpf_tour.userland import cgroup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,3 +147,16 @@ def test_prose(path: Path) -> None:
     assert headings
     for heading in headings:
         assert re.fullmatch(r"\[>?[A-Z][A-Z ]+\]", heading), heading
+
+
+def test_what_a_killed_tool_leaves() -> None:
+    """The overview names all that has a name of ours, as the sources name it."""
+    text = (ROOT / "man/overview.inc").read_text(encoding="utf-8").replace("\\-", "-")
+    section = text.partition("[WHAT A KILLED TOOL LEAVES]\n")[2].partition("\n[")[0]
+    for left in (
+        f"/sys/kernel/tracing/instances/{trace_instance._PREFIX}*",
+        f"{kretprobe_event._PREFIX}*",
+        f"filter {clsact._PREFIX}*",
+        f"cgroup {cgroup._PREFIX}PID",
+    ):
+        assert left in section, left
