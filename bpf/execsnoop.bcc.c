@@ -33,6 +33,7 @@ static __always_inline int enter_exec(u32 slot, int dirfd,
 		.pid = bpf_get_current_pid_tgid() >> 32,
 		.dirfd = dirfd,
 		.slot = slot,
+		.interpreted = UNKNOWN,
 	};
 	/* The key is the address of the thread and not its ID: a thread that is
 	 * not its process's first one gets that one's ID during the call.
@@ -66,18 +67,19 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 
 	if (!call)
 		return 0;
-	call->executed = true;
 	call->interpreted = bprm->interp != bprm->filename;
 	call->keeps_argv0 = bprm->interp_flags & KEEPS_ARGV0;
 	return 0;
 }
 
-/* A call ends: in the new program, or in the caller with an error. Or the caller
- * only asked whether it could execute the file (AT_EXECVE_CHECK, since 6.14).
+/* A call ends: in the new program, which has memory of its own, or in the caller with
+ * an error. Or the caller only asked whether it could execute the file
+ * (AT_EXECVE_CHECK, since 6.14): 0, and the memory is the same.
  */
 static __always_inline int leave_exec(void *ctx, int ret)
 {
-	u64 thread = bpf_get_current_task();
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 thread = (u64)task;
 	struct call *call = calls.lookup(&thread);
 	s32 pid = bpf_get_current_pid_tgid() >> 32;
 	int zero = 0;
@@ -87,7 +89,7 @@ static __always_inline int leave_exec(void *ctx, int ret)
 		return 0;
 	if (call->pid != pid)	/* of another thread that had this address */
 		lost.atomic_increment(zero);
-	else if (ret ? with_failed : call->executed)
+	else if (ret ? with_failed : (u64)task->mm != call->mm)
 		report(ctx, call, ret);
 	calls.delete(&thread);
 	return 0;

@@ -39,6 +39,7 @@ static __always_inline int enter_exec(__u32 slot, int dirfd,
 		.pid = bpf_get_current_pid_tgid() >> 32,
 		.dirfd = dirfd,
 		.slot = slot,
+		.interpreted = UNKNOWN,
 	};
 	/* The key is the address of the thread and not its ID: a thread that is
 	 * not its process's first one gets that one's ID during the call.
@@ -72,18 +73,19 @@ int begin_program(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!call)
 		return 0;
-	call->executed = true;
 	call->interpreted = BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename);
 	call->keeps_argv0 = BPF_CORE_READ(bprm, interp_flags) & KEEPS_ARGV0;
 	return 0;
 }
 
-/* A call ends: in the new program, or in the caller with an error. Or the caller
- * only asked whether it could execute the file (AT_EXECVE_CHECK, since 6.14).
+/* A call ends: in the new program, which has memory of its own, or in the caller with
+ * an error. Or the caller only asked whether it could execute the file
+ * (AT_EXECVE_CHECK, since 6.14): 0, and the memory is the same.
  */
 static __always_inline int leave_exec(void *ctx, int ret)
 {
-	__u64 thread = bpf_get_current_task();
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 thread = (__u64)task;
 	struct call *call = bpf_map_lookup_elem(&calls, &thread);
 	__s32 pid = bpf_get_current_pid_tgid() >> 32;
 
@@ -92,7 +94,7 @@ static __always_inline int leave_exec(void *ctx, int ret)
 		return 0;
 	if (call->pid != pid)	/* of another thread that had this address */
 		__sync_fetch_and_add(&lost, 1);
-	else if (ret ? with_failed : call->executed)
+	else if (ret ? with_failed : (__u64)BPF_CORE_READ(task, mm) != call->mm)
 		report(ctx, call, ret);
 	bpf_map_delete_elem(&calls, &thread);
 	return 0;

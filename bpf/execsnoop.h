@@ -5,6 +5,7 @@
 #define TASK_COMM_LEN 16
 #define PATH_LEN 4096		/* the longest path, with the 0 at its end */
 #define ARGS_LEN 12288		/* of all arguments together, this much is sent */
+#define UNKNOWN 2		/* the kernel skipped begin_program() */
 #define SCRATCH_SLOTS 2		/* a slot for each system call */
 
 struct event {
@@ -17,7 +18,7 @@ struct event {
 	__u32 filename_bytes;	/* with the 0 at its end; 0: could not be read */
 	__u32 args_bytes;
 	__u32 incomplete;	/* there is more to the arguments than was sent */
-	__u32 interpreted;	/* another program runs the file, which is a script */
+	__u32 interpreted;	/* another program runs the file, a script; or UNKNOWN */
 	__u32 keeps_argv0;	/* and gets the caller's argv[0] behind its name */
 	char comm[TASK_COMM_LEN];	/* the thread's name, */
 	char process_comm[TASK_COMM_LEN];	/* and its process's */
@@ -36,7 +37,6 @@ struct call {
 	__s32 pid;
 	__s32 dirfd;
 	__u32 slot;		/* of the scratch space, from 0 */
-	__u32 executed;		/* whether the new program has begun; if so: */
 	__u32 interpreted;	/* as in struct event */
 	__u32 keeps_argv0;
 };

@@ -36,8 +36,8 @@ from support import (
     wait_until,
 )
 
-from ebpf_tour.commands.execsnoop import TOOL
-from ebpf_tour.loader import features
+from ebpf_tour.commands.execsnoop import TOOL, command_of
+from ebpf_tour.loader import features, open_program
 from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
@@ -330,6 +330,38 @@ def test_binfmt_misc(way: tuple[str, ...], tmp_path: Path) -> None:
     same = {"filename": str(file), "ret": 0, "errno": 0, "truncated": False}
     assert without == same | {"interpreter": ["/bin/true"], "args": [str(file), "a"]}
     assert with_flag == same | {"interpreter": ["/bin/true", str(file)], "args": ["other", "a"]}
+
+
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+def test_the_kernel_skips_one_program(engine: str, tmp_path: Path) -> None:
+    """As Linux 7.2 may: that at sched_process_exec. The row is there, and says what is unknown."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    hooks = TOOL.via["tracepoint"]
+    need(*hooks)
+    without = tuple(hook for hook in hooks if not hook.within)
+    assert len(without) == len(hooks) - 1
+    ways = {**TOOL.via, "without": without}
+    with open_program("execsnoop", ways, engine=engine, via="without") as program:
+        program.globals["only_uid"] = -1
+        program.globals["only_ppid"] = os.getpid()
+        program.globals["with_failed"] = False
+        program.globals["max_args"] = 20
+        for flag, name in (("by_cgroup", "cgroupset"), ("by_mntns", "mntnsset")):
+            program.globals[flag] = False
+            program.omit_map(name)
+        program.load()
+        program.attach()
+        pids = [execute(script, "one"), execute(TRUE, "two")]
+        events = list(program.events("pb", seconds=0))
+        lost = program.lost("calls")
+    assert ([event.pid for event in events], lost) == (pids, 0)
+    commands = [command_of(event, 20) for event in events]
+    assert [command.interpreter for command in commands] == [None, None]
+    path = os.fsencode(script)
+    assert [c.args for c in commands] == [[b"/bin/sh", path, b"one"], [os.fsencode(TRUE), b"two"]]
 
 
 def test_failed_calls_only_when_asked_for(way: tuple[str, ...], odd: Path) -> None:

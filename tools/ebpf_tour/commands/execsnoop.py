@@ -55,12 +55,13 @@ class Command(NamedTuple):
     """What was executed: bytes, as the kernel has them.
 
     `args` begins with the program's name. Before a script's, the kernel puts
-    the words of its first line: `interpreter`. With `truncated`, the last one
-    ends in three dots, or is nothing else.
+    the words of its first line: `interpreter`, or None where the kernel did not say so;
+    `args` then has them, too. With `truncated`, the last one ends in three dots, or is
+    nothing else.
     """
 
     filename: bytes | None
-    interpreter: list[bytes]
+    interpreter: list[bytes] | None
     args: list[bytes]
     truncated: bool
 
@@ -70,7 +71,8 @@ def command_of(event: Any, max_args: int) -> Command:
     start, end = event.filename_bytes, event.filename_bytes + event.args_bytes
     filename = event.text[: start - 1] if start else None
     words = split(event.text[start:end], event.incomplete)
-    inserted = words_before_script(words, filename) if event.interpreted else 0
+    known = bool(event.ret) or event.interpreted != UNKNOWN
+    inserted = words_before_script(words, filename) if known and event.interpreted else 0
     inserted += bool(event.keeps_argv0)
     if event.ret:
         filename = as_kernel_names_it(filename, event.dirfd)
@@ -78,7 +80,11 @@ def command_of(event: Any, max_args: int) -> Command:
     too_many = len(args) > max_args + 1
     if too_many:
         args[max_args + 1 :] = [MORE]
-    return Command(filename, words[:inserted], args, too_many or bool(event.incomplete))
+    interpreter = words[:inserted] if known else None
+    return Command(filename, interpreter, args, too_many or bool(event.incomplete))
+
+
+UNKNOWN = 2  # in execsnoop.h
 
 
 def split(text: bytes, incomplete: bool) -> list[bytes]:
@@ -124,6 +130,7 @@ def row_of(event: Any, command: Command, session: Session) -> Row:
     # In JSON and CSV, each argument is a value of its own.
     shown = quoted if session.args.quote and session.args.format == "table" else from_kernel
     args = [shown(word) for word in command.args]
+    interpreter = command.interpreter
     if command.truncated and command.args[-1] == MORE:
         args[-1] = MORE.decode()  # this one is not the caller's
     return {
@@ -137,7 +144,7 @@ def row_of(event: Any, command: Command, session: Session) -> Row:
         "ret": event.ret,
         "args": args,
         "filename": None if command.filename is None else shown(command.filename),
-        "interpreter": [shown(word) for word in command.interpreter],
+        "interpreter": None if interpreter is None else [shown(word) for word in interpreter],
         "errno": -event.ret,
         "truncated": command.truncated,
     }
@@ -253,7 +260,7 @@ EXECVE = Ksyscall("execve")
 EXECVE_RETURNS = Ksyscall("execve", returns=True)
 EXECVEAT = Ksyscall("execveat")
 EXECVEAT_RETURNS = Ksyscall("execveat", returns=True)
-BEGINS = RawTracepoint("sched_process_exec")
+BEGINS = RawTracepoint("sched_process_exec", within=True)
 
 TOOL = Tool(
     name="execsnoop",
@@ -351,7 +358,8 @@ TOOL = Tool(
         Column(
             "interpreter",
             "",
-            "for a script, a list of the words that its first line put first",
+            "for a script, a list of the words that its first line put first; null: the kernel "
+            "skipped the program that finds out, and args begin with these words",
             kernel_bytes=True,
         ),
         Column("errno", "", "0, or the error number of a call that failed"),

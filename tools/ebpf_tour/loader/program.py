@@ -357,7 +357,7 @@ class Program(Closing, abc.ABC):
         return sum(
             syscall.program_info(fd).missed
             for hook, fd in self._hooks_and_fds()
-            if not (beginnings and hook.returns)
+            if not (beginnings and (hook.returns or hook.within))
         )
 
     def close(self) -> None:

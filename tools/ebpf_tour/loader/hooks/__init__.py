@@ -43,6 +43,9 @@ class Hook:
 
     `context` is the structure that the kernel hands to its program.
 
+    `returns` says that its program sees the end of a call, `within` that it adds to a call
+    that another program has seen begin: where the kernel skips it, no event is lost.
+
     `capability` is what it takes besides CAP_BPF and CAP_PERFMON, "" if nothing.
     `alone` says that its place has room for one program only.
 
@@ -68,6 +71,7 @@ class Hook:
     takes = ""
     context = "pt_regs"
     returns = False
+    within = False
     capability = ""
     alone = False
 

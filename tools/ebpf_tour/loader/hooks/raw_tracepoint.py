@@ -27,9 +27,10 @@ class RawTracepoint(Hook):
     rank = 20
     program_type = 17
 
-    def __init__(self, event: str, *, needs_btf: bool = False) -> None:
+    def __init__(self, event: str, *, needs_btf: bool = False, within: bool = False) -> None:
         self.name = self.event = event
         self.needs_btf = needs_btf
+        self.within = within
         self.section = f"raw_tp/{event}"
         # What RAW_TRACEPOINT_PROBE() makes.
         self.function = f"raw_tracepoint__{event}"
