@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from ebpf_tour.frame.record import Page, Tool
 
 TOOLS = [tool for tool in tools() if tool.via]
-DOCUMENTS = [
-    ROOT / "README.md",
-    *sorted(set((ROOT / "examples").glob("*.md")) - {ROOT / "examples/README.md"}),
-]
+# What has no commands.
+INDEXES = {ROOT / "examples/README.md", ROOT / "examples/glossary.md"}
+DOCUMENTS = [ROOT / "README.md", *sorted(set((ROOT / "examples").glob("*.md")) - INDEXES)]
 
 # The path that every walkthrough takes; some have stations of their own besides.
 PATH = (
@@ -185,7 +184,7 @@ def test_other_means_are_short(tool: Tool) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for path in {*DOCUMENTS, *ROOT.glob("*.md"), ROOT / "examples/README.md"}:
+    for path in {*DOCUMENTS, *ROOT.glob("*.md"), *INDEXES}:
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
