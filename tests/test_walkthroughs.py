@@ -126,6 +126,14 @@ def test_document_has_commands(path: Path) -> None:
     assert steps(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_pictures_fit_a_terminal(path: Path) -> None:
+    for picture in re.findall(r"(?ms)^```text\n(.*?)^```$", path.read_text(encoding="utf-8")):
+        for line in picture.splitlines():
+            assert line.isascii()
+            assert len(line) <= 78
+
+
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
 def test_same_path(tool: Tool) -> None:
     text = walkthrough(tool.name)
