@@ -1,6 +1,7 @@
 """Write what derives: manual pages, pictures, catalogue, course from the records; the reference.
 
-The reference of a tool's author is made from the docstrings.
+The reference of a tool's author is made from the docstrings, a section of ebpf-tour(7)
+from the glossary.
 
 argparse-manpage makes a page from a tool's parser and from man/NAME.inc, the prose
 that only the page has. Here is what it does not do. `make man` runs this; with
@@ -23,12 +24,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import glossary
 from argparse_manpage.manpage import Manpage
 
 from ebpf_tour import __version__
 from ebpf_tour.frame.catalogue import course, parser_of, tools
 from ebpf_tour.frame.picture import drawing
-from ebpf_tour.frame.record import MAP_TYPES, Page
+from ebpf_tour.frame.record import Page
 from ebpf_tour.loader.hooks import kinds as kinds_of_hooks
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def release_date() -> str:
 
 
 def overview() -> str:
-    """Return ebpf-tour(7): man/overview.inc, and which tool shows which hook and map."""
+    """Return ebpf-tour(7): man/overview.inc, the words, and which tool shows which hook and map."""
     kinds: dict[str, dict[str, None]] = {}  # by what there is to say of them
     hooked: dict[str, dict[str, None]] = {}
     mapped: dict[str, dict[str, None]] = {}
@@ -200,13 +202,16 @@ def overview() -> str:
     )
     manpage.synopsis = []
     hooks = (entry(", ".join(kinds[about]), about, names) for about, names in hooked.items())
-    maps = (entry(kind, MAP_TYPES[kind], names) for kind, names in mapped.items())
+    meaning = {word.name: glossary.plain(word.text) for word in glossary.words()}
+    maps = (entry(kind, meaning[kind], names) for kind, names in mapped.items())
     each = (term(bold(tool.command), sentence(tool.summary)) for tool in tools())
     manpage.add_section("hooks", "=", "".join(hooks))
     manpage.add_section("maps", "=", "".join(maps))
     manpage.add_section(
         "tools", "=", f"In the order of the course, each with a page in section 8:\n{''.join(each)}"
     )
+    others = (term(bold(name), text) for name, text in meaning.items() if name not in mapped)
+    manpage.add_section("glossary", "=", "".join(others))
     manpage.add_section("see also", "=", ".BR bpftool (8),\n.BR bpftrace (8),\n.BR bpf (2)")
     return text_of(manpage, "overview")
 

@@ -64,28 +64,6 @@ class Map(NamedTuple):
         return self.type.partition(" (")[0]
 
 
-# What there is to say of each type of map, by the names that records have for them.
-MAP_TYPES = {
-    "array": "Elements by number, all there from the start. Global variables of a program "
-    "(.bss, .data, .rodata) are arrays with one element.",
-    "per-CPU array": "An array with a copy for each processor, so that no two meet: scratch space "
-    "for what is too large for the stack of 512 bytes.",
-    "hash": "Elements by any key of fixed size. It joins what two hooks see, or counts by name.",
-    "per-CPU hash": "A hash with a value for each processor: counters that need no atomic "
-    "addition. The reader adds the values up.",
-    "LRU hash": "A hash that never is full: the element that was used least recently goes.",
-    "LPM trie": "Networks by the bits that they have in common: of all that an address is in, the "
-    "one with the longest prefix is found. It is how routes are looked up.",
-    "ring buffer": "A queue of records that all processors share and user space maps into its "
-    "memory. Since Linux 5.8.",
-    "perf event array": "The older way for records: a buffer for each processor, and no order "
-    "between them.",
-    "stack trace": "Call stacks by number. A hash without chains: a stack whose slot is taken "
-    "is refused.",
-    "array of maps": "Maps in a map: a program finds at run time which one to look into.",
-}
-
-
 class Flow(NamedTuple):
     """A part of a tool's picture: what happens, the programs that run then, their maps.
 
