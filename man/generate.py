@@ -1,7 +1,7 @@
 """Write what derives: manual pages, pictures, catalogue, course from the records; the reference.
 
-The reference of a tool's author is made from the docstrings, a section of ebpf-tour(7)
-from the glossary.
+The reference of a tool's author is made from the docstrings; a section of ebpf-tour(7)
+and the links to its words, from the glossary.
 
 argparse-manpage makes a page from a tool's parser and from man/NAME.inc, the prose
 that only the page has. Here is what it does not do. `make man` runs this; with
@@ -427,6 +427,10 @@ def derived() -> dict[Path, str]:
     author = ROOT / "examples/reference.md"
     page_text = filled(author.read_text(encoding="utf-8"), "hooks", hooks_table())
     files[author] = reference(page_text)
+    vocabulary = glossary.words()
+    for path in set((ROOT / "examples").glob("*.md")) - {glossary.GLOSSARY}:
+        text = files.get(path) or path.read_text(encoding="utf-8")
+        files[path] = glossary.linked(text, path.name, vocabulary)
     return files
 
 
