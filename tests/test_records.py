@@ -88,6 +88,7 @@ def test_no_file_without_a_tool() -> None:
         "examples/glossary.md",
         "examples/verifier.md",
         "examples/reference.md",
+        "examples/where.md",
     }
     there = {
         str(path.relative_to(ROOT))
