@@ -90,10 +90,11 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
         tests = []
     print(f"{kernel} {shard}/{SHARDS}: {len(tests)} tests, {time.monotonic() - began:.0f} s")
     if not tests:
-        said = done.stdout.decode(errors="backslashreplace")
-        if log.exists():
-            said += log.read_text(errors="backslashreplace")
-        tail = "".join(f"  {line}\n" for line in said.splitlines()[-15:])
+        # Where the tests were, then how the kernel died: a stack trace has some lines.
+        said = log.read_text(errors="backslashreplace") if log.exists() else ""
+        lines = said.splitlines()[-5:]
+        lines += done.stdout.decode(errors="backslashreplace").splitlines()[-60:]
+        tail = "".join(f"  {line}\n" for line in lines)
         raise RuntimeError(f"the guest with {kernel} gave no results:\n{tail}")
     return tests
 
