@@ -33,7 +33,11 @@ REFUSALS = {
         "compare it with NULL",
         "*count += 1;",
     ),
-    "loop": ("infinite loop detected at insn 3", "count the turns", "while (bpf_ktime_get_ns()"),
+    "loop": (
+        "infinite loop detected at insn 3",
+        "count the iterations",
+        "while (bpf_ktime_get_ns()",
+    ),
     "context": (r"invalid bpf_context access off=32 size=[28]", "may not write to it", "0700;"),
     "license": (
         r"cannot call GPL.restricted function from non-GPL compatible program",
@@ -71,7 +75,7 @@ REFUSALS = {
     "scalar": ("R0 invalid mem access '(scalar|inv)'", "bpf_probe_read_kernel()", "bpf_printk"),
     "stack": (r"invalid indirect read from stack.*", "initialise all of it", "bpf_map_update_elem"),
     "unbounded": (".* unbounded .*", "compare it with its limits", ""),
-    "uninit": ("R7 !read_ok", "before anything was written", "asm volatile"),
+    "uninit": ("R7 !read_ok", "before it is written", "asm volatile"),
     "unreleased": (r"Unreleased reference id=2 alloc_insn=4.*", "submitted or released", ""),
 }
 

@@ -65,39 +65,39 @@ _INSN = re.compile(r"\b(?:alloc_insn=|insn )(\d+)")
 # mean. The first that matches counts.
 _MEANINGS = {
     r"mem access '\w*map_value_or_null'": (
-        "a map lookup gives NULL where the key is not there: compare it with NULL before using it"
+        "a map lookup returns NULL if the key is not there: compare it with NULL before you use it"
     ),
     r"_or_null'|_or_null expected=": (
-        "the pointer is NULL where there was no room or no match: compare it with NULL first"
+        "the pointer is NULL if there was no space or no match: compare it with NULL before you "
+        "use it"
     ),
     r"mem access '(scalar|inv)'": (
-        "this is a number to the verifier, not an address: read memory by a helper such as "
-        "bpf_probe_read_kernel(), or by BPF_CORE_READ()"
+        "to the verifier this is a number, not an address: read memory with a helper such as "
+        "bpf_probe_read_kernel(), or with BPF_CORE_READ()"
     ),
     r"infinite loop|back-edge": (
-        "the verifier sees nothing change from turn to turn, so this loop never ends for it: "
-        "count the turns, up to a limit"
+        "the verifier sees no change from one iteration to the next, so to it this loop never "
+        "ends: count the iterations, up to a limit"
     ),
     r"too complex|program is too large|longer than 16 MiB": (
-        "the verifier follows every turn of a loop and every branch, and gives up after a million "
-        "instructions: give each loop a small limit"
+        "give each loop a small limit: the verifier follows every iteration and every branch, "
+        "and gives up after a million instructions"
     ),
     r"invalid bpf_context access|stores into R\d+ ctx": (
-        "a context is read field by field, within its limits, and a tracing program may not "
-        "write to it"
+        "read the context field by field, within its bounds; a tracing program may not write to it"
     ),
     r"[Uu]nreleased reference|reference leak": (
-        "what was reserved or acquired here has to be submitted or released on every way out"
+        "what was reserved or acquired here must be submitted or released on every path out"
     ),
     r"!read_ok|read from stack .*off -?\d+\+\d|uninit": (
-        "it is read before anything was written there: initialise all of it, with the padding"
+        "it is read before it is written: initialise all of it, including the padding"
     ),
     r"stack .*(size|off|depth)|invalid stack": (
-        "a program has 512 bytes of stack: put what is larger into a per-CPU array"
+        "put what is larger than the stack of 512 bytes into a per-CPU array"
     ),
     r"invalid access to|allowed memory range|value is negative|unbounded|zero-sized": (
-        "this offset or length may lie outside as far as the verifier knows: compare it with its "
-        "limits before, as an unsigned number"
+        "this offset or length may be out of bounds, as far as the verifier knows: first "
+        "compare it with its limits, as an unsigned number"
     ),
     r"R\d+ type=\S+ expected=": (
         "the helper takes another kind of argument: see its prototype in bpf-helpers(7)"
@@ -111,14 +111,14 @@ _MEANINGS = {
         "by BPF_LICENSE; where that is missing, BCC says GPL)"
     ),
     r"CO-RE relocation": (
-        "this kernel has no such type or field: ask with bpf_core_field_exists(), and see "
+        "this kernel has no such type or field: test with bpf_core_field_exists(), and see "
         "bpftool btf dump file /sys/kernel/btf/vmlinux format c"
     ),
     r"unreachable insn|jump out of range|not an exit": (
-        "some path through the program leads nowhere: each has to end with return"
+        "end each path through the program with return: one leads nowhere"
     ),
     r"pointer arithmetic|math between|pointer operation|prohibited": (
-        "a pointer can only be moved by numbers whose limits the verifier knows"
+        "first check the bounds of what is added to the pointer: the verifier must know them"
     ),
 }
 
