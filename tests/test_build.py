@@ -202,7 +202,7 @@ def test_command_with_another_directory(tmp_path: Path) -> None:
     path.write_text("")
     cause, hint = assert_error(build(path), 2, BUILD)
     assert cause == f"{path} is a file, not a directory"
-    assert hint == f"compile all beside it: {BUILD} {tmp_path}"
+    assert hint == f"compile the files beside it: {BUILD} {tmp_path}"
 
 
 @pytest.mark.parametrize("missing", ["clang", "llvm-objcopy"])

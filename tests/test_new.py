@@ -98,7 +98,7 @@ def test_a_tool_of_the_package(tmp_path: Path, like: str) -> None:
         (["class"], "'class' cannot be the name of a tool"),
         (["../up"], "'../up' cannot be the name of a tool"),
         (["mine", "--like", "gone"], "there is no tool 'gone' to begin with"),
-        (["there"], "there.py is there already"),
+        (["there"], "there.py exists already"),
     ],
 )
 def test_what_cannot_be(tmp_path: Path, words: list[str], cause: str) -> None:

@@ -126,7 +126,7 @@ def _run(command: list[str], source: Path) -> None:
         )
     raise Error(
         f"{command[0]} cannot compile {source}",
-        "mend the first of these errors, then try again: the others may follow from it",
+        "fix the first of these errors, then try again: the others may follow from it",
         done.stderr,
     )
 
@@ -140,8 +140,8 @@ def explained(error: Error) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_COMMAND,
-        description="Compile each NAME.bpf.c of a directory that has changed, or a header that it "
-        "includes. NAME.bcc.c needs none of this: BCC compiles it at each start.",
+        description="Compile each NAME.bpf.c of a directory if it or a header that it includes "
+        "changed. NAME.bcc.c is not compiled here: BCC compiles it at each start.",
     )
     parser.add_argument("sources", metavar="DIRECTORY", type=Path, help="where the C files are")
     parser.add_argument(
@@ -158,7 +158,9 @@ def _check(sources: Path) -> None:
     """Raise UsageError if there is nothing to compile in a directory."""
     if sources.is_file():
         again = f"{_COMMAND} {shlex.quote(str(sources.parent))}"
-        raise UsageError(f"{sources} is a file, not a directory", f"compile all beside it: {again}")
+        raise UsageError(
+            f"{sources} is a file, not a directory", (f"compile the files beside it: {again}")
+        )
     if not sources.is_dir():
         raise UsageError(
             f"there is no directory {sources}", f"name the one with your NAME.bpf.c: {_COMMAND} ."
@@ -166,7 +168,7 @@ def _check(sources: Path) -> None:
     if not any(sources.glob("*.bpf.c")):
         raise UsageError(
             f"{sources} has no NAME.bpf.c",
-            "call the C file of the tool NAME so, and give its directory",
+            "name the C file of the tool NAME like that, and give its directory",
         )
 
 

@@ -137,7 +137,7 @@ def make(name: str, like: str, directory: Path) -> Made:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", stem) or keyword.iskeyword(stem):
         raise UsageError(
             f"{name!r} cannot be the name of a tool",
-            "small letters, digits and dashes, a letter first: task-iter",
+            "use lower-case letters, digits and dashes, and begin with a letter: task-iter",
         )
     like = like.removeprefix("ebpf-").replace("-", "_")
     if like not in tools_to_copy():
@@ -151,7 +151,7 @@ def make(name: str, like: str, directory: Path) -> Made:
         made = of_ones_own(old, Names(stem, stem), directory)
     there = [path for path in made.files if path.exists() and path.name != "pyproject.toml"]
     if there:
-        raise UsageError(f"{there[0]} is there already", "take another name, or remove it")
+        raise UsageError(f"{there[0]} exists already", "take another name, or remove it")
     return made
 
 
@@ -164,17 +164,17 @@ def reference() -> str:
 def main() -> int:
     """Write the files and say what to do then."""
     parser = argparse.ArgumentParser(
-        prog=_COMMAND, description="Make the files of a new tool from those of one that there is."
+        prog=_COMMAND, description="Make the files of a new tool from the files of another."
     )
-    parser.add_argument("name", metavar="NAME", help="what it is to be called: mytool")
+    parser.add_argument("name", metavar="NAME", help="the name of the new tool: mytool")
     parser.add_argument(
         "directory",
         metavar="DIRECTORY",
         nargs="?",
         type=Path,
         default=Path(),
-        help="where it is to be (default: here); the root of a checkout of ebpf-tour makes it one "
-        "of the package",
+        help="the directory for its files (default: here); in the root of a checkout of "
+        "ebpf-tour, the tool becomes part of the package",
     )
     parser.add_argument(
         "--like",
