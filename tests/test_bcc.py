@@ -204,7 +204,7 @@ def test_no_struct_event(own: Own) -> None:
     text = C.replace("struct event", "struct record")
     cause, hint = assert_error(own.run(c=text), 1, "own")
     assert cause == NO_EVENT
-    assert hint == "give the structure that goes through rb that name"
+    assert hint == "give this name to the structure that goes through rb"
     # A name alone is no layout.
     text = C.replace("struct event", "struct record") + "struct event *other;\n"
     assert assert_error(own.run(c=text), 1, "own")[0] == cause
@@ -365,7 +365,7 @@ def test_a_hook_without_a_program(own: Own, c: str, there: str) -> None:
     assert cause == (
         f"no program in own.bcc.c is for tracepoint syscalls:sys_enter_getppid: there is no {PROBE}"
     )
-    assert hint == f"the file has {there}"
+    assert hint == f"write it, or take the hook out of the record; the file has {there}"
 
 
 @pytest.mark.parametrize(
@@ -380,8 +380,8 @@ def test_a_hook_without_a_program(own: Own, c: str, there: str) -> None:
 def test_a_program_without_a_hook(own: Own, more: str, written: str) -> None:
     """It would never run, and in silence."""
     cause, hint = assert_refused(own.run(c=C + more))
-    assert cause == f"{written} in own.bcc.c is a program, and no hook of the record is for it"
-    assert hint == "name the hook in the record; a function that is no program is static"
+    assert cause == f"{written} in own.bcc.c is a program, but no hook in the record is for it"
+    assert hint == "add its hook to the record; if it is no program, declare it static"
 
 
 def test_a_tracepoint_that_is_missing(own: Own) -> None:
@@ -390,7 +390,7 @@ def test_a_tracepoint_that_is_missing(own: Own) -> None:
     result = own.run(c=C.replace(*nonsense), tool=TOOL.replace(*nonsense))
     cause, hint = assert_error(result, 69, "own")
     assert cause.startswith("this kernel has no tracepoint syscalls:sys_enter_nonsense")
-    assert hint.startswith("see which it has: ls ")
+    assert hint.startswith("list what it has: ls ")
 
 
 # Names that are not there.
@@ -420,7 +420,7 @@ def test_no_such_map(own: Own, call: str) -> None:
 def test_no_such_map_before_load(own: Own, call: str) -> None:
     cause, hint = assert_refused(own.run(tool=with_line(call, before_load=True)))
     assert cause == "there is no map bufer in own.bcc.c"
-    assert hint == "declare bufer there, or take the name of one that it has"
+    assert hint == "declare bufer there, or name a map that it has"
 
 
 def test_a_size_that_is_fixed(own: Own) -> None:
@@ -440,15 +440,15 @@ def test_no_such_global(own: Own, c: str) -> None:
     tool = with_line('program.globals["loss"] = 1', before_load=True)
     cause, hint = assert_refused(own.run(c=c, tool=tool))
     assert cause == "there is no global variable loss in own.bcc.c"
-    assert hint == "BCC has none: where the file says loss, the compiler puts the number"
+    assert hint == "write loss there where the program needs the number: the compiler gets -Dloss="
 
 
 @pytest.mark.parametrize("declared", ["BPF_HASH(lost, u32, u64);", "BPF_ARRAY(lost, u32, 1);"])
 def test_a_map_that_is_no_counter(own: Own, declared: str) -> None:
     tool = with_line('program.counter("lost")', before_load=False)
     cause, hint = assert_refused(own.run(c=f"{C}{declared}\n", tool=tool))
-    assert cause == "the map lost in own.bcc.c is no counter"
-    right = hint.removeprefix("a counter is an array with one u64: ")
+    assert cause == "the map lost in own.bcc.c is not a counter"
+    right = hint.removeprefix("declare it as an array with one u64: ")
     result = own.run("--limit", "1", c=f"{C}{right}\n", tool=tool)
     assert result.status == 0, result.stderr
 
@@ -463,7 +463,7 @@ def test_a_function_that_is_not_there(own: Own, name: str) -> None:
     result = own.run(c=changed(C, "task->tgid", f"{name}({argument})"))
     cause, hint = assert_refused(result)
     assert cause == f"there is no function {name}, which own.bcc.c calls"
-    assert hint == "see the helpers in bpf-helpers(7); a function of the file's own is static"
+    assert hint == "look for the helper in bpf-helpers(7); declare a function of your own static"
     assert "  own.bcc.c:9:28: error: " in result.stderr
 
 
@@ -480,4 +480,4 @@ def test_no_file_in_this_dialect(own: Own) -> None:
     result = run(sys.executable, own.directory / "own.py", "--engine", "bcc")
     cause, hint = assert_error(result, 69, "own")
     assert cause == f"{own.directory}/own.bcc.c is not there"
-    assert hint == "write it, or take --engine libbpf"
+    assert hint == "write it, or use --engine libbpf"

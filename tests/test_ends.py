@@ -262,7 +262,7 @@ def inside(group: Path, *command: str | Path) -> list[str | Path]:
     return ["sh", "-ec", 'echo $$ > "$0"; exec "$@"', group / "cgroup.procs", *command]
 
 
-NO_MORE = "no further process can be started here: their number is limited"
+NO_MORE = "no more processes can be started here: their number is limited"
 
 
 def test_no_process_at_all(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_what_has_run_out() -> None:
 
     for number, words in (
         (errno.EMFILE, "may open no more than"),
-        (errno.ENFILE, "this machine has as many files open as it may"),
+        (errno.ENFILE, "this machine has reached its limit of open files"),
     ):
         assert words in said(OSError(number, "..."))
         assert words in said(behind(OSError(number, "...")))
@@ -500,7 +500,7 @@ def test_own_tool_in_one_dialect(tmp_path: Path) -> None:
     result = run(sys.executable, own / "kills.py", "--demo", "--engine", "bcc")
     cause, hint = assert_error(result, 69, "kills")
     assert cause == f"{own}/kills.bcc.c is not there"
-    assert hint == "write it, or take --engine libbpf"
+    assert hint == "write it, or use --engine libbpf"
     (own / "kills.bpf.c").unlink()
     cause, hint = assert_error(run(sys.executable, own / "kills.py", "--show=source"), 1, "kills")
     assert cause == f"{own}/kills.bpf.c is not there"

@@ -105,7 +105,7 @@ def test_no_such_hook() -> None:
     result = run(*in_mount_namespace(f"mount -t tmpfs none {events}", MINIMAL))
     cause, hint = assert_error(result, 69)
     assert cause.startswith(f"this kernel has no {hooks[0]}")
-    assert hint.startswith("see which it has: ls /sys/kernel/")
+    assert hint.startswith("list what it has: ls /sys/kernel/")
 
 
 @pytest.mark.native

@@ -90,7 +90,8 @@ def test_a_section_that_is_no_hook_of_the_record(own: Path) -> None:
         "no program in kills.bpf.c is for tracepoint syscalls:sys_enter_kill: there is no "
         'SEC("tp/syscalls/sys_enter_kill")'
     )
-    assert hint == 'the file has SEC("tp/syscalls/sys_enter_tkill")'
+    there = 'SEC("tp/syscalls/sys_enter_tkill")'
+    assert hint == f"write it, or take the hook out of the record; the file has {there}"
 
 
 @pytest.mark.kernel
@@ -99,7 +100,7 @@ def test_a_program_that_the_record_does_not_name(own: Path) -> None:
     section = 'SEC("tp/syscalls/sys_enter_kill")'
     cause, hint = broken(own, section, other + section)
     assert cause == (
-        'other() in kills.bpf.c has SEC("tp/syscalls/sys_exit_kill"), and no hook of the '
+        'other() in kills.bpf.c has SEC("tp/syscalls/sys_exit_kill"), but no hook in the '
         "record is for it"
     )
-    assert hint == "name the hook in the record, or mend the SEC()"
+    assert hint == "add the hook to the record, or correct the SEC()"

@@ -219,7 +219,7 @@ def test_map_without_types(own: Path, name: str) -> None:
     change(own / "kills.bpf.c", "__u64 lost;\n", f"__u64 lost;\n{CALLS}")
     load = "        program.load()\n"
     cause, hint = of_python(own, load, f'{load}        program.map("{name}")\n')
-    assert cause == f"the map {name} of kills.bpf.c says no types of key and value"
+    assert cause == f"the map {name} of kills.bpf.c does not declare the types of its key and value"
     assert "__type(key, ...) and __type(value, ...)" in hint
 
 
@@ -228,7 +228,7 @@ def test_map_without_records(own: Path) -> None:
     change(own / "kills.bpf.c", "__u64 lost;\n", f"__u64 lost;\n{CALLS}")
     cause, hint = of_python(own, 'events("rb"', 'events("calls"')
     assert cause.startswith(
-        "the map calls of kills.bpf.c is no ring buffer and no perf event array"
+        "the map calls of kills.bpf.c is neither a ring buffer nor a perf event array"
     )
     assert hint == 'read its keys and values: program.map("calls").items()'
 
@@ -239,7 +239,7 @@ def test_no_such_c_file(own: Path) -> None:
     (own / "kills.bpf.c").rename(own / "kill.bpf.c")
     cause, hint = assert_error(kills(own, *DEMO), 69, "kills")
     assert cause == f"there is no kills.bpf.c in {own}"
-    assert hint.startswith("the tool's record says the name and the directory")
+    assert hint.startswith("check the name and the directory in the tool's record")
 
 
 # What is missing in the C.
@@ -294,20 +294,23 @@ TYPES = "__type(key, __u32);\n\t__type(value, __u64);"
         (
             f"__uint(type, 200);\n\t{ENTRIES}\n\t{TYPES}",
             69,
-            "this kernel has no maps of the type 200, which more of kills.bpf.c has",
+            "this kernel has no maps of the type 200, which more in kills.bpf.c has",
             "see which types it has: bpftool feature probe | grep map_type",
         ),
         (
             f"{HASH}\n\t{TYPES}",
             1,
             "the kernel does not create the map more: Invalid argument",
-            "say in kills.bpf.c how many entries it may have: __uint(max_entries, 1024);",
+            "set its number of entries in kills.bpf.c: __uint(max_entries, 1024);",
         ),
         (
             f"{HASH}\n\t{ENTRIES}\n\t__type(value, __u64);",
             1,
             "the kernel does not create the map more: Invalid argument",
-            "each type of map has its own rules for key, value and max_entries: see kills.bpf.c",
+            (
+                "check its key, value and max_entries in kills.bpf.c: each type of map has its own "
+                "rules"
+            ),
         ),
     ],
     ids=["type", "entries", "key"],

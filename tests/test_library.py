@@ -135,7 +135,7 @@ def test_errors_have_a_cause_and_a_hint() -> None:
         "    open_program('hello', [Tracepoint('sched', 'no_such_event')])\n"
         "except Error as error:\n"
         "    assert str(error) == 'this kernel has no tracepoint sched:no_such_event', error\n"
-        "    assert error.hint.startswith('see which it has: ls /sys/kernel/'), error.hint\n"
+        "    assert error.hint.startswith('list what it has: ls /sys/kernel/'), error.hint\n"
         "else:\n"
         "    raise AssertionError\n"
     )

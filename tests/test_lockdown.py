@@ -47,5 +47,5 @@ def test_confidentiality(case: Case) -> None:
     if result.status:
         cause, hint = assert_error(result, 77, case.tool.command)
         assert cause.endswith(": the kernel is locked down (confidentiality)")
-        assert hint.startswith("boot with lockdown=integrity or none")
+        assert hint.startswith("boot with lockdown=integrity or lockdown=none")
     assert result.status or case.tool not in (MINIMAL, BOOTSTRAP)

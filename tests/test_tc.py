@@ -245,7 +245,7 @@ def test_older_qdisc(engine: str, network: Network) -> None:
     assert left(network) == before
     result = run(*network.inside, TC, *way, "--egress")
     cause, hint = assert_error(result, 1, "ebpf-tc")
-    assert cause == "lo has the older qdisc ingress, which has no place for what it sends"
+    assert cause == "lo has the older qdisc ingress, which sees no packets that the interface sends"
     assert hint == "see what uses it: tc filter show dev lo ingress"
     assert left(network) == before
 

@@ -46,7 +46,7 @@ def ran_out(error: BaseException) -> Error | None:
         )
     if errno.ENFILE in numbers:
         return Error(
-            "this machine has as many files open as it may",
+            "this machine has reached its limit of open files",
             "raise the limit: sysctl fs.file-max=1000000",
         )
     number = error.errno if isinstance(error, OSError) else None
@@ -57,7 +57,7 @@ def ran_out(error: BaseException) -> Error | None:
         )
     if number == errno.EAGAIN:  # of fork(2): no other call that may fail so is left to this
         return Error(
-            "no further process can be started here: their number is limited",
+            "no more processes can be started here: their number is limited",
             "raise pids.max of the cgroup (TasksMax= of systemd, --pids-limit of a container), "
             "or ulimit -u",
         )

@@ -109,7 +109,8 @@ def _choose_way(
             reasons.append(
                 EngineUnavailable(
                     f"the {engine} engine cannot attach to {others[0]}",
-                    f"take another way (--via), or the engine that can (--engine {able})",
+                    "take other hooks (--via), or the engine that can attach to these: --engine "
+                    f"{able}",
                 )
             )
             continue

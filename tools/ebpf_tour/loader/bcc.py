@@ -52,7 +52,7 @@ _KHEADERS = "/sys/kernel/kheaders.tar.xz"
 _EPERM, _EACCES = "Operation not permitted", "Permission denied"
 
 _STRUCTS = """\
-/* Made from the running kernel's BTF, for there are no kernel headers: the
+/* Made from the running kernel's BTF, since there are no kernel headers: the
  * structures that this program names, each member at its place. BCC includes
  * them before the first line of the file.
  */
@@ -89,7 +89,8 @@ class _Defines(Settings):
         if not self._names(name):
             raise Error(
                 f"there is no global variable {name} in {self._file}",
-                f"BCC has none: where the file says {name}, the compiler puts the number",
+                f"write {name} there where the program needs the number: the compiler gets "
+                f"-D{name}=",
             )
         self._define(name, value)
 
@@ -109,7 +110,7 @@ class _MaxEntries(_Defines):
         size = f"{name}_max_entries"
         if not self._names(size):
             raise Error(
-                f"{self._file} does not say {size}, so the size of the map {name} is fixed",
+                f"{self._file} does not contain {size}, so the size of the map {name} is fixed",
                 f"write {size} where {name} is declared: the compiler gets -D{size}=",
             )
         self._define(size, value)
@@ -119,7 +120,7 @@ class _MaxEntries(_Defines):
         if not self._names(name):
             raise Error(
                 f"there is no map {name} in {self._file}",
-                f"declare {name} there, or take the name of one that it has",
+                f"declare {name} there, or name a map that it has",
             )
 
 
@@ -184,7 +185,7 @@ class BccProgram(Program):
             return c_source.read(self.source, (self._options.directory, self._directory))
         except FileNotFoundError:
             raise EngineUnavailable(
-                f"{self.source} is not there", "write it, or take --engine libbpf"
+                f"{self.source} is not there", "write it, or use --engine libbpf"
             ) from None
 
     def _is_for_another_hook(self, function: bcc_functions.CFunction) -> bool:
@@ -202,15 +203,16 @@ class BccProgram(Program):
                 raise Error(
                     f"no program in {file} is for {hook}: there is no "
                     f"{bcc_functions.spelled(hook.function)}",
-                    f"the file has {there or 'no program at all'}",
+                    "write it, or take the hook out of the record; the file has "
+                    f"{there or 'no program at all'}",
                 )
         chosen = [hook.function for hook in self._options.hooks]
         for function in functions:
             if function not in self._left_out and not function.is_among(chosen):
                 raise Error(
-                    f"{function.written} in {file} is a program, and no hook of the record is "
+                    f"{function.written} in {file} is a program, but no hook in the record is "
                     "for it",
-                    "name the hook in the record; a function that is no program is static",
+                    "add its hook to the record; if it is no program, declare it static",
                 )
 
     def _choose_headers(self) -> None:
@@ -324,7 +326,7 @@ class BccProgram(Program):
             file = place[1] if place else self.source
             return Error(
                 f"there is no function {unknown[1]}, which {os.path.basename(file)} calls",
-                "see the helpers in bpf-helpers(7); a function of the file's own is static",
+                "look for the helper in bpf-helpers(7); declare a function of your own static",
                 said,
             )
         error = Error(f"BCC cannot compile {self.source}", detail=said)
@@ -450,8 +452,8 @@ class BccProgram(Program):
         info = syscall.map_info(table.fd)
         if (info.type, info.value_bytes, info.max_entries) != (_ARRAY, 8, 1):
             raise Error(
-                f"the map {name} in {os.path.basename(self.source)} is no counter",
-                f"a counter is an array with one u64: BPF_ARRAY({name}, u64, 1);",
+                f"the map {name} in {os.path.basename(self.source)} is not a counter",
+                f"declare it as an array with one u64: BPF_ARRAY({name}, u64, 1);",
             )
         raw = syscall.lookup(table.fd, bytes(4), 8) or bytes(8)
         return int.from_bytes(raw, sys.byteorder)
@@ -479,7 +481,7 @@ class BccProgram(Program):
             raise Error(
                 f"there is no struct {name} in {os.path.basename(self.source)}, which says what a "
                 "record looks like",
-                f"give the structure that goes through {through or 'the iterator'} that name",
+                f"give this name to the structure that goes through {through or 'the iterator'}",
             )
         return layout
 
@@ -607,7 +609,8 @@ def _import_bcc() -> tuple[Any, Any]:
             raise EngineUnavailable(f"BCC's Python package is broken: {error}", _INSTALL) from None
         hidden = sys.prefix != sys.base_prefix and bool(_distribution_bcc())
         hint = (
-            "this virtual environment hides it: make it with --system-site-packages"
+            "make this virtual environment again with --system-site-packages: now it hides the "
+            "package"
             if hidden
             else _INSTALL
         )

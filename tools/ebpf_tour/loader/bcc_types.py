@@ -132,7 +132,7 @@ def _described(listed: str, typedefs: dict[str, str]) -> list[Any]:
     while kind not in _INTEGERS:
         if kind not in typedefs:
             raise Error(
-                f"{name} in struct event has a type that BCC only names: {spelled}",
+                f"{name} in struct event has a type that BCC does not describe: {spelled}",
                 "make it an integer, or an array of integers",
             )
         kind = typedefs[kind]

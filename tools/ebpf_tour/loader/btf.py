@@ -107,7 +107,8 @@ class Prototype(NamedTuple):
         names = [parameter for parameter, _ in self.parameters]
         if name not in names:
             raise Unsupported(
-                f"the kernel's function has no parameter {name}, but {', '.join(names)}", _READ_BTF
+                f"the kernel's function has no parameter {name}; it has {', '.join(names)}",
+                _READ_BTF,
             )
         return names.index(name)
 

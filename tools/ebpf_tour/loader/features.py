@@ -125,7 +125,7 @@ def without_capability(name: str) -> NotPermitted | None:
     """
     if _has_capability(_NETWORK_CAPABILITIES[name]):
         return None
-    return NotPermitted(f"this process has no {name}, which programs at packets need")
+    return NotPermitted(f"this process has no {name}, which programs for packets need")
 
 
 def in_user_namespace() -> bool:
@@ -153,7 +153,7 @@ def explain_lockdown(action: str) -> NotPermitted | None:
         return None
     return NotPermitted(
         f"may not {action}: the kernel is locked down ({mode})",
-        "boot with lockdown=integrity or none; Secure Boot may be what sets it",
+        "boot with lockdown=integrity or lockdown=none; if Secure Boot sets it, turn that off",
     )
 
 
@@ -164,8 +164,8 @@ def explain_eperm(action: str) -> NotPermitted:
     """
     if in_user_namespace():
         return NotPermitted(
-            f"may not {action}: this is root of a user namespace only (a rootless container?)",
-            "run it as root outside of the container",
+            f"may not {action}: this is root in a user namespace only (a rootless container?)",
+            "run it as root outside the container",
         )
     if not has_capabilities():
         return NotPermitted(
@@ -186,7 +186,7 @@ def explain_eperm(action: str) -> NotPermitted:
     locked = f", lockdown is {mode}" if mode else ""
     return NotPermitted(
         f"may not {action}: the kernel refuses it although the capabilities are there{locked}",
-        "a security module or a hardened kernel forbids it; see the end of dmesg",
+        "see the end of dmesg: a security module or a hardened kernel forbids it",
     )
 
 
@@ -220,7 +220,7 @@ def tracefs() -> str:
     if "tracefs" not in _read("/proc/filesystems"):
         raise Unsupported(
             "this kernel has no tracefs (built without CONFIG_TRACING)",
-            "a distribution's own kernel has it",
+            "boot your distribution's stock kernel, which has it",
         )
     raise Unsupported(
         "tracefs is not mounted, so no tracepoint can be found",
@@ -230,12 +230,12 @@ def tracefs() -> str:
 
 def _may_not_read_tracefs(path: str) -> NotPermitted:
     """Return the error for a tracefs that is not open to this user."""
-    cause = f"may not read {path}: only root may, unless it is opened for others"
+    cause = f"may not read {path}: only root may, unless others are given access"
     if not has_capabilities():
         return NotPermitted(cause)
     return NotPermitted(
         cause,
-        "give it CAP_DAC_READ_SEARCH, too, or open tracefs to a group: mount -o "
+        "also give it CAP_DAC_READ_SEARCH, or open tracefs to a group: mount -o "
         f"remount,gid=GROUP,mode=750 {path}",
     )
 

@@ -43,7 +43,7 @@ def find(name: str) -> Interface:
     with contextlib.suppress(OSError, ValueError):
         return Interface(socket.if_nametoindex(name), name)
     there = ", ".join(printable(name) for _, name in socket.if_nameindex())
-    raise UsageError(f"there is no network interface {name}", f"there are these: {there}")
+    raise UsageError(f"there is no network interface {name}", f"name one of these: {there}")
 
 
 def enter_own_network() -> None:
@@ -61,7 +61,7 @@ def enter_own_network() -> None:
         raise Error(
             f"cannot make a network namespace: {os.strerror(error.errno or 0)}"
             f"{features.without('NET_NS')}",
-            "the demo has none of its own then; run it without --demo",
+            "run it without --demo, which needs a network namespace",
         ) from None
 
 

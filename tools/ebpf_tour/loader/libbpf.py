@@ -190,7 +190,7 @@ class _Globals(Settings):
             raise Error(
                 f"{name} of {os.path.basename(self._source)} has {variable.size} bytes, {sign}: "
                 f"{value} does not fit",
-                "give it a type there that holds it, such as __s64",
+                "give it a larger type there, such as __s64",
             ) from None
         ct.memmove(address, raw, variable.size)
 
@@ -288,7 +288,7 @@ class LibbpfProgram(Program):
             raise EngineUnavailable(
                 f"this kernel has no BTF in {features.KERNEL_BTF}"
                 f"{features.without('DEBUG_INFO_BTF')}, which CO-RE needs",
-                "a distribution's own kernel has it",
+                "boot your distribution's stock kernel, which has it",
             )
         self._lib = declared_libbpf()
         self._messages = _Messages(self._say, options.verbose)
@@ -335,14 +335,15 @@ class LibbpfProgram(Program):
                 there = ", ".join(f'SEC("{section}")' for section, _ in found)
                 raise Error(
                     f'no program in {file} is for {hook}: there is no SEC("{hook.section}")',
-                    f"the file has {there or 'no program at all'}",
+                    "write it, or take the hook out of the record; the file has "
+                    f"{there or 'no program at all'}",
                 )
         for section, function in found if self._options.known else ():
             if not any(hook.is_for(section, function) for hook in self._options.known):
                 raise Error(
-                    f'{function}() in {file} has SEC("{section}"), and no hook of the record is '
+                    f'{function}() in {file} has SEC("{section}"), but no hook in the record is '
                     "for it",
-                    "name the hook in the record, or mend the SEC()",
+                    "add the hook to the record, or correct the SEC()",
                 )
 
     def _hook_of(self, section: str, function: str) -> Hook | None:
@@ -427,15 +428,17 @@ class LibbpfProgram(Program):
             known = self._lib.libbpf_bpf_map_type_str(kind)
             called = f"BPF_MAP_TYPE_{known.decode().upper()}" if known else str(kind)
             return Unsupported(
-                f"this kernel has no maps of the type {called}, which {name} of {where} has",
+                f"this kernel has no maps of the type {called}, which {name} in {where} has",
                 "see which types it has: bpftool feature probe | grep map_type",
                 said,
             )
-        hint = f"each type of map has its own rules for key, value and max_entries: see {where}"
+        hint = (
+            f"check its key, value and max_entries in {where}: each type of map has its own rules"
+        )
         if number in (errno.ENOMEM, errno.E2BIG):
             hint = f"give it fewer max_entries in {where}"
         elif not self._lib.bpf_map__max_entries(item):
-            hint = f"say in {where} how many entries it may have: __uint(max_entries, 1024);"
+            hint = f"set its number of entries in {where}: __uint(max_entries, 1024);"
         cause = f"the kernel does not create the map {name}: {os.strerror(number)}"
         return Error(cause, hint, said)
 
@@ -470,9 +473,10 @@ class LibbpfProgram(Program):
         types = self._map_types[name]
         if not all(types):
             raise Error(
-                f"the map {name} of {self._options.name}.bpf.c says no types of key and value",
-                "with __type(key, ...) and __type(value, ...) it does, in place of their sizes; "
-                "a buffer has records, and events() reads them",
+                f"the map {name} of {self._options.name}.bpf.c does not declare the types of its "
+                "key and value",
+                "declare them with __type(key, ...) and __type(value, ...) in place of their "
+                "sizes; if it is a buffer, read it with events()",
             )
         return Map(fd, *map_layouts(self._lib, self._object, types))
 
@@ -503,8 +507,8 @@ class LibbpfProgram(Program):
         info = syscall.map_info(fd)
         if info.type not in _BUFFERS:
             raise Error(
-                f"the map {info.name} of {self._options.name}.bpf.c is no ring buffer and no perf "
-                "event array, so it has no records",
+                f"the map {info.name} of {self._options.name}.bpf.c is neither a ring buffer nor "
+                "a perf event array, so it has no records",
                 f'read its keys and values: program.map("{info.name}").items()',
             )
         return open_reader(self._lib, fd, self._record_layout("event"), self.perf_bytes)
@@ -626,8 +630,8 @@ def record_layout(lib: ct.CDLL, obj: int, name: str = "event") -> Layout:
         stem = lib.bpf_object__name(obj).decode()
         raise Error(
             f"there is no struct {name} in {stem}.bpf.c, which says what a record looks like",
-            "name it in a variable, or the compiler leaves it out: "
-            f"struct {name} *layout __attribute__((unused));",
+            f"declare a variable with it, or the compiler leaves it out: struct {name} *layout "
+            "__attribute__((unused));",
         )
     return layout
 
@@ -655,14 +659,14 @@ def object_path(directory: str, name: str) -> str:
     if machine not in _OBJECTS:
         raise Unsupported(
             f"there are no compiled objects for {machine}",
-            f"they exist for {' and '.join(_OBJECTS)}",
+            f"run it on {' or '.join(_OBJECTS)}",
         )
     path = f"{directory}/{_OBJECTS[machine]}/{name}.bpf.o"
     if not os.path.exists(path):
         if not os.path.exists(f"{directory}/{name}.bpf.c"):
             raise EngineUnavailable(
                 f"there is no {name}.bpf.c in {directory}",
-                "the tool's record says the name and the directory: Tool(NAME, directory=...)",
+                "check the name and the directory in the tool's record: Tool(NAME, directory=...)",
             )
         raise EngineUnavailable(f"{path} is not there", _how_to_compile(directory))
     return path

@@ -161,8 +161,8 @@ class Program(Closing, abc.ABC):
             return why
         if self._options.whole_log and reason(log, number) == TOO_LONG:
             return Error(
-                f"the verifier has more to say about {function} than the 16 MiB of its log",
-                "above is what there is of it; without --show log, the kernel may take the program",
+                f"the verifier's log of {function} is longer than 16 MiB",
+                "read its beginning above; without --show log, the kernel may accept the program",
             )
         error = refusal(function, log, number, self.source_lines(function))
         if self._options.verbose:

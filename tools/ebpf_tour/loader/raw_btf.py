@@ -60,7 +60,7 @@ class RawBtf:
         except struct.error:
             magic = 0
         if magic != _MAGIC:
-            raise Unsupported("the kernel's BTF is not in a form that can be read here")
+            raise Unsupported("the kernel's BTF is in a form that cannot be read here")
         self._texts = data[header + texts : header + texts + text_size]
         self.text_end: int = self._first_text + text_size
         self._positions: list[int] = []
@@ -238,7 +238,7 @@ def of_kernel() -> RawBtf:
     if not features.has_kernel_btf():
         raise Unsupported(
             f"this kernel has no BTF in {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}",
-            "a distribution's own kernel has it",
+            "boot your distribution's stock kernel, which has it",
         )
     return RawBtf(_bytes(features.KERNEL_BTF))
 

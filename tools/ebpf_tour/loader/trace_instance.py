@@ -95,7 +95,7 @@ class TraceInstance(Closing):
             with self._lock(_PATIENCE_SECONDS) as locked:
                 if not locked:
                     raise Error(
-                        f"another process has had {self._instances} locked for "
+                        f"another process has locked {self._instances} for "
                         f"{_PATIENCE_SECONDS:.0f} s",
                         f"see which one: fuser -v {self._instances}",
                     )
@@ -110,7 +110,7 @@ class TraceInstance(Closing):
         except FileNotFoundError:
             raise Unsupported("this kernel's tracefs has no trace instances") from None
         except PermissionError:
-            hint = "give it CAP_DAC_OVERRIDE, too" if features.has_capabilities() else ""
+            hint = "also give it CAP_DAC_OVERRIDE" if features.has_capabilities() else ""
             raise NotPermitted(f"may not create {self._path}", hint) from None
         except OSError as error:
             # A locked-down kernel answers EINVAL.

@@ -149,7 +149,7 @@ class Trial(NamedTuple):
                 self.cause()
                 if syscall.lookup(counter, bytes(4), 8) != bytes(8):
                     return
-        raise Error(f"a program can be attached to {self.name}, but it is never run")
+        raise Error(f"a program can be attached to {self.name}, but the kernel never runs it")
 
     def _btf_id(self) -> int:
         if not self.function:
@@ -296,7 +296,7 @@ def ring_buffer() -> None:
             return
     except OSError as error:
         raise explained("create a ring buffer", error) from None
-    raise Unsupported("this kernel has no ring buffers", "Linux 5.8 and newer have them")
+    raise Unsupported("this kernel has no ring buffers", "boot Linux 5.8 or newer")
 
 
 def large_keys() -> None:
@@ -340,7 +340,8 @@ def reading_memory() -> None:
         if mode == "confidentiality":
             raise NotPermitted(
                 f"the kernel is locked down ({mode}): programs may not read its memory",
-                "boot with lockdown=integrity or none; Secure Boot may be what sets it",
+                "boot with lockdown=integrity or lockdown=none; if Secure Boot sets it, turn "
+                "that off",
             ) from None
         raise explained("load a program that reads its memory", error) from None
 

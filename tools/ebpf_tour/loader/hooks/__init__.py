@@ -183,7 +183,7 @@ def without_btf(what: str) -> Error | None:
     return Unsupported(
         f"this kernel has no BTF in {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}, "
         f"which {what} needs",
-        "a distribution's own kernel has it",
+        "boot your distribution's stock kernel, which has it",
     )
 
 

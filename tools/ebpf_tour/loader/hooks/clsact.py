@@ -115,11 +115,13 @@ def _require_clsact(interface: Interface) -> bool:
             raise
         raise Unsupported(
             f"this kernel has no clsact qdisc{features.without('NET_SCH_INGRESS')}",
-            "a distribution's own kernel has it: modprobe sch_ingress",
+            "load it (modprobe sch_ingress), or boot your distribution's stock kernel, which "
+            "has it",
         ) from None
     if interface.egress and netlink.qdiscs_for_filters().get(interface.ifindex) == "ingress":
         raise Error(
-            f"{interface} has the older qdisc ingress, which has no place for what it sends",
+            f"{interface} has the older qdisc ingress, which sees no packets that the interface "
+            "sends",
             f"see what uses it: tc filter show dev {interface} ingress",
         )
     return False

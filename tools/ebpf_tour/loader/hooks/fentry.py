@@ -27,8 +27,9 @@ class Fentry(KernelFunction):
 
     kinds = ("fentry", "fexit")
     about = (
-        "Entry to a function of the kernel, or (fexit) its return with the arguments, by a direct "
-        "call: cheaper than a kprobe, and the arguments have types, from BTF."
+        "Entry to a function of the kernel, or (fexit) its return with the arguments. The "
+        "kernel calls the program directly, which is cheaper than a kprobe, and the arguments "
+        "have types, from BTF."
     )
     rank = 50
     program_type = 26  # BPF_PROG_TYPE_TRACING
@@ -63,7 +64,8 @@ class Fentry(KernelFunction):
         if not takes(TRACING):
             return NotPermitted(
                 f"this kernel refuses {kind} programs",
-                "a hardened kernel does, and one without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+                "boot your distribution's stock kernel: it needs "
+                "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and no hardening against it",
             )
         return None
 

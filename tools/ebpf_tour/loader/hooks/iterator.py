@@ -34,7 +34,10 @@ class TaskIterator(ByDescriptor):
     """The kernel's threads; the target is a Walk, and `Program.walk()` reads."""
 
     kind = "iterator"
-    about = "A walk through all objects of a kind, such as all tasks, while somebody reads."
+    about = (
+        "A walk through all objects of a kind, such as all tasks: the program runs for each one "
+        "while you read."
+    )
     rank = 90
     takes = "Walk"
     context = "bpf_iter__task"
@@ -50,7 +53,7 @@ class TaskIterator(ByDescriptor):
             return missing
         if features.in_kallsyms("bpf_iter_task"):
             return None
-        return Unsupported("this kernel has no iterators of tasks", "Linux 5.8 and newer have them")
+        return Unsupported("this kernel has no iterators of tasks", "boot Linux 5.8 or newer")
 
     def attach(self, program: int, walk: Walk) -> Detach:
         from ebpf_tour.loader import syscall
@@ -65,7 +68,7 @@ class TaskIterator(ByDescriptor):
             if not features.pid_in_first_namespace():
                 raise Unsupported(
                     "in a container, this kernel cannot list one process",
-                    "leave PID out; Linux 6.1 and newer can",
+                    "leave out PID, or boot Linux 6.1 or newer",
                 ) from None
             link = syscall.create_task_link(program, None)
         walk.link = link
@@ -106,7 +109,7 @@ class FileIterator(TaskIterator):
             return None  # who loads the program says so
         return Unsupported(
             "this kernel has no iterators of open files that know their paths",
-            "Linux 5.12 and newer have them",
+            "boot Linux 5.12 or newer",
         )
 
 

@@ -31,7 +31,7 @@ class KernelFunction(Hook):
     kinds: tuple[str, str]
     """The hook's kind at the function's entry, and at its return."""
 
-    where_to_look = "grep it in /proc/kallsyms"
+    where_to_look = "look for it in /proc/kallsyms"
 
     def __init__(
         self, function: str, *, returns: bool = False, renamed: Mapping[str, str] | None = None
@@ -63,7 +63,7 @@ class KernelFunction(Hook):
         later = [f", nor {name} (its name since Linux {v})" for name, v in self.renamed.items()]
         return Unsupported(
             f"this kernel has no function {self.target} to probe{''.join(later)}",
-            f"it may have been renamed or inlined: {self.where_to_look}",
+            f"{self.where_to_look}: it may have been renamed or inlined",
         )
 
 
@@ -73,7 +73,7 @@ class Kprobe(KernelFunction):
     kinds = ("kprobe", "kretprobe")
     about = (
         "Entry to almost any function of the kernel, or (kretprobe) its return. Nobody prepared "
-        "the function for it, and the next kernel may have renamed it."
+        "the function for it, and the next kernel may rename it."
     )
     rank = 30
     program_type = 2
@@ -95,7 +95,7 @@ class Kprobe(KernelFunction):
         if not os.path.exists("/sys/bus/event_source/devices/kprobe"):
             return Unsupported(
                 f"this kernel has no kprobes{features.without('KPROBES')}",
-                "a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS has them",
+                "boot a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
             )
         if features.lockdown() == "confidentiality":
             return features.explain_eperm("attach to functions of the kernel")

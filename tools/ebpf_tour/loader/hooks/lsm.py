@@ -57,7 +57,8 @@ class Lsm(Hook):
         if not takes(LSM):
             return NotPermitted(
                 "this kernel refuses lsm programs",
-                "a hardened kernel does, and one without CONFIG_BPF_LSM",
+                "boot your distribution's stock kernel: it needs CONFIG_BPF_LSM and no "
+                "hardening against it",
             )
         return None
 
@@ -67,7 +68,7 @@ class Lsm(Hook):
         if features.in_kallsyms(f"bpf_lsm_{self.name}"):
             return None
         return Unsupported(
-            f"this kernel has no {self}", "see which it has: grep bpf_lsm_ /proc/kallsyms"
+            f"this kernel has no {self}", "list what it has: grep bpf_lsm_ /proc/kallsyms"
         )
 
     def attach_bcc(self, function: BccFunction, target: object) -> Detach:  # noqa: ARG002

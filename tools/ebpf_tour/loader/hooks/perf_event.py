@@ -31,7 +31,7 @@ _ATTEMPTS = 20  # to find a moment in which a process begins no thread
 
 NO_COUNTERS = (
     "this machine has no hardware counters that the kernel could use",
-    "most virtual machines have none; the clock takes their place",
+    "sample by the clock: ebpf-profile --event cpu-clock",
 )
 
 
@@ -39,7 +39,10 @@ class PerfEvent(ByDescriptor):
     """An event of perf_event_open(2); which one is the target: syscall.PerfEvent."""
 
     kind = "perf event"
-    about = "A clock, or a counter of the processor, every so often: what profilers use."
+    about = (
+        "A clock, or a counter of the processor, that runs the program at regular intervals. "
+        "Profilers use it."
+    )
     rank = 80
     takes = "PerfEvent"
     context = "bpf_perf_event_data"
@@ -55,7 +58,7 @@ class PerfEvent(ByDescriptor):
             return None
         return Unsupported(
             f"this kernel has no perf events{features.without('PERF_EVENTS')}",
-            "a distribution's own kernel has them",
+            "boot your distribution's stock kernel, which has them",
         )
 
     def attach(self, program: int, event: Event) -> Detach:
@@ -103,7 +106,7 @@ class PerfEvent(ByDescriptor):
                 lambda: _trial(_SOFTWARE, _CPU_CLOCK, 1_000_000),
             ),
             trial.HookCheck(
-                *("perf cycles", "profilers that count what the processor does"),
+                *("perf cycles", "profilers that count processor events"),
                 lambda: None,
                 lambda: _trial(_HARDWARE, _CPU_CYCLES, 100_000),
                 otherwise=Unsupported(*NO_COUNTERS),
@@ -128,7 +131,7 @@ def sampled(name: str | None, frequency: int) -> Event:
     if frequency > most:
         raise Error(
             f"the kernel takes {most} samples a second at most: {_MAX_RATE}",
-            f"take no more: -F {most}",
+            f"take at most that many: -F {most}",
         )
     name = name or ("cycles" if _counts_cycles() else "cpu-clock")
     return Event(*EVENTS[name], frequency=frequency)

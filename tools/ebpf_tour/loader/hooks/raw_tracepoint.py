@@ -22,7 +22,7 @@ class RawTracepoint(Hook):
     kind = "raw tracepoint"
     about = (
         "A tracepoint without its record: the program gets the arguments as the kernel passes "
-        "them, which costs less and may be pointers into its structures."
+        "them. That costs less, and the arguments may be pointers to its structures."
     )
     rank = 20
     program_type = 17
@@ -52,7 +52,7 @@ class RawTracepoint(Hook):
                 return None
         return Unsupported(
             f"this kernel has no {self}",
-            "see which it has: ls /sys/kernel/tracing/events (without the categories)",
+            "list what it has: ls /sys/kernel/tracing/events (without the categories)",
         )
 
     def attach_bcc(self, function: BccFunction, target: Any) -> Detach:  # noqa: ARG002

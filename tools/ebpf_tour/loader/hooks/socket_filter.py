@@ -24,7 +24,10 @@ class SocketFilter(ByDescriptor):
     """
 
     kind = "socket filter"
-    about = "Each packet of an interface that a socket would get; how much of it, the program says."
+    about = (
+        "Each packet of an interface that a socket would get. The program says how much of it "
+        "the socket gets."
+    )
     rank = 90
     takes = "Interface"
     context = "__sk_buff"
@@ -47,7 +50,8 @@ class SocketFilter(ByDescriptor):
             if error.errno == errno.EAFNOSUPPORT:
                 return Unsupported(
                     f"this kernel has no packet sockets{features.without('PACKET')}",
-                    "a distribution's own kernel has them: modprobe af_packet",
+                    "load them (modprobe af_packet), or boot your distribution's stock kernel, "
+                    "which has them",
                 )
         return None
 

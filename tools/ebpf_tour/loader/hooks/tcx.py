@@ -27,7 +27,10 @@ class Tcx(ByDescriptor):
     """
 
     kind = "tcx"
-    about = "Each packet that an interface receives or sends, at traffic control, by a link."
+    about = (
+        "Each packet that an interface receives or sends, at traffic control. A link attaches "
+        "the program."
+    )
     rank = 92
     takes = "Interface"
     context = "__sk_buff"
@@ -49,7 +52,7 @@ class Tcx(ByDescriptor):
                 return None
         except OSError:
             return None  # who loads the program says what it may not
-        return Unsupported("this kernel has no tcx", "Linux 6.6 and newer have it")
+        return Unsupported("this kernel has no tcx", "boot Linux 6.6 or newer")
 
     def attach(self, program: int, target: Interface) -> Detach:
         return _attach(program, target)

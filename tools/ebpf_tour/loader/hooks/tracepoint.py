@@ -27,7 +27,7 @@ class Tracepoint(Hook):
     kind = "tracepoint"
     about = (
         "A place that the kernel's developers marked and named, with a record of what happens "
-        "there. The names stay; /sys/kernel/tracing/events lists them."
+        "there. The names do not change; /sys/kernel/tracing/events lists them."
     )
     rank = 10
     program_type = 5
@@ -60,7 +60,7 @@ class Tracepoint(Hook):
         why = features.without("FTRACE_SYSCALLS") if self.category == "syscalls" else ""
         return Unsupported(
             f"this kernel has no {self}{why}",
-            f"see which it has: ls {events}",
+            f"list what it has: ls {events}",
         )
 
     def attach_bcc(self, function: BccFunction, target: Any) -> Detach:  # noqa: ARG002

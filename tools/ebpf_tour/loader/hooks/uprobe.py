@@ -59,7 +59,7 @@ class Uprobe(Hook):
             return None
         return Unsupported(
             f"this kernel has no uprobes{features.without('UPROBES')}",
-            "a kernel with CONFIG_UPROBES and CONFIG_UPROBE_EVENTS has them",
+            "boot a kernel with CONFIG_UPROBES and CONFIG_UPROBE_EVENTS",
         )
 
     def attach_libbpf(self, function: LibbpfFunction, target: Instruction) -> Detach:
@@ -119,8 +119,8 @@ def explained(target: object) -> Iterator[None]:
             raise
         raise Error(
             f"the kernel refuses a uprobe at {target}: {error.strerror}",
-            "another tracer may have one there with another semaphore, as bcc's own tools do "
-            "by mistake (dmesg: ref_ctr_offset mismatch): end it",
+            "end the other tracer there: it may have given another semaphore, as bcc's own "
+            "tools do by mistake (dmesg: ref_ctr_offset mismatch)",
         ) from None
 
 
@@ -150,4 +150,4 @@ def in_own_libc(function: str) -> tuple[str, int]:
             start, end = (int(text, 16) for text in extent.split("-"))
             if start <= address < end and path:
                 return path[0].rstrip("\n"), address - start + int(offset, 16)
-    raise Unsupported("the C library of this Python is no file")
+    raise Unsupported("the C library of this Python is not a file")

@@ -113,7 +113,7 @@ class Usdt(Uprobe):
             return missing
         return Unsupported(
             "this kernel does not count the semaphores of USDT probes",
-            "Linux 4.20 and newer do",
+            "boot Linux 4.20 or newer",
         )
 
     def configure(self, program: Program, places: list[Place]) -> None:
@@ -127,9 +127,9 @@ class Usdt(Uprobe):
         found = {next(iter(place.arguments), nothing) for place in places}
         if len(found) > 1:
             raise Error(
-                f"the program has that probe at {len(places)} places, its argument not always in "
-                "the same, and the program for BCC knows one",
-                "the one for libbpf knows all: --engine libbpf",
+                f"the program has that probe at {len(places)} places with the argument in "
+                "different registers or memory, and BCC's program knows only one",
+                "use libbpf's program, which knows them all: --engine libbpf",
             )
         for name, value in found.pop()._asdict().items():
             program.globals[f"usdt_{name}"] = int(value)
@@ -151,9 +151,9 @@ class Usdt(Uprobe):
             return lambda: os.close(link)
         if not target.address:
             raise Unsupported(
-                "this kernel has no BPF cookies, by which the program knows what probe it is at "
-                "(Linux 5.15 and newer have them)",
-                "name a process (-p PID), or take the other engine: --engine bcc",
+                "this kernel has no BPF cookies (Linux 5.15 and newer have them), which tell "
+                "the program what probe it is at",
+                "name a process (-p PID), or use the other engine: --engine bcc",
             )
         program.map("__bpf_usdt_ip_to_spec_id").set(target.address, target.spec_id)
         return _attach(function.fd, target)
@@ -206,7 +206,7 @@ def arguments(spelled: str, machine: str = "") -> Iterator[Argument]:
         else:
             raise Error(
                 f"the first argument is where this tool cannot read it: {spelled}",
-                "see the arguments of other probes: ebpf-probes -v",
+                "list the arguments of other probes: ebpf-probes -v",
             )
 
 

@@ -22,7 +22,10 @@ class Xdp(ByDescriptor):
     """Packets that an interface receives; the target is an Interface, which has room for one."""
 
     kind = "xdp"
-    about = "Each packet that an interface receives, before the kernel looks at it: pass or drop."
+    about = (
+        "Each packet that an interface receives, before the kernel looks at it. The program can "
+        "drop it."
+    )
     rank = 96
     takes = "Interface"
     context = "xdp_md"
@@ -89,11 +92,12 @@ def _refused(interface: Interface, error: OSError) -> Error | None:
             "xdp off",
         )
     if error.errno == errno.EINVAL and not features.in_kallsyms("bpf_xdp_link_attach"):
-        return Unsupported("this kernel has no links for XDP", "Linux 5.9 and newer have them")
+        return Unsupported("this kernel has no links for XDP", "boot Linux 5.9 or newer")
     if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOMEM, errno.ENOSPC, errno.ERANGE):
         return Error(
             f"the driver of {interface} refuses the XDP program: {error.strerror}",
-            "dmesg may say why (a large MTU, too few queues); ebpf-tc sees the same packets",
+            "look for the reason in dmesg (a large MTU, too few queues), or use ebpf-tc, which "
+            "sees the same packets",
         )
     return None
 
