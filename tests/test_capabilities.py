@@ -58,5 +58,5 @@ def test_an_attached_tool_keeps_only_what_it_needs(case: Case) -> None:
         "CapInh": 0,
         "CapAmb": 0,
     }
-    (said,) = re.findall("capabilities that it keeps: (.*)", result.stderr)
+    (said,) = re.findall("capabilities that the tool keeps: (.*)", result.stderr)
     assert set(said.split(", ")) == (kept or {"none"})

@@ -73,7 +73,7 @@ def test_time_limit(tool: Tool, value: str) -> None:
 @pytest.mark.parametrize("value", ["gcc", "BCC", "\x1b[1A"])
 def test_engine_variable_that_names_none(tool: Tool, value: str) -> None:
     result = run(BIN / tool.command, env={"EBPF_TOUR_ENGINE": value})
-    assert_usage_error(result, tool, "is none of auto, libbpf, bcc")
+    assert_usage_error(result, tool, "is not one of auto, libbpf, bcc")
     assert "\x1b" not in result.stderr
 
 

@@ -184,9 +184,9 @@ def test_only_others_do_it() -> None:
         results = all_at_once(commands)
     for case, result in zip(cases, results, strict=True):
         cause, hint = assert_error(result, 1, case.tool.command)
-        assert re.fullmatch(r"the demo failed: \d+ rows came, none of which it caused", cause)
+        assert re.fullmatch(r"the demo failed: it saw \d+ rows, but did not cause them", cause)
         other = next(name for name in ENGINES if name != case.engine)
-        assert f"--engine {other}; ebpf-tour check tries what works on this machine" in hint
+        assert f"--engine {other}; see what works on this machine: ebpf-tour check" in hint
 
 
 @pytest.mark.kernel(*OF_ALL)
@@ -207,7 +207,7 @@ def test_options_that_leave_its_rows_out() -> None:
     assert re.fullmatch(
         r"the demo failed: the kernel ran the program \d+ times, but no row .*", cause
     )
-    assert hint == "run it without -n, which may leave out rows of its own"
+    assert hint == "run it without -n, which may filter out the demo's own rows"
 
 
 # Half of the work, and a while later the other half.
@@ -313,9 +313,9 @@ sys.exit(cli.main(TOOL, run))
     ("prefix", "workload", "cause"),
     [
         ((), "list", "the program is attached, but the kernel never ran it"),
-        ((), "call", "the kernel ran the program 3 times, but no row came"),
+        ((), "call", "the kernel ran the program 3 times, but the demo saw no row"),
         # Without CAP_SYS_ADMIN, which counting takes, nobody knows.
-        (("setpriv", "--bounding-set=-sys_admin"), "call", "no row came"),
+        (("setpriv", "--bounding-set=-sys_admin"), "call", "it saw no row"),
     ],
     ids=["never run", "sends nothing", "not counted"],
 )
@@ -334,9 +334,7 @@ def test_no_row(
     found, hint = assert_error(run(*command), 1, "quiet")
     assert found == f"the demo failed: {cause}"
     other = next(name for name in ENGINES if name != engine)
-    assert hint == (
-        f"take another way: --engine {other}; ebpf-tour check tries what works on this machine"
-    )
+    assert hint == (f"try --engine {other}; see what works on this machine: ebpf-tour check")
 
 
 def pipe(path: Path, workload: str, **constants: float) -> list[str | Path]:
@@ -352,9 +350,9 @@ def pipe(path: Path, workload: str, **constants: float) -> list[str | Path]:
 def test_rows_that_do_not_come(tmp_path: Path) -> None:
     """At the end it says how many there were."""
     causes = {
-        "os.write(0, b'ab')": "of 3 rows that it caused, 2 came",
-        "os.write(0, b'xx')": "2 rows came, none of which it caused",
-        "pass": "no row came",
+        "os.write(0, b'ab')": "of 3 rows that it caused, it saw 2",
+        "os.write(0, b'xx')": "it saw 2 rows, but did not cause them",
+        "pass": "it saw no row",
     }
     commands = [
         [*pipe(tmp_path / f"{number}.py", workload), "--demo"]
@@ -363,7 +361,7 @@ def test_rows_that_do_not_come(tmp_path: Path) -> None:
     for result, wanted in zip(all_at_once(commands), causes.values(), strict=True):
         cause, hint = assert_error(result, 1, "ebpf-pipe")
         assert cause == f"the demo failed: {wanted}"
-        assert hint == "ebpf-tour check tries what works on this machine"
+        assert hint == "see what works on this machine: ebpf-tour check"
 
 
 def test_child_that_does_not_end(tmp_path: Path) -> None:
@@ -371,7 +369,7 @@ def test_child_that_does_not_end(tmp_path: Path) -> None:
     result = run(*pipe(tmp_path / "pipe.py", workload, PATIENCE_SECONDS=1), "--demo")
     cause, hint = assert_error(result, 1, "ebpf-pipe")
     assert cause == "the demo failed: its child process does not end"
-    assert hint == "try by hand what it does: a child writes."
+    assert hint == "do by hand what the demo does: a child writes."
 
 
 def test_rows_after_the_child_has_ended(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_a_name_that_the_kernel_cannot_keep(case: Case) -> None:
     assert result.status == 0
     warning, attached = result.stderr.splitlines()
     assert warning == (
-        f"{case.tool.command}: no name can match -n: it asks for 26 bytes or more, "
-        "and the kernel keeps 15 of a name"
+        f"{case.tool.command}: no name can match -n: the pattern needs 26 bytes or more, "
+        "and the kernel keeps 15 bytes of a name"
     )
     assert attached.endswith("Ctrl-C to end.")

@@ -188,7 +188,7 @@ def test_disk_full(case: Case) -> None:
     for result in results:
         cause, hint = assert_error(result, 1, case.tool.command)
         assert cause == "cannot write to standard output: No space left on device"
-        assert hint == "send it somewhere else"
+        assert hint == "redirect it to another file"
 
 
 @pytest.mark.native

@@ -181,7 +181,7 @@ def test_many_at_once(case: Case) -> None:
     # Twice as many as there are CPUs, at least 10: see loader/hooks/kretprobe_event.py.
     if case.tool is KPROBE and 2 * (os.cpu_count() or 1) < 10:
         assert lost
-        assert f"{lost} of them had begun and not ended" in result.stderr
+        assert f"{lost} of them began and did not end" in result.stderr
     if case.tool is FENTRY:
         assert not lost
 

@@ -88,7 +88,7 @@ def test_failures_only_or_too() -> None:
     assert set(meanings) == {"--failed", "--fails"}
     assert "only attempts that failed" in meanings["--failed"]
     assert "execsnoop's -x" in meanings["--failed"]
-    assert "failures, too" in meanings["--fails"]
+    assert "also show calls that fail" in meanings["--fails"]
     assert "opensnoop's -x" in meanings["--fails"]
 
 
@@ -101,7 +101,7 @@ each_with_name = pytest.mark.parametrize("tool", WITH_NAME, ids=lambda tool: too
 def test_a_wrong_pattern_is_a_usage_error(tool: Tool, wrong: str) -> None:
     cause, _ = assert_error(run(BIN / tool.command, f"-n={wrong}"), 2, tool.command)
     assert cause.startswith("argument -n/--name: ")
-    assert "is no regular expression" in cause
+    assert "is not a regular expression" in cause
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_refused_in_one_cgroup_only(engine: str, tmp_path: Path) -> None:
         assert make(maker(tmp_path, "one", group=group)) == 0
     assert seen(rows_of(result, inside.pid)) == [("refused", "one"), ("refused", "two")]
     assert len(result.records) == 2
-    said = f"until it ends, no process in {group} can make a directory"
+    said = f"while this runs, no process in {group} can make a directory"
     assert said in result.stderr.splitlines()[0]
     assert {"one", "below", "outside"} < set(os.listdir(tmp_path))
     assert "two" not in os.listdir(tmp_path)
@@ -166,7 +166,7 @@ def test_without_bpf_among_the_modules() -> None:
 def test_deny_needs_a_cgroup() -> None:
     """Never the whole machine."""
     cause, _ = assert_error(run(LSM, "--deny"), 2, COMMAND)
-    assert cause == "--deny is for the processes of one cgroup, and none is named"
+    assert cause == "--deny refuses mkdir to one cgroup: which one?"
     assert_error(run(LSM, "--demo", "--cgroup", "/"), 2, COMMAND)
 
 
@@ -176,6 +176,6 @@ def test_deny_needs_a_cgroup() -> None:
 def test_what_is_no_cgroup(words: tuple[str, ...], tmp_path: Path) -> None:
     with ExitStack() as stack:
         group = stack.enter_context(cgroup(tmp_path))
-        for path, why in ((tmp_path, "no cgroup"), (group.parent, "the whole machine")):
+        for path, why in ((tmp_path, "not a cgroup"), (group.parent, "the whole machine")):
             cause, _ = assert_error(run(LSM, "--cgroup", path, *words), 2, COMMAND)
             assert why in cause

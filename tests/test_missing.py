@@ -58,7 +58,7 @@ def test_no_btf(case: Case) -> None:
     result = demo(case, *in_mount_namespace(NO_BTF))
     cause, hint = assert_error(result, 69, case.tool.command)
     assert cause.startswith("this kernel has no BTF in /sys/kernel/btf/vmlinux")
-    assert hint == "a distribution's own kernel has it"
+    assert hint == "boot your distribution's stock kernel, which has it"
 
 
 @fault
@@ -138,8 +138,8 @@ def test_no_place_for_files(case: Case, setup: str) -> None:
     result = demo(case, *command)
     if result.status:
         cause, hint = assert_error(result, 1, case.tool.command)
-        assert cause == "there is no place for the files of the demo"
-        assert hint == "name one: TMPDIR=DIRECTORY"
+        assert cause == "no directory can hold the files of the demo"
+        assert hint == "name one that can: TMPDIR=DIRECTORY"
         result = demo(case, *command, "env", "TMPDIR=/dev/shm")
     assert result.status == 0, result.stderr
 
@@ -163,8 +163,8 @@ def test_in_a_rootless_container(case: Case) -> None:
         pytest.skip(f"{UNSUPPORTED}no user namespace can be made (in a chroot, or by a sysctl)")
     result = demo(case, *CONTAINER, "--user", "--map-root-user", "--fork", "--mount-proc")
     cause, hint = assert_error(result, 77, case.tool.command)
-    assert "root of a user namespace only" in cause
-    assert "outside of the container" in hint
+    assert "root in a user namespace only" in cause
+    assert "outside the container" in hint
 
 
 @fault
@@ -209,7 +209,9 @@ def assert_enough_or_not(case: Case, *command: str | Path, env: dict[str, str]) 
     if watches and result.status:
         cause, hint = assert_error(result, 77, case.tool.command)
         assert cause.startswith("may not open the files that the process ")
-        assert hint.startswith("that takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE")
+        assert hint.startswith(
+            "run it outside the container, with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE"
+        )
     else:
         assert result.status == 0, result.stderr
 
@@ -225,7 +227,7 @@ def test_capabilities_without_root(case: Case) -> None:
 def test_without_those_of_the_network(case: Case) -> None:
     result = demo(case, "setpriv", "--bounding-set=-net_admin,-net_raw")
     cause, hint = assert_error(result, 77, case.tool.command)
-    assert re.fullmatch(r"this process has no CAP_NET_\w+, which programs at packets need", cause)
+    assert re.fullmatch(r"this process has no CAP_NET_\w+, which programs for packets need", cause)
     assert hint.startswith("run it as root: sudo ")
 
 
@@ -243,5 +245,5 @@ def test_only_these_capabilities(case: Case, open_directory: Path) -> None:
     result = run(*command, *case.command("--demo")[1:], env=environment)
     cause, hint = assert_error(result, 77, case.tool.command)
     assert cause.startswith("may not read /sys/kernel/")
-    assert cause.endswith("only root may, unless it is opened for others")
-    assert hint.startswith("give it CAP_DAC_READ_SEARCH, too, or open tracefs to a group: mount ")
+    assert cause.endswith("only root may, unless others are given access")
+    assert hint.startswith("also give it CAP_DAC_READ_SEARCH, or open tracefs to a group: mount ")

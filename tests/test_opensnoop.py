@@ -381,7 +381,7 @@ def test_calls_that_do_not_end(engine: str, compiled: Compiled, tmp_path: Path) 
     assert workload.finish() == -signal.SIGKILL
     assert (result.records, result.summary["lost"]) == ([], 3)
     assert (
-        "3 events were lost besides the 0 shown; 3 of them had begun and not ended" in result.stderr
+        "3 events were lost besides the 0 shown; 3 of them began and did not end" in result.stderr
     )
 
 

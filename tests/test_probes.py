@@ -684,9 +684,12 @@ def test_two_files() -> None:
 @pytest.mark.parametrize(
     ("pattern", "hint"),
     [
-        ("tracepoint:sched:process", "a * stands for any text: '*process*'"),
-        ("tracepoint:no_such*", "upper and lower case differ, and the whole name has to match"),
-        ("tracepoint:\x1b[1A", "a * stands for any text: '*\\x1b[1A*'"),
+        ("tracepoint:sched:process", "use * for any text:  '*process*'"),
+        (
+            "tracepoint:no_such*",
+            "check upper and lower case; the pattern must match the whole name",
+        ),
+        ("tracepoint:\x1b[1A", "use * for any text:  '*\\x1b[1A*'"),
     ],
 )
 @kernel
@@ -709,8 +712,8 @@ def test_nothing_matches_in_other_formats(form: str) -> None:
     [
         ("/no/such", "cannot read /no/such: No such file or directory", "name a program"),
         ("/", "cannot read /: Is a directory", "name a program"),
-        ("script", "has nothing to probe: it is no ELF file", "it is a script"),
-        ("text", "has nothing to probe: it is no ELF file", "name a 64-bit program"),
+        ("script", "has nothing to probe: it is not an ELF file", "it is a script"),
+        ("text", "has nothing to probe: it is not an ELF file", "name a 64-bit program"),
         ("broken", "is broken: it ends too early", "reinstall"),
         ("no-such-program", "there is no program or library no-such-program", "by its path"),
         ("\x1b1A", r"there is no program or library \x1b1A", "by its path"),
@@ -750,7 +753,7 @@ def test_ordinary_user(open_directory: Path) -> None:
     command = everyones("probes", open_directory)
     nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", command)
     cause, hint = fails(77, *nobody, "tracepoint:sched:*")
-    assert cause.endswith("only root may, unless it is opened for others")
+    assert cause.endswith("only root may, unless others are given access")
     assert hint == f"run it as root: sudo {command} 'tracepoint:sched:*'"
     result = run(*nobody, "fentry:vfs_mkdir")
     assert result.stdout == "fentry:vmlinux:vfs_mkdir\n"

@@ -490,7 +490,7 @@ def test_demo(engine: str) -> None:
 def test_no_such_process(engine: str) -> None:
     cause, hint = assert_error(run(PROCINFO, "--engine", engine, "4194304"), 1, "ebpf-procinfo")
     assert cause == "there is no process 4194304"
-    assert hint == "ps -e shows the processes"
+    assert hint == "list the processes: ps -e"
 
 
 @pytest.mark.native

@@ -81,7 +81,7 @@ def test_demo_that_sees_all(command: list[str | Path]) -> None:
 @pytest.mark.parametrize(
     ("workload", "said"),
     [
-        ("os.write(0, b'abxc')", "1 row came that it did not cause"),
+        ("os.write(0, b'abxc')", "it saw 1 row that it did not cause"),
         ("os.write(0, b'abc'); raise ValueError('a\\nb')", f"{FAILED}: a b"),
         ("os.write(0, b'abc'); raise ValueError", f"{FAILED}: ValueError"),
         ("open('/does/not/exist')", f"{FAILED}: /does/not/exist: No such file or directory"),
@@ -94,7 +94,7 @@ def test_demo_that_fails(command: list[str | Path], workload: str, said: str) ->
     cause, hint = assert_error(result, 1, "ebpf-pipe")
     assert cause == f"the demo failed: {said}"
     if FAILED in said:
-        assert hint == "try by hand what it does: a child writes."
+        assert hint == "do by hand what the demo does: a child writes."
     assert "saw every" not in result.stderr
 
 

@@ -158,7 +158,7 @@ def test_interface_that_goes_away(engine: str) -> None:
             result = tool.finish()
             assert result.status == 0, result.stderr
             assert result.summary == {"type": "summary", "events": 0, "lost": 0}
-            assert result.stderr.endswith(": the interface near has gone away\n")
+            assert result.stderr.endswith(": the interface near is gone\n")
 
 
 # Receives a packet at an interface without Ethernet: what is written to its device.
@@ -284,6 +284,6 @@ def namespaces() -> list[str]:
 def test_no_such_interface() -> None:
     cause, hint = assert_error(run(SOCKFILTER, "-i", "nope\x1b[1A"), 2, "ebpf-sockfilter")
     assert cause == r"there is no network interface nope\x1b[1A"
-    assert re.fullmatch(r"there are these: (.+, )?lo(, .+)?", hint)
+    assert re.fullmatch(r"name one of these: (.+, )?lo(, .+)?", hint)
     cause, hint = assert_error(run(SOCKFILTER, "--demo", "-i", "eth0"), 2, "ebpf-sockfilter")
-    assert (cause, hint) == ("there is no network interface eth0", "there are these: lo")
+    assert (cause, hint) == ("there is no network interface eth0", "name one of these: lo")

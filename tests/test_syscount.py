@@ -253,7 +253,7 @@ def test_a_full_map_is_counted(engine: str, compiled: Compiled, open_directory: 
     assert result.status == 0
     assert [(row["comm"], row["count"]) for row in result.records] == [("one", 2000)]
     assert result.summary == {"type": "summary", "events": 1, "lost": 2000}
-    assert "no room to count 2000 calls: --entries makes more" in result.stderr
+    assert "2000 calls were not counted, since the map was full: raise --entries" in result.stderr
 
 
 @pytest.mark.native

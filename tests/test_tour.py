@@ -193,7 +193,7 @@ Tools for work:
 ebpf-c             kprobe/tracepoint  hash, ring buffer
   no               show this
 
-Why not, or not in the way that comes first:
+Why not, or not by the first choice of hooks:
   ebpf-b, ebpf-c: no kprobes
     -> do it"""
     )
@@ -433,7 +433,7 @@ def test_no_such_command() -> None:
     for word, hint in (("chekc", "did you mean check?"), ("mkdri", "did you mean mkdir?")):
         assert assert_error(run(TOUR, word), 2, "ebpf-tour") == (f"there is no tool '{word}'", hint)
     _, hint = assert_error(run(TOUR, "\x1b[1A\n"), 2, "ebpf-tour")
-    assert hint == "ebpf-tour without it lists the tools"
+    assert hint == "list the tools: ebpf-tour"
 
 
 # The trials
@@ -449,7 +449,9 @@ def made_for(kind: type[Hook]) -> trial.Trial:
 def test_a_program_that_is_never_run() -> None:
     """To be attached is not enough."""
     made = made_for(Uprobe)._replace(cause=lambda: None)
-    with pytest.raises(Error, match="a program can be attached to uprobe, but it is never run"):
+    with pytest.raises(
+        Error, match="a program can be attached to uprobe, but the kernel never runs it"
+    ):
         made.run()
 
 

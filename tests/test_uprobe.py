@@ -195,11 +195,11 @@ def test_a_function_that_is_not_there() -> None:
     cause, hint = refused("--binary", "/bin/bash", "--function", "no_such")
     assert cause == "/bin/bash has no function no_such"
     assert hint == (
-        "it is stripped, so that only what it exports has a name; see which it has: "
+        "it is stripped, so only what it exports has a name; list what it has: "
         "ebpf-probes --binary /bin/bash 'uprobe:*'"
     )
     cause, _ = refused("-p", str(os.getpid()), "--function", "no_such")
-    assert cause.startswith("nothing that the process ")
+    assert cause.startswith("no file that the process ")
 
 
 @pytest.mark.native
@@ -235,9 +235,9 @@ def test_a_stripped_program(tmp_path: Path) -> None:
     with Workload(path) as program:
         cause, hint = refused("-p", str(program.pid), "--function", "only_here")
     assert cause == (
-        f"nothing that the process {program.pid} (stripped) has mapped has a function only_here"
+        f"no file that the process {program.pid} (stripped) has mapped has a function only_here"
     )
-    assert hint.startswith("its program is stripped, so that only what it exports has a name")
+    assert hint.startswith("name another function (--function NAME), or run a build with symbols: ")
 
 
 @pytest.mark.native
@@ -247,7 +247,7 @@ def test_a_stripped_program(tmp_path: Path) -> None:
         (("--function", "getenv"), "which program has getenv?"),
         (
             ("--binary", "bash", "-p", "1"),
-            "-p looks in what the process has mapped, so --binary cannot be named, too",
+            "-p looks in the files that the process has mapped, so --binary cannot be given, too",
         ),
         (("--demo", "--binary", "bash"), "--demo traces the tool itself"),
     ],
@@ -259,7 +259,7 @@ def test_options_that_do_not_go_together(words: tuple[str, ...], cause: str) -> 
 def script_or_fifo(tmp_path: Path) -> list[tuple[str, str]]:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "script").write_text("#!/bin/sh\n")
-    return [("fifo", "it is no regular file"), ("script", "it is no ELF file")]
+    return [("fifo", "it is not a regular file"), ("script", "it is not an ELF file")]
 
 
 @pytest.mark.native

@@ -189,7 +189,7 @@ def test_table(engine: str) -> None:
 def test_a_probe_that_is_not_there(words: tuple[str, ...], cause: str) -> None:
     said, hint = assert_error(run(USDT, *words), 1, "ebpf-usdt")
     assert said == cause
-    assert hint == f"see which it has: ebpf-probes --binary {words[1]} 'usdt:*'"
+    assert hint == f"list what it has: ebpf-probes --binary {words[1]} 'usdt:*'"
 
 
 @pytest.mark.native
@@ -210,7 +210,7 @@ def test_a_process_without_the_probe() -> None:
         (("--probe", "a:b"), "which program has a:b?"),
         (
             ("--binary", "python3", "-p", "1"),
-            "-p looks in what the process has mapped, so --binary cannot be named, too",
+            "-p looks in the files that the process has mapped, so --binary cannot be given, too",
         ),
         (("--demo", "-p", "1"), "--demo traces the tool itself"),
     ],

@@ -106,7 +106,7 @@ def test_drop(engine: str, network: Network) -> None:
     assert found == sources
     *warnings, attached = result.stderr.splitlines()
     assert warnings == [
-        f"ebpf-xdp: drops what lo receives from {cidr}, until this ends"
+        f"ebpf-xdp: while this runs, lo drops what it receives from {cidr}"
         for cidr in ("10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32")
     ]
     assert attached.endswith("Ctrl-C to end.")
@@ -162,7 +162,7 @@ def test_sources_that_have_to_leave(engine: str, network: Network) -> None:
     lost = result.summary["lost"]
     assert lost > 0
     assert sum(row["packets"] for row in result.records) + lost == 1000
-    assert f"{lost} packets are of sources that had to leave: see --entries" in result.stderr
+    assert f"{lost} packets are in no row, since the map was full: raise --entries" in result.stderr
 
 
 @pytest.mark.usefixtures("leaves_nothing")
@@ -259,7 +259,7 @@ def test_no_ethernet() -> None:
     with Network("ip tuntap add dev tun0 mode tun") as network:
         cause, hint = assert_error(run(*network.inside, XDP, "-i", "tun0"), 1, "ebpf-xdp")
     assert cause == "packets at tun0 have no Ethernet header, which this program reads first"
-    assert hint == "ebpf-tc and ebpf-sockfilter read packets of any interface"
+    assert hint == "use ebpf-tc or ebpf-sockfilter, which read packets of any interface"
 
 
 @pytest.mark.native

@@ -89,9 +89,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transport",
         choices=("ringbuf", "perf"),
-        help="how records come to user space (default: ringbuf where the kernel has it)",
+        help="how records reach user space (default: ringbuf if the kernel supports it)",
     )
-    cli.add_buffer_option(parser, " (of a perf buffer: for each CPU)")
+    cli.add_buffer_option(parser, " (perf: of each CPU's buffer)")
 
 
 def demo() -> Demo:
@@ -122,14 +122,15 @@ TOOL = Tool(
     read_before=("uprobe", "execcount"),
     summary="show processes as they begin and end, with exit code and duration",
     description=(
-        "Show a row for each program that is executed and for each process that ends: who, by "
-        "whom, how it ended and how long it lived. A good frame for an eBPF tool of your own."
+        "Show a row for each program that is executed and for each process that ends: its name, "
+        "its parent, how it ended and how long it lived. A good starting point for an eBPF tool "
+        "of your own."
     ),
     via={"tracepoint": (EXEC, EXIT)},
     maps=(
-        Map("start", "hash", "when each process executed its program: PID to nanoseconds"),
-        Map("leaderless", "hash", "processes whose first thread ended before the others"),
-        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+        Map("start", "hash", "PID to the time of its last exec, in nanoseconds"),
+        Map("leaderless", "hash", "processes whose leader ended before the other threads"),
+        Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
         Map("pb", "perf event array", "the same with --transport perf", tool="reads"),
     ),
     picture=(
@@ -142,7 +143,7 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "TIME", "when it happened, local time", width=8),
+        Column("time", "TIME", "local time of the event", width=8),
         Column("event", "EVENT", "EXEC or EXIT", width=5),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column("pid", "PID", "its process ID", width=7, right=True),
@@ -154,17 +155,21 @@ TOOL = Tool(
             text=filename_or_exit,
             kernel_bytes=True,
         ),
-        Column("truncated", "", "whether the file's name is longer than that; null for EXIT"),
+        Column("truncated", "", "whether the file's name was cut off; null for EXIT"),
         Column("exit_code", "", "0 to 255; 0 if a signal ended the process; null for EXEC"),
         Column("signal", "", "name of the signal that ended it, or null"),
-        Column("duration_ns", "", "how long it lived, from its fork on; null for EXEC"),
-        Column("since_exec_ns", "", "the same from its last exec on; null if the tool saw none"),
+        Column("duration_ns", "", "nanoseconds from its fork to its exit; null for EXEC"),
+        Column(
+            "since_exec_ns",
+            "",
+            ("nanoseconds from its last exec to its exit; null if the tool saw no exec"),
+        ),
     ),
     examples=(
-        Example("ebpf-bootstrap", "every process that begins or ends"),
+        Example("ebpf-bootstrap", "every exec and every process that ends"),
         Example("ebpf-bootstrap -d 50", "exits of processes that lived 50 ms or longer"),
-        Example("ebpf-bootstrap --demo", "see processes that it starts itself"),
-        Example("ebpf-bootstrap --transport perf", "through a perf buffer, as older kernels need"),
+        Example("ebpf-bootstrap --demo", "see processes that the demo starts"),
+        Example("ebpf-bootstrap --transport perf", "use a perf buffer, as older kernels need"),
     ),
     requirements="Linux 5.8 or newer, tracefs, and root (or CAP_BPF and CAP_PERFMON).",
     see_also=("wait(2)", "signal(7)"),

@@ -142,11 +142,11 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "TIME", "when the report was made, local time", width=8),
+        Column("time", "TIME", "local time of the report", width=8),
         Column(
             "comm",
             "COMM",
-            "with --by-comm: the process that called, by its old name",
+            "with --by-comm: the caller's name before the exec",
             width=16,
             kernel_bytes=True,
         ),
@@ -154,18 +154,18 @@ TOOL = Tool(
         Column(
             "rate_per_s",
             "RATE(/s)",
-            "calls a second since the report before",
+            "calls a second since the previous report",
             width=10,
             form="%.1f",
             right=True,
         ),
-        Column("interval_s", "", "seconds since the report before, as measured"),
+        Column("interval_s", "", "seconds since the previous report, as measured"),
     ),
     examples=(
         Example("ebpf-execcount --interval 5", "a report every five seconds"),
         Example("ebpf-execcount 1 3", "three reports, one second apart"),
         Example("ebpf-execcount --by-comm", "who executes programs"),
-        Example("ebpf-execcount --demo", "count what it executes itself"),
+        Example("ebpf-execcount --demo", "count programs that the demo executes"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "

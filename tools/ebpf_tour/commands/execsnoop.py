@@ -174,10 +174,10 @@ def options(parser: argparse.ArgumentParser) -> None:
         parser,
         "-x",
         "--fails",
-        help="as in bcc's execsnoop: failures, too, with their error (opensnoop's -x shows only "
-        "them)",
+        help="as in bcc's execsnoop: also show calls that fail, with their error (opensnoop's "
+        "-x shows only those)",
     )
-    cli.add_flag(parser, "-q", "--quote", help="put each argument into double quotes")
+    cli.add_flag(parser, "-q", "--quote", help="put each argument in double quotes")
     cli.add_filters(parser, "un")
     parser.add_argument(
         "-l",
@@ -191,23 +191,23 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--ppid",
         type=cli.positive_int,
         metavar="PPID",
-        help="as in bcc's execsnoop: only what children of this process do",
+        help="as in bcc's execsnoop: only calls by children of this process",
     )
     cli.add_flag(
-        parser, "-U", "--print-uid", help="as in bcc's execsnoop: with a column of the user's ID"
+        parser, "-U", "--print-uid", help="as in bcc's execsnoop: add a column with the user's ID"
     )
     parser.add_argument(
         "--max-args",
         type=cli.positive_int,
         default=20,
         metavar="N",
-        help="show so many arguments besides the program's name (default: 20)",
+        help="show at most N arguments after the program's name (default: 20)",
     )
     for name, things in (("cgroupmap", "cgroups"), ("mntnsmap", "mount namespaces")):
         parser.add_argument(
             f"--{name}",
             metavar="PATH",
-            help=f"only what is done in the {things} of the BPF map that is pinned at PATH",
+            help=f"only calls from the {things} in the BPF map that is pinned at PATH",
         )
     parser.add_argument(
         "--buffer",
@@ -283,11 +283,11 @@ TOOL = Tool(
         ),
     },
     maps=(
-        Map("pb", "perf event array", "the records, on their way to the tool", tool="reads"),
-        Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("scratch", "per-CPU array", "scratch space to put a record together"),
-        Map("cgroupset", "hash", "with --cgroupmap: the cgroups that are wanted"),
-        Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces that are wanted"),
+        Map("pb", "perf event array", "carries the records to the tool", tool="reads"),
+        Map("calls", "hash", "calls in progress, by thread"),
+        Map("scratch", "per-CPU array", "scratch space to build a record"),
+        Map("cgroupset", "hash", "with --cgroupmap: the cgroups to trace"),
+        Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces to trace"),
     ),
     picture=(
         Flow(
@@ -310,11 +310,13 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "TIME", "with -T: when the call ended, local time", width=8, option="time"),
+        Column(
+            "time", "TIME", ("with -T: local time at the end of the call"), width=8, option="time"
+        ),
         Column(
             "time_s",
             "TIME(s)",
-            "with -t: the same in seconds since the tool was attached",
+            "with -t: the same, in seconds since the tool was attached",
             width=8,
             form="%.3f",
             option="timestamp",
@@ -323,14 +325,12 @@ TOOL = Tool(
         Column(
             "comm",
             "PCOMM",
-            "name of the thread; on success the new one",
+            "name of the thread; after a successful call, its new name",
             width=16,
             kernel_bytes=True,
         ),
         Column("process_comm", "", "name of its process", kernel_bytes=True),
-        Column(
-            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
-        ),
+        Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
         Column("ppid", "PPID", "its parent's process ID", width=7, right=True),
         Column(
             "ret",
@@ -343,8 +343,8 @@ TOOL = Tool(
         Column(
             "args",
             "ARGS",
-            "the file that was executed and the arguments without the program's name; before "
-            "them, in brackets, the error of a call that failed. In JSON a list of all arguments, "
+            "the file that was executed and its arguments, without the program's name. If the "
+            "call failed, its error is first, in brackets. In JSON, a list of all arguments, "
             "with the program's name first",
             text=command_line,
             kernel_bytes=True,
@@ -358,8 +358,9 @@ TOOL = Tool(
         Column(
             "interpreter",
             "",
-            "for a script, a list of the words that its first line put first; null: the kernel "
-            "skipped the program that finds out, and args begin with these words",
+            "for a script, a list of the words that the kernel put first, from the script's "
+            "first line; null: the kernel skipped the program that finds out, and args begin "
+            "with these words",
             kernel_bytes=True,
         ),
         Column("errno", "", "0, or the error number of a call that failed"),
@@ -367,18 +368,20 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-execsnoop", "every program that is executed"),
-        Example("ebpf-execsnoop -x", "attempts that fail, too"),
-        Example("ebpf-execsnoop -TU -u root", "by root, with time and user"),
-        Example("ebpf-execsnoop -P 181", "by children of process 181"),
+        Example("ebpf-execsnoop -x", "also calls that fail"),
+        Example("ebpf-execsnoop -TU -u root", "programs that root executes, with time and user"),
+        Example("ebpf-execsnoop -P 181", "programs that children of process 181 execute"),
         Example("ebpf-execsnoop -n '^(ba)?sh$' -q", "shells, each argument in quotes"),
-        Example("ebpf-execsnoop -l testpkg", "command lines in which testpkg occurs"),
-        Example("ebpf-execsnoop --cgroupmap /sys/fs/bpf/set", "in the cgroups of this BPF map"),
-        Example("ebpf-execsnoop --demo", "see programs that it executes itself"),
+        Example("ebpf-execsnoop -l testpkg", "command lines that contain testpkg"),
+        Example(
+            "ebpf-execsnoop --cgroupmap /sys/fs/bpf/set", ("only in the cgroups in this BPF map")
+        ),
+        Example("ebpf-execsnoop --demo", "see programs that the demo executes"),
     ),
     requirements=(
         "Linux 5.8 or newer with kernel BTF, tracefs, and root (or CAP_BPF and CAP_PERFMON). "
-        "--via kprobe needs CONFIG_KPROBE_EVENTS; --via tracepoint CONFIG_FTRACE_SYSCALLS, but no "
-        "kernel BTF if BCC has headers. --cgroupmap knows cgroups of version 2."
+        "--via kprobe needs CONFIG_KPROBE_EVENTS; --via tracepoint CONFIG_FTRACE_SYSCALLS, but "
+        "no kernel BTF if BCC has headers. --cgroupmap works with cgroup v2."
     ),
     see_also=("execve(2)", "execveat(2)", "bpftool-map(8)"),
 )

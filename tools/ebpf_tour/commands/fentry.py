@@ -37,13 +37,13 @@ TOOL = Tool(
     name="fentry",
     lesson=60,
     read_before=("kprobe",),
-    summary="show each call of unlink and each return, at less cost",
+    summary="show each call of unlink and each return, at lower cost",
     description=(
-        "Show a row whenever the kernel begins to remove a file for a process, and one when it "
-        "has, or has failed: the rows of ebpf-kprobe. It teaches fentry and fexit."
+        "Show a row when the kernel begins to remove a file for a process, and another when it "
+        "succeeds or fails: the same rows as ebpf-kprobe. It teaches fentry and fexit."
     ),
     via={"fentry": (ENTRY, RETURN)},
-    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    maps=(Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),),
     picture=(
         Flow("the kernel calls do_unlinkat", {ENTRY: "enter_unlinkat"}, writes=("rb",)),
         Flow("do_unlinkat returns", {RETURN: "leave_unlinkat"}, writes=("rb",)),
@@ -51,8 +51,8 @@ TOOL = Tool(
     columns=unlink.COLUMNS,
     examples=(
         Example("ebpf-fentry", "every file that is removed"),
-        Example("ebpf-fentry -p 1", "those that the first process removes"),
-        Example("ebpf-fentry --demo", "see files that it removes itself"),
+        Example("ebpf-fentry -p 1", "files that process 1 removes"),
+        Example("ebpf-fentry --demo", "see files that the demo removes"),
     ),
     requirements=(
         "Linux 5.8 or newer with kernel BTF and CONFIG_FUNCTION_TRACER (on arm64 6.0 or newer), "

@@ -77,12 +77,18 @@ TOOL = Tool(
         Column(
             "comm", "COMM", "name of the thread that called, if known", width=16, kernel_bytes=True
         ),
-        Column("tid", "TID", "its ID; of a process with one thread, the PID", width=7, right=True),
+        Column(
+            "tid",
+            "TID",
+            ("its thread ID; if the process has one thread, the PID"),
+            width=7,
+            right=True,
+        ),
         Column("message", "MESSAGE", "what bpf_printk() printed"),
     ),
     examples=(
         Example("ebpf-hello", "a line for each program that is executed"),
-        Example("ebpf-hello --demo", "see the programs that it executes itself"),
+        Example("ebpf-hello --demo", "see programs that the demo executes"),
         Example("ebpf-hello --show source", "read the C program"),
     ),
     requirements=(

@@ -39,13 +39,13 @@ TOOL = Tool(
     read_before=("uprobe",),
     summary="show each call of unlink and each return",
     description=(
-        "Show a row whenever the kernel begins to remove a file for a process, and one when it "
-        "has, or has failed. It teaches kprobes and kretprobes."
+        "Show a row when the kernel begins to remove a file for a process, and another when it "
+        "succeeds or fails. It teaches kprobes and kretprobes."
     ),
     via={"kprobe": (ENTRY, RETURN)},
     maps=(
-        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
-        Map("calls", "hash", "calls that have begun and not returned, by thread"),
+        Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
+        Map("calls", "hash", "calls in progress, by thread"),
     ),
     picture=(
         Flow("the kernel calls do_unlinkat", {ENTRY: "enter_unlinkat"}, writes=("calls", "rb")),
@@ -54,8 +54,8 @@ TOOL = Tool(
     columns=unlink.COLUMNS,
     examples=(
         Example("ebpf-kprobe", "every file that is removed"),
-        Example("ebpf-kprobe -p 1", "those that the first process removes"),
-        Example("ebpf-kprobe --demo", "see files that it removes itself"),
+        Example("ebpf-kprobe -p 1", "files that process 1 removes"),
+        Example("ebpf-kprobe --demo", "see files that the demo removes"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_KPROBE_EVENTS, and root (or CAP_BPF and CAP_PERFMON)."

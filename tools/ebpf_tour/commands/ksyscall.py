@@ -74,7 +74,7 @@ TOOL = Tool(
         "not. It teaches kprobes on system calls."
     ),
     via={"ksyscall": (KILL, TGKILL), "tracepoint": (ENTER_KILL, ENTER_TGKILL)},
-    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    maps=(Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),),
     picture=(
         Flow(
             "a process calls kill or tgkill",
@@ -83,28 +83,28 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "TIME", "when it was called, local time", width=8),
-        Column("comm", "COMM", "name of the thread that calls", width=16, kernel_bytes=True),
-        Column("pid", "PID", "its process, as the first PID namespace counts", width=7, right=True),
+        Column("time", "TIME", "local time of the call", width=8),
+        Column("comm", "COMM", "name of the calling thread", width=16, kernel_bytes=True),
+        Column("pid", "PID", "its process, in the initial PID namespace", width=7, right=True),
         Column(
             "signal",
             "SIGNAL",
-            "the signal; 0 only asks whether one could be sent",
+            "the signal; 0 only tests whether one could be sent",
             width=9,
             text=lambda row: signal_name(int(str(row["signal"]))) if row["signal"] else "0",
         ),
         Column(
             "target",
             "TARGET",
-            "who gets it, as the caller counts; below 1: a group, as in kill(2)",
+            "the target's ID in the caller's PID namespace; below 1, a group: see kill(2)",
             text=lambda row: f"{row['target']}" + (f" thread {row['tid']}" if row["tid"] else ""),
         ),
-        Column("tid", "", "the thread that gets it; 0: any thread of the target"),
+        Column("tid", "", "the target's thread; 0: any of its threads"),
     ),
     examples=(
         Example("ebpf-ksyscall", "every signal that a process sends"),
-        Example("ebpf-ksyscall -p 1", "those that the first process sends"),
-        Example("ebpf-ksyscall --demo", "see signals that it sends itself"),
+        Example("ebpf-ksyscall -p 1", "signals that process 1 sends"),
+        Example("ebpf-ksyscall --demo", "see signals that the demo sends"),
         Example("ebpf-ksyscall --via tracepoint", "the same without kprobes"),
     ),
     requirements=(

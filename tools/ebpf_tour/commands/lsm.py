@@ -31,7 +31,7 @@ def run(session: Session) -> None:
         program.max_entries["rb"] = args.buffer
         program.load()
         if args.deny and path:
-            session.warn(f"until it ends, no process in {path} can make a directory")
+            session.warn(f"while this runs, no process in {path} can make a directory")
         program.attach()
 
         session.attached("Tracing mkdir", demo(own, args) if own else None)
@@ -43,11 +43,9 @@ def run(session: Session) -> None:
 def check(args: argparse.Namespace) -> None:
     """Raise UsageError where options do not go together."""
     if args.deny and not (args.cgroup or args.demo or args.show):
-        raise UsageError(
-            "--deny is for the processes of one cgroup, and none is named", "--cgroup PATH names it"
-        )
+        raise UsageError("--deny refuses mkdir to one cgroup: which one?", "name it: --cgroup PATH")
     if args.cgroup and args.demo:
-        raise UsageError("--demo has a cgroup of its own", "leave --cgroup out")
+        raise UsageError("--demo makes its own cgroup", "leave out --cgroup")
 
 
 def row_of(event: Any) -> Row:
@@ -62,10 +60,8 @@ def row_of(event: Any) -> Row:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cgroup", metavar="PATH", help="only what the processes in this cgroup do, not in others"
-    )
-    cli.add_flag(parser, "--deny", help="refuse it, in the cgroup that --cgroup names")
+    parser.add_argument("--cgroup", metavar="PATH", help="only calls by processes in this cgroup")
+    cli.add_flag(parser, "--deny", help="refuse mkdir to the processes of that cgroup")
     cli.add_buffer_option(parser)
 
 
@@ -95,32 +91,35 @@ TOOL = Tool(
     name="lsm",
     lesson=170,
     read_before=("fentry",),
-    summary="show each mkdir before it is done, and refuse it in a cgroup",
+    summary="show each mkdir before it happens, and refuse it in one cgroup",
     description=(
-        "Show each directory that is about to be made. With --deny it is refused, to the "
-        "processes of one cgroup. It teaches the hooks of the security modules (LSM)."
+        "Show each directory that a process is about to make. With --deny, refuse it to the "
+        "processes of one cgroup. It teaches the hooks for security modules (LSM)."
     ),
     via={"lsm": (MKDIR,)},
-    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    maps=(Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),),
     picture=(Flow("a process calls mkdir", {MKDIR: "path_mkdir"}, writes=("rb",)),),
     columns=(
-        Column("time", "TIME", "when it was asked, local time", width=8),
-        Column("comm", "COMM", "name of the thread that calls", width=16, kernel_bytes=True),
-        Column("pid", "PID", "its process, as the first PID namespace counts", 7, right=True),
-        Column("action", "ACTION", "allowed or refused, by this program", width=7),
+        Column("time", "TIME", "local time of the call", width=8),
+        Column("comm", "COMM", "name of the calling thread", width=16, kernel_bytes=True),
+        Column("pid", "PID", "its process, in the initial PID namespace", 7, right=True),
+        Column("action", "ACTION", "allowed or refused by this program", width=7),
         Column("name", "NAME", "the directory's name, without the path", kernel_bytes=True),
     ),
     examples=(
         Example("ebpf-lsm", "every directory that is about to be made"),
-        Example("ebpf-lsm --cgroup /sys/fs/cgroup/x --deny", "refuse it to those in the cgroup x"),
-        Example("ebpf-lsm --demo", "see three of its own"),
+        Example(
+            "ebpf-lsm --cgroup /sys/fs/cgroup/x --deny",
+            ("refuse mkdir to the processes in the cgroup x"),
+        ),
+        Example("ebpf-lsm --demo", "see three directories that the demo makes"),
         Example("ebpf-lsm --demo --deny", "the same, refused"),
     ),
     keeps=("CAP_DAC_OVERRIDE",),  # to remove the demo's cgroup: the directory is read-only
     requirements=(
-        "Linux 5.8 or newer with CONFIG_BPF_LSM, CONFIG_SECURITY_PATH and CONFIG_DEBUG_INFO_BTF, "
-        'booted with "bpf" among its security modules (lsm=), and root. --demo and --cgroup need '
-        "cgroup2."
+        "Linux 5.8 or newer with CONFIG_BPF_LSM, CONFIG_SECURITY_PATH and "
+        'CONFIG_DEBUG_INFO_BTF, booted with "bpf" in its list of security modules (lsm=), and '
+        "root. --demo and --cgroup need cgroup2."
     ),
     see_also=("mkdir(2)", "cgroups(7)"),
 )

@@ -77,13 +77,15 @@ def run(session: Session) -> None:
 def check(args: argparse.Namespace) -> None:
     """Raise UsageError where options do not go together."""
     if args.pid is None and not (args.demo or args.show):
-        raise UsageError("which process? PID is missing", "name one, or see --demo")
+        raise UsageError(
+            "which process? PID is missing", ("name a process by its PID, or try --demo")
+        )
     if args.pid is not None and args.demo:
-        raise UsageError("--demo has a process of its own", "leave PID out")
+        raise UsageError("--demo starts its own process", "leave out PID")
     if args.format == "folded" and args.interval:
         raise UsageError(
-            "--folded is one report, and --interval makes several",
-            "leave --interval out: the report comes at the end",
+            "--folded makes one report, but --interval makes several",
+            "leave out --interval: the report comes at the end",
         )
 
 
@@ -139,7 +141,7 @@ def follow(session: Session, program: Program, target: Target, report: Report) -
         session.wait_readable(target.pidfd, min(REFRESH_SECONDS, due - time.monotonic()))
         before = target.comm
         if target.refresh():
-            session.warn(f"{before} ({target.pid}) has become {target.comm}")
+            session.warn(f"{before} ({target.pid}) is now {target.comm}")
         if target.tid != thread:
             thread = target.tid
             warn_of_lost_thread(session, target)
@@ -163,8 +165,8 @@ def warn_of_lost_thread(session: Session, target: Target) -> None:
     session.wait_readable(target.pidfd, 0.1)  # the other threads may be ending, too
     if session.running and target.alive:
         session.warn(
-            "the thread with the breakpoint has ended: calls that the others make from now on "
-            f"are not counted; start {TOOL.command} again"
+            "the thread with the breakpoint ended, and calls by the other threads are no longer "
+            f"counted; start {TOOL.command} again"
         )
 
 
@@ -289,8 +291,8 @@ class Report:
             for what, total in sums.items():
                 self._session.warn(f"{total.bytes} bytes in {total.calls} calls{what}")
             self._session.warn(
-                f"{self._count} stacks; a call that one of these passes on to another is "
-                f"counted at both{rest}"
+                f"{self._count} stacks; if one of these functions calls another, both count the "
+                f"call{rest}"
             )
         elif self.rows:
             self._session.warn(
@@ -300,19 +302,19 @@ class Report:
         else:
             self._session.warn(f"no call of {self._watched} was seen")
         if self._symbols.why_not:
-            self._session.warn(f"no names, but places in files: {self._symbols.why_not}")
+            self._session.warn(f"offsets in files in place of names: {self._symbols.why_not}")
         if not self._target.is_complete:
-            self._session.warn("names are missing: the process maps ever more files")
+            self._session.warn("names are missing: the process keeps mapping more files")
         if self._not_looked_at:
             self._session.warn(
                 f"no names for {self._not_looked_at} calls: the program that made them ran for "
-                f"less than {REFRESH_SECONDS:g} s, or was forgotten"
+                f"less than {REFRESH_SECONDS:g} s, or the tool forgot it"
             )
         full = self._unattributed.get(MAP_FULL)
         if full.calls:
             self._session.warn(
-                f"{full.bytes} bytes in {full.calls} calls came from more stacks than the "
-                f"{args.num_stacks} there is room for; raise NUM_STACKS, for example to "
+                f"{full.bytes} bytes in {full.calls} calls are in no row, since the map holds "
+                f"{args.num_stacks} stacks; raise NUM_STACKS, for example to "
                 f"{8 * args.num_stacks}"
             )
 
@@ -403,7 +405,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=cli.positive_int,
         metavar="PID",
-        help="the process to watch (--demo and --show need none)",
+        help="the process to watch (not needed with --demo and --show)",
     )
     parser.add_argument(
         "num_stacks",
@@ -411,7 +413,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         type=stacks.number_of_stacks,
         default=1024,
         metavar="NUM_STACKS",
-        help="how many different stacks there is room for (default: 1024)",
+        help="how many different stacks the map holds (default: 1024)",
     )
     parser.add_argument(
         "--function",
@@ -419,16 +421,16 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="malloc",
         help=f"the function to count: {', '.join(FUNCTIONS)}, or any other whose first argument "
-        "is the size (default: malloc, and with it new and new[] of C++)",
+        "is the size (default: malloc, with C++'s new and new[])",
     )
     parser.add_argument(
-        "--interval", type=cli.seconds, metavar="SECONDS", help="report every so many seconds, too"
+        "--interval", type=cli.seconds, metavar="SECONDS", help="also report at this interval"
     )
     parser.add_argument(
         "--by",
         choices=("bytes", "calls"),
         default="bytes",
-        help="what makes a stack large, and the number of --folded (default: bytes)",
+        help="what to sort by, and the number that --folded prints (default: bytes)",
     )
     stacks.add_options(parser)
 
@@ -470,7 +472,7 @@ class DemoProcess:
         if self._child.returncode:
             raise Error(
                 f"the demo failed: its child process ended with {self._child.returncode}",
-                "see above for what it said, or dmesg for who killed it",
+                "read its output above, or dmesg if something killed it",
             )
         if size < wanted or calls < DEMO_CALLS:
             counted = f"{size} bytes in {calls} calls were counted"
@@ -511,18 +513,18 @@ TOOL = Tool(
     lesson=230,
     for_work=True,
     read_before=("uprobe", "profile", "mkdir"),
-    summary="sum up by call stack what a process allocates with malloc",
+    summary="sum up what a process allocates with malloc, by call stack",
     description=(
-        "Count the bytes that a process asks malloc for, and the calls, by call stack, and report "
-        "them, largest first: at Ctrl-C, after --time-limit, or when the process ends. It does "
-        "not see what is freed: it finds who allocates much, not who leaks."
+        "Count the bytes that a process asks malloc for, and the calls, by call stack, and "
+        "report them, largest first: at Ctrl-C, after --time-limit, or when the process ends. "
+        "It does not see free: it finds the code that allocates much, not the code that leaks."
     ),
     via={"uprobe": (ALLOC,)},
     maps=(
         Map("totals", "hash", "stack to bytes and calls, up to 30 frames", tool="reads"),
         Map("deep_totals", "hash", "the same for up to 127 frames", tool="reads"),
         Map("unattributed", "array", "bytes and calls without a stack, by reason", tool="reads"),
-        Map("scratch", "per-CPU array", "slots where programs put their stack together"),
+        Map("scratch", "per-CPU array", "slots in which the program builds a stack"),
     ),
     picture=(
         Flow(
@@ -533,12 +535,12 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("bytes", "BYTES", "bytes that were asked for at this stack", width=12, right=True),
+        Column("bytes", "BYTES", "bytes requested at this stack", width=12, right=True),
         Column("count", "CALLS", "calls at this stack", width=10, right=True),
         Column(
             "stack",
             "STACK",
-            "the functions, innermost first, each with the offset in it",
+            "the functions, innermost first, each with the offset of the call",
             text=stacks.stack_lines,
             kernel_bytes=True,
         ),
@@ -550,7 +552,7 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-mallocstacks 4711", "until Ctrl-C or the end of the process"),
-        Example("ebpf-mallocstacks 4711 8192 --top 10", "of up to 8192 stacks, the largest ten"),
+        Example("ebpf-mallocstacks 4711 8192 --top 10", "the ten largest of up to 8192 stacks"),
         Example("ebpf-mallocstacks 4711 --function calloc", "another function that allocates"),
         Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
         Example("ebpf-mallocstacks --demo", "watch a child process"),

@@ -74,7 +74,7 @@ TOOL = Tool(
     name="minimal",
     lesson=20,
     read_before=("hello",),
-    summary="print a line from the kernel at each of its own writes",
+    summary="print a line from the kernel for each of its own writes",
     description=(
         "Write to /dev/null once a second and show the line that a BPF program prints in the "
         "kernel each time. The smallest program that has a reason to exist: a hook, a filter, an "
@@ -94,9 +94,7 @@ TOOL = Tool(
         Column("time_s", "TIME(s)", "seconds since boot", width=14, form="%.6f", right=True),
         Column("cpu", "CPU", "the processor that the program ran on", width=3, right=True),
         Column("comm", "COMM", "name of the thread that wrote", width=16, kernel_bytes=True),
-        Column(
-            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
-        ),
+        Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
         Column("message", "MESSAGE", "what bpf_printk() printed, with the PID as the tool sees it"),
     ),
     examples=(

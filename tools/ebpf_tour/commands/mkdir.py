@@ -140,7 +140,7 @@ TOOL = Tool(
     summary="show each directory that is made, by whom and with which mode",
     description=(
         "Show a row for each directory that any process makes, and for each attempt that fails. "
-        "It teaches kprobes: hooks on functions of the kernel that nobody prepared for it."
+        "It teaches kprobes, which hook functions of the kernel that nobody prepared for it."
     ),
     via={
         "kprobe": (CALLED, RETURNS),
@@ -153,9 +153,9 @@ TOOL = Tool(
         ),
     },
     maps=(
-        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
-        Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("scratch", "per-CPU array", "scratch space to put a record together"),
+        Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
+        Map("calls", "hash", "calls in progress, by thread"),
+        Map("scratch", "per-CPU array", "scratch space to build a record"),
     ),
     picture=(
         Flow("the kernel calls vfs_mkdir", {CALLED: "kprobe__vfs_mkdir"}, writes=("calls",)),
@@ -167,18 +167,16 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "TIME", "when the call began, local time", width=8),
+        Column("time", "TIME", "local time at the start of the call", width=8),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column("process_comm", "", "name of its process", kernel_bytes=True),
-        Column(
-            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
-        ),
+        Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
         Column("mode", "MODE", "permissions asked for, less the umask, in octal", width=5),
         Column(
             "name",
             "NAME",
-            "the directory's name, without what leads there; before it, in brackets, the error of "
-            "an attempt that failed",
+            "the directory's name, without the path. If the attempt failed, its error is first, "
+            "in brackets",
             text=name_and_error,
             kernel_bytes=True,
         ),
@@ -187,8 +185,11 @@ TOOL = Tool(
     examples=(
         Example("ebpf-mkdir", "every directory that is made"),
         Example("ebpf-mkdir --via tracepoint -x", "only the attempts that fail"),
-        Example("ebpf-mkdir -u root -n systemd", "by root's processes that are called so"),
-        Example("ebpf-mkdir --demo", "see directories that it makes itself"),
+        Example(
+            "ebpf-mkdir -u root -n systemd",
+            ("directories that root's processes named systemd make"),
+        ),
+        Example("ebpf-mkdir --demo", "see directories that the demo makes"),
         Example("ebpf-mkdir --show asm", "the bytecode that runs in the kernel"),
     ),
     requirements=(

@@ -99,7 +99,7 @@ def has_flag(row: Row, wanted: list[str] | None) -> bool:
 def options(parser: argparse.ArgumentParser) -> None:
     cli.add_filters(parser, "punx")
     parser.add_argument(
-        "--tid", type=cli.positive_int, metavar="TID", help="only what this thread does"
+        "--tid", type=cli.positive_int, metavar="TID", help="only calls by this thread"
     )
     parser.add_argument(
         "-f",
@@ -107,18 +107,18 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=open_flag,
         metavar="FLAG",
-        help="as in bcc's opensnoop: only calls with this flag of open(2), such as O_WRONLY; given "
-        "more than once, calls with one of them",
+        help="as in bcc's opensnoop: only calls with this flag of open(2), such as O_WRONLY; "
+        "repeat it for calls with any of several flags",
     )
     cli.add_time_columns(parser)
     cli.add_flag(
-        parser, "-U", "--print-uid", help="as in bcc's opensnoop: with a column of the user ID"
+        parser, "-U", "--print-uid", help="as in bcc's opensnoop: add a column with the user ID"
     )
     cli.add_flag(
         parser,
         "-e",
         "--extended",
-        help="as in bcc's opensnoop: with columns of the flags and the mode",
+        help="as in bcc's opensnoop: add columns with the flags and the mode",
     )
     parser.add_argument(
         "-d",
@@ -133,14 +133,14 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def open_flag(text: str) -> str:
     if not is_open_flag(text):
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is no flag of open(2)")
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a flag of open(2)")
     return text
 
 
 def demo() -> Demo:
     shown = {from_kernel(name) for name in (*DEMO_NAMES, MISSING)}
     return Demo(
-        f"a child process creates {len(DEMO_NAMES)} files and looks for one that is not there.",
+        f"a child process creates {len(DEMO_NAMES)} files and opens one that does not exist.",
         workload=open_files,
         rows=len(shown),
         caused=lambda row: row["path"] in shown,
@@ -183,8 +183,8 @@ TOOL = Tool(
     description=(
         "Show a row for each call of open(2), openat(2), openat2(2), creat(2) and "
         "open_by_handle_at(2), on the whole machine: the process, the file, and the new file "
-        "descriptor or the error. It finds the configuration and the logs of a program that does "
-        "not say where they are, and what is missing when it does not start."
+        "descriptor or the error. Use it to find a program's configuration and log files, or "
+        "the file that is missing when a program does not start."
     ),
     via={
         "tracepoint": (
@@ -193,9 +193,9 @@ TOOL = Tool(
         )
     },
     maps=(
-        Map("calls", "hash", "calls that have begun and not ended, by thread"),
-        Map("scratch", "per-CPU array", "scratch space to put a record together"),
-        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+        Map("calls", "hash", "calls in progress, by thread"),
+        Map("scratch", "per-CPU array", "scratch space to build a record"),
+        Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
     ),
     picture=(
         Flow(
@@ -223,11 +223,13 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "TIME", "with -T: when the call ended, local time", width=8, option="time"),
+        Column(
+            "time", "TIME", ("with -T: local time at the end of the call"), width=8, option="time"
+        ),
         Column(
             "time_s",
             "TIME(s)",
-            "with -t: the same in seconds since the tool was attached",
+            "with -t: the same, in seconds since the tool was attached",
             width=11,
             form="%.6f",
             right=True,
@@ -236,9 +238,7 @@ TOOL = Tool(
         Column(
             "uid", "UID", "with -U: the caller's user ID", width=5, right=True, option="print_uid"
         ),
-        Column(
-            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
-        ),
+        Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
         Column("tid", "", "its thread ID"),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column("process_comm", "", "name of its process", kernel_bytes=True),
@@ -249,7 +249,7 @@ TOOL = Tool(
         Column(
             "flags",
             "FLAGS",
-            "with -e: how it was to be opened, by the names of open(2)",
+            "with -e: the flags, by their names in open(2)",
             width=34,
             text=flags_of,
             option="extended",
@@ -257,7 +257,7 @@ TOOL = Tool(
         Column(
             "mode",
             "MODE",
-            "with -e: permissions of a file that is to be created, in octal, before the umask",
+            "with -e: permissions for a file to create, in octal, before the umask",
             width=4,
             option="extended",
         ),
@@ -272,11 +272,11 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-opensnoop", "every file that is opened"),
-        Example("ebpf-opensnoop -x -n '^python'", "what programs with such a name do not find"),
-        Example("ebpf-opensnoop -T -U -u nobody", "what a user opens, with the time"),
-        Example("ebpf-opensnoop -e -f O_WRONLY -f O_RDWR", "what is opened for writing"),
+        Example("ebpf-opensnoop -x -n '^python'", "files that Python cannot open"),
+        Example("ebpf-opensnoop -T -U -u nobody", "files that a user opens, with the time"),
+        Example("ebpf-opensnoop -e -f O_WRONLY -f O_RDWR", "files that are opened for writing"),
         Example("ebpf-opensnoop -d 10 -p 1", "ten seconds of process 1"),
-        Example("ebpf-opensnoop --demo", "see files that it opens itself"),
+        Example("ebpf-opensnoop --demo", "see files that the demo opens"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_FTRACE_SYSCALLS, tracefs, and root (or CAP_BPF and "

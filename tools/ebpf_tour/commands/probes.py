@@ -69,7 +69,7 @@ class Query(NamedTuple):
 def queries(args: argparse.Namespace) -> list[Query]:
     """Return what is asked for, one query for each kind. Raises UsageError."""
     if args.binary and args.pid:
-        raise UsageError("--binary and -p both name files", "take one of them")
+        raise UsageError("--binary and -p both name files", "leave out one of them")
     has_file = bool(args.binary or args.pid)
     kinds = [k for k in (USER_KINDS if has_file else KERNEL_KINDS) if k not in RETURNS]
     pattern = args.pattern or "*"
@@ -101,7 +101,7 @@ def query(kind: str, rest: str, has_file: bool) -> Query:
         if has_file:
             raise UsageError(
                 f"{kind} is a place in the kernel, not in a program",
-                "leave --binary and -p out",
+                "leave out --binary and -p",
             )
         if kind in ("software", "hardware"):
             return Query(kind, name=rest.partition(":")[0])
@@ -169,9 +169,9 @@ def nothing(args: argparse.Namespace) -> Error:
     pattern = args.pattern or "*"
     return Error(
         f"nothing here matches '{pattern}'",
-        "upper and lower case differ, and the whole name has to match"
+        "check upper and lower case; the pattern must match the whole name"
         if "*" in pattern
-        else f"a * stands for any text: '*{pattern.rpartition(':')[2]}*'",
+        else f"use * for any text:  '*{pattern.rpartition(':')[2]}*'",
     )
 
 
@@ -207,15 +207,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--binary",
         metavar="FILE",
-        help="list functions and USDT probes of a program or library: a path, or a name such as "
-        "bash or libc",
+        help="list the functions and USDT probes of a program or library: a path, or a name "
+        "such as bash or libc",
     )
     parser.add_argument(
         "-p",
         "--pid",
         type=cli.positive_int,
         metavar="PID",
-        help="list functions and USDT probes of all files that a process has mapped",
+        help="list the functions and USDT probes of all files that a process has mapped",
     )
     cli.add_limit(parser)
 
@@ -232,7 +232,10 @@ TOOL = Tool(
     ),
     columns=(
         Column(
-            "probe", "PROBE", "all parts, as a pattern and as bpftrace writes it", kernel_bytes=True
+            "probe",
+            "PROBE",
+            ("the full name, as a pattern and as bpftrace writes it"),
+            kernel_bytes=True,
         ),
         Column("kind", "", "the kind of probe"),
         Column(
@@ -249,15 +252,15 @@ TOOL = Tool(
         Column(
             "fields",
             "",
-            "with -v: what a program gets there, such as the fields of a record or the arguments "
-            "of a function, each as C text",
+            "with -v: what a program gets at the probe, such as the fields of a record or the "
+            "arguments of a function, each as C text",
             kernel_bytes=True,
         ),
         Column(
             "refused",
             "",
-            "with -v, of an iterator: the error with which this kernel refuses programs for it, "
-            "such as EPERM; nothing if it takes them, or if only root could try",
+            "with -v, for an iterator: the error with which this kernel refuses programs, such "
+            "as EPERM; empty if it accepts them, or if only root could try",
         ),
     ),
     examples=(
@@ -266,7 +269,7 @@ TOOL = Tool(
         Example("ebpf-probes -v fentry:vfs_mkdir", "the arguments of a function of the kernel"),
         Example("ebpf-probes 'usdt:/usr/bin/python3:*'", "the USDT probes of a program"),
         Example("ebpf-probes --binary libc '*alloc*'", "functions of the C library"),
-        Example("ebpf-probes -p 4711 'usdt:*'", "of all files that a process uses"),
+        Example("ebpf-probes -p 4711 'usdt:*'", "the USDT probes of all files that a process uses"),
     ),
     requirements=(
         "Root for tracepoints and for the exact list of functions for kprobes; without it, "
@@ -275,8 +278,8 @@ TOOL = Tool(
     ),
     see_also=("bpftrace(8)", "nm(1)", "perf-list(1)"),
     verbose=(
-        "show the fields and arguments that a program gets at each probe, too, and which iterators "
-        "this kernel refuses"
+        "also show the fields and arguments that a program gets at each probe, and which "
+        "iterators this kernel refuses"
     ),
 )
 

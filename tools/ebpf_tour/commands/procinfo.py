@@ -25,7 +25,7 @@ from ebpf_tour.userland.process import Process
 def run(session: Session) -> None:
     args = session.args
     if args.pid is not None and args.demo:
-        raise UsageError("--demo has processes of its own", "leave PID out")
+        raise UsageError("--demo starts its own processes", "leave out PID")
     with contextlib.ExitStack() as stack:
         program = stack.enter_context(session.open(TOOL))
         process = stack.enter_context(Process(args.pid)) if args.pid is not None else None
@@ -168,7 +168,7 @@ TOOL = Tool(
     via={"raw tracepoint": (EXEC,)},
     maps=(
         Map("last", "LRU hash", "what each process was when it last executed a program"),
-        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
+        Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
     ),
     picture=(
         Flow(
@@ -179,37 +179,40 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "", "when it was, local time"),
-        Column("event", "", "EXEC, or NOW for the state that the process of PID is in"),
+        Column("time", "", "local time of the event"),
+        Column("event", "", "EXEC, or NOW for the current state of the process PID"),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column(
-            "process_comm", "", "the same: its first thread executes programs", kernel_bytes=True
+            "process_comm",
+            "",
+            ("its thread ID: the leader's, so the same as the PID"),
+            kernel_bytes=True,
         ),
+        Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
         Column(
-            "pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True
+            "ppid", "PPID", ("its parent's process ID, in the same namespace"), width=7, right=True
         ),
-        Column("ppid", "PPID", "its parent's process ID, counted likewise", width=7, right=True),
         Column(
             "ns_pid", "NSPID", "its process ID inside its own PID namespace", width=7, right=True
         ),
         Column(
             "ns_ppid",
             "NSPPID",
-            "its parent's there; 0 if the parent is outside of it",
+            "its parent's process ID in that namespace; 0 if the parent is outside",
             width=7,
             right=True,
         ),
         Column(
             "was",
             "WAS",
-            "its name before, if that was seen and is still remembered",
+            "its name before the exec, if the tool saw it and still has it",
             width=16,
             kernel_bytes=True,
         ),
         Column(
             "pid_ns",
             "NAMESPACES",
-            "its PID namespace (JSON); in the table, those that are not the tool's own",
+            "its PID namespace; in the table, all namespaces that differ from the tool's",
             text=other_namespaces,
         ),
         Column("mnt_ns", "", "its mount namespace"),
@@ -220,14 +223,14 @@ TOOL = Tool(
         Column("cgroup_ns", "", "its cgroup namespace"),
         Column("time_ns", "", "its time namespace"),
         Column("cgroup_id", "", "its cgroup (version 2): the inode number of the directory"),
-        Column("uid", "", "its user ID, as the first user namespace counts"),
-        Column("gid", "", "its group ID, likewise"),
+        Column("uid", "", "its user ID, in the initial user namespace"),
+        Column("gid", "", "its group ID, in the same namespace"),
     ),
     examples=(
         Example("ebpf-procinfo", "every program that is executed"),
-        Example("ebpf-procinfo 1234", "what the process 1234 is, and what it executes"),
+        Example("ebpf-procinfo 1234", "who process 1234 is, and what it executes"),
         Example("ebpf-procinfo --json --limit 1 1234", "all its namespaces, for a script"),
-        Example("ebpf-procinfo --demo", "see programs that it executes itself"),
+        Example("ebpf-procinfo --demo", "see programs that the demo executes"),
     ),
     requirements="Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON).",
     see_also=("namespaces(7)", "pid_namespaces(7)", "lsns(8)", "unshare(1)"),

@@ -21,7 +21,7 @@ def run(session: Session) -> None:
 
     args = session.args
     if args.frequency and args.event == "page-faults":
-        raise UsageError("every page fault is a sample", "leave -F out")
+        raise UsageError("every page fault is a sample", "leave out -F")
     with session.open(TOOL) as program:
         program.globals["no_kernel"] = args.user_stacks_only
         program.globals["no_user"] = args.kernel_stacks_only
@@ -32,7 +32,7 @@ def run(session: Session) -> None:
         with Samples(session, program) as samples:
             event = sampled(args.event, args.frequency or HERTZ)
             if not SAMPLE.attach_each(program, event, args.pid):
-                session.warn("threads may be missing: new ones begin all the time")
+                session.warn("threads may be missing: the process keeps starting new ones")
             if session.attached(f"Sampling {described(event)}", demo(args), report=True):
                 samples.gather()
                 samples.report()
@@ -87,23 +87,23 @@ TOOL = Tool(
     name="profile",
     lesson=120,
     read_before=("execcount",),
-    summary="show which functions use the CPUs, by samples of the stacks",
+    summary="show which functions use the CPUs, by sampling stacks",
     description=(
-        "Sample the stacks of what runs, many times a second, and report at the end how often "
-        "each was there. It teaches perf events and the stack-trace map."
+        "Sample the stacks of running threads many times a second, and report at the end how "
+        "often each stack was seen. It teaches perf events and the stack-trace map."
     ),
     via={"perf event": (SAMPLE,)},
     maps=(
-        Map("stacks", "stack trace", "number to stack", tool="reads"),
-        Map("counts", "hash", "process and its two stacks to samples", tool="reads"),
+        Map("stacks", "stack trace", "stack ID to stack", tool="reads"),
+        Map("counts", "hash", "process and its two stacks to number of samples", tool="reads"),
     ),
     picture=(
         Flow("a clock interrupts a CPU", {SAMPLE: "handle_sample"}, writes=("stacks", "counts")),
     ),
     columns=(
-        Column("count", "SAMPLES", "how often this stack was there", width=8, right=True),
+        Column("count", "SAMPLES", "how often this stack was sampled", width=8, right=True),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
-        Column("pid", "PID", "its process, as the first PID namespace counts", 7, right=True),
+        Column("pid", "PID", "its process, in the initial PID namespace", 7, right=True),
         Column(
             "stack",
             "STACK",

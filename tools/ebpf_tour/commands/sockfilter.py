@@ -72,34 +72,34 @@ TOOL = Tool(
         "sends it to whom. It teaches socket filters, the BPF programs behind tcpdump."
     ),
     via={"socket filter": (FILTER,)},
-    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    maps=(Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),),
     picture=(Flow("a packet comes to a packet socket", {FILTER: "handle_packet"}, writes=("rb",)),),
     columns=(
-        Column("time", "TIME", "when it arrived, local time", width=8),
+        Column("time", "TIME", "local time of arrival", width=8),
         Column("interface", "IF", "the interface", width=6, kernel_bytes=True),
         network.PROTOCOL,
         Column(
             "source",
             "SRC",
-            "who has sent it, with the port if there is one",
+            "the sender's address, with the port if there is one",
             width=21,
             text=lambda row: end(row, "source"),
         ),
-        Column("source_port", "", "the sender's port; null: there is none, or not in this packet"),
+        Column("source_port", "", "the sender's port; null if this packet has none"),
         Column(
             "destination",
             "DST",
-            "who is to get it, with the port if there is one",
+            "the receiver's address, with the port if there is one",
             width=21,
             text=lambda row: end(row, "destination"),
         ),
         Column("destination_port", "", "the receiver's port, or null"),
-        Column("bytes", "BYTES", "its length, with the header of Ethernet", width=5, right=True),
+        Column("bytes", "BYTES", "its length, with the Ethernet header", width=5, right=True),
     ),
     examples=(
         Example("ebpf-sockfilter -i eth0", "what arrives at eth0"),
         Example("ebpf-sockfilter --json --limit 10", "the next ten packets on lo, for a script"),
-        Example("ebpf-sockfilter --demo", "see packets that it sends itself"),
+        Example("ebpf-sockfilter --demo", "see packets that the demo sends"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_PACKET, and root (or CAP_BPF, CAP_PERFMON and CAP_NET_RAW)."

@@ -48,7 +48,9 @@ def run(session: Session) -> None:
 
         session.lost = program.lost()
         if no_room := program.counter("lost"):
-            session.warn(f"no room to count {no_room} calls: --entries makes more")
+            session.warn(
+                f"{no_room} calls were not counted, since the map was full: raise --entries"
+            )
 
 
 def keys(by: str) -> set[str]:
@@ -124,7 +126,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         type=cli.seconds,
         default=float("inf"),
         metavar="SECONDS",
-        help="as in bcc's syscount: report every so many seconds (default: once, at the end)",
+        help="as in bcc's syscount: report at this interval (default: once, at the end)",
     )
     parser.add_argument(
         "-d",
@@ -151,14 +153,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     cli.add_filters(parser, "pu")
     parser.add_argument(
-        "--tid", type=cli.positive_int, metavar="TID", help="only what this thread does"
+        "--tid", type=cli.positive_int, metavar="TID", help="only calls by this thread"
     )
     parser.add_argument(
         "--entries",
         type=cli.entries,
         default=10240,
         metavar="N",
-        help="room for so many different counts (default: 10240)",
+        help="how many different counts the map holds (default: 10240)",
     )
 
 
@@ -211,23 +213,32 @@ TOOL = Tool(
     summary="count system calls, by call, by process or by command",
     description=(
         "Count the system calls of the whole machine, or of some processes, and show who makes "
-        "most of them, or which ones. Every call counts, and the counts are exact; where the "
-        "kernel keeps them from being so, the tool says by how much."
+        "most of them, or which ones. Every call is counted, and the counts are exact; if the "
+        "kernel prevents that, the tool says by how much they differ."
     ),
     via={"raw tracepoint": (SYS_ENTER,)},
     maps=(
-        Map("counts", "per-CPU hash", "what is counted by, to the number of calls", tool="reads"),
+        Map(
+            "counts",
+            "per-CPU hash",
+            ("system call, process or command to number of calls"),
+            tool="reads",
+        ),
     ),
     picture=(
         Flow("a thread makes a system call", {SYS_ENTER: "handle_sys_enter"}, writes=("counts",)),
     ),
     columns=(
-        Column("time", "TIME", "when the report was made, local time", width=8),
+        Column("time", "TIME", "local time of the report", width=8),
         Column("syscall", "SYSCALL", "the system call's name", width=20),
         Column("number", "", "its number"),
-        Column("bits", "", "64, or 32 if a 32-bit program called"),
+        Column("bits", "", "64, or 32 for a call by a 32-bit program"),
         Column(
-            "pid", "PID", "with --by pid: as the first PID namespace counts", width=7, right=True
+            "pid",
+            "PID",
+            ("with --by pid: the process ID, in the initial PID namespace"),
+            width=7,
+            right=True,
         ),
         Column(
             "comm",
@@ -236,18 +247,16 @@ TOOL = Tool(
             width=16,
             kernel_bytes=True,
         ),
-        Column("count", "COUNT", "calls since the report before", width=10, right=True),
-        Column(
-            "rate_per_s", "RATE(/s)", "the same for each second", width=10, form="%.1f", right=True
-        ),
-        Column("interval_s", "", "seconds since the report before, as measured"),
+        Column("count", "COUNT", "calls since the previous report", width=10, right=True),
+        Column("rate_per_s", "RATE(/s)", "calls a second", width=10, form="%.1f", right=True),
+        Column("interval_s", "", "seconds since the previous report, as measured"),
     ),
     examples=(
-        Example("ebpf-syscount", "which system calls are made; the report comes with Ctrl-C"),
+        Example("ebpf-syscount", "which system calls are made, with a report at Ctrl-C"),
         Example("ebpf-syscount --by comm --interval 1", "who makes them, every second"),
         Example("ebpf-syscount -p 1 -d 10", "what process 1 does in ten seconds"),
         Example("ebpf-syscount --by pid --syscall futex --top 3", "who calls futex most"),
-        Example("ebpf-syscount --demo", "count calls that it makes itself"),
+        Example("ebpf-syscount --demo", "count calls that the demo makes"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_HAVE_SYSCALL_TRACEPOINTS (x86-64 and arm64 have it), and "

@@ -21,7 +21,7 @@ from ebpf_tour.loader.hooks.iterator import FileIterator, TaskIterator, Walk
 def run(session: Session) -> None:
     args = session.args
     if args.pid and args.demo:
-        raise UsageError("--demo has processes of its own", "leave PID out")
+        raise UsageError("--demo starts its own processes", "leave out PID")
     hook, make_row = (FILES, row_of_file) if args.files else (TASKS, row_of)
     if missing := hook.unsupported():
         raise missing
@@ -70,7 +70,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="PID",
         help="only the threads of this process, or its open files",
     )
-    cli.add_flag(parser, "--files", help="list open files in place of threads, one a row")
+    cli.add_flag(parser, "--files", help="list open files in place of threads, one in each row")
 
 
 def columns(*, files: bool) -> tuple[Column, ...]:
@@ -81,14 +81,14 @@ def columns(*, files: bool) -> tuple[Column, ...]:
 def demo(*, files: bool) -> Demo:
     if files:
         return Demo(
-            "a child process opens three files, which are in memory only.",
+            "a child process opens three files that are only in memory.",
             workload=open_three,
             rows=3,
             caused=lambda row: str(row["path"]).startswith("/memfd:ebpf-task-iter-"),
             lives_on=True,
         )
     return Demo(
-        "a child process has three child processes, which wait.",
+        "a child process has three child processes that wait.",
         workload=start_three,
         rows=4,
         caused=lambda row: row["pid"] != os.getpid(),
@@ -127,8 +127,8 @@ TOOL = Tool(
         Flow("the same, with --files", {FILES: "list_file"}, writes=("the file descriptor",)),
     ),
     columns=(
-        Column("pid", "PID", "the process, as the first PID namespace counts", 7, right=True),
-        Column("tid", "TID", "the thread; of a process's first thread, the same", 7, right=True),
+        Column("pid", "PID", "the process, in the initial PID namespace", 7, right=True),
+        Column("tid", "TID", "the thread ID; the leader's is the same as the PID", 7, right=True),
         Column("ppid", "PPID", "the process's parent", width=7, right=True),
         Column("state", "STATE", "R runs, S and D wait, I idle, T stopped, Z ended: ps(1)", 5),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
@@ -137,18 +137,18 @@ TOOL = Tool(
         Column(
             "path",
             "PATH",
-            "with --files: what is open, as /proc/PID/fd says it; null: see error",
+            "with --files: what is open, as /proc/PID/fd shows it; null: see error",
             text=lambda row: str(row["path"] or f"[{row['error']}]"),
             kernel_bytes=True,
         ),
-        Column("error", "", "with --files: why the kernel tells no path, as ENAMETOOLONG"),
+        Column("error", "", "with --files: why there is no path, such as ENAMETOOLONG"),
     ),
     examples=(
         Example("ebpf-task-iter", "all threads"),
-        Example("ebpf-task-iter 1", "those of the first process"),
-        Example("ebpf-task-iter --files 1", "the open files of the first process"),
-        Example("ebpf-task-iter --json", "for a script"),
-        Example("ebpf-task-iter --demo", "see child processes of its own"),
+        Example("ebpf-task-iter 1", "the threads of process 1"),
+        Example("ebpf-task-iter --files 1", "the open files of process 1"),
+        Example("ebpf-task-iter --json", "one JSON record for each thread, for a script"),
+        Example("ebpf-task-iter --demo", "see child processes that the demo starts"),
     ),
     requirements=(
         "Linux 5.9 or newer with CONFIG_DEBUG_INFO_BTF, and root (or CAP_BPF and CAP_PERFMON); "

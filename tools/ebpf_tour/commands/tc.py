@@ -64,7 +64,9 @@ def report_often(program: Program, session: Session) -> None:
 def options(parser: argparse.ArgumentParser) -> None:
     network.add_interface(parser)
     cli.add_flag(parser, "--egress", help="what the interface sends, not what it receives")
-    cli.add_flag(parser, "--count", help="no packets, but how many there were in each interval")
+    cli.add_flag(
+        parser, "--count", help=("show the number of packets in each interval, not the packets")
+    )
     cli.add_interval(parser, 1.0, "time between reports of --count (default: 1)")
     cli.add_buffer_option(parser)
 
@@ -88,30 +90,30 @@ TOOL = Tool(
     read_before=("sockfilter",),
     summary="show the packets that a network interface receives or sends",
     description=(
-        "Show length and time to live of each IP packet that a network interface receives, or with "
-        "--egress sends. No packet is changed or held up. It teaches programs of traffic control "
-        "(tc), which could do both."
+        "Show the length and the time to live of each IP packet that a network interface "
+        "receives, or with --egress sends. It changes and delays no packet. It teaches the "
+        "programs of traffic control (tc), which could do both."
     ),
     via={"tcx": (TCX,), "clsact": (CLSACT,)},
-    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    maps=(Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),),
     picture=(
         Flow("an interface receives or sends a packet", {TCX: "handle_packet"}, writes=("rb",)),
     ),
     columns=(
-        Column("time", "TIME", "when it passed, or of the report, local time", width=8),
+        Column("time", "TIME", "local time of the packet, or of the report", width=8),
         Column("interface", "IF", "the interface", width=15, kernel_bytes=True),
         network.PROTOCOL,
         Column(
             "length",
             "LENGTH(B)",
-            "as the IP header says; null: more than it can say",
+            "the length in the IP header; null if it does not fit there",
             width=9,
             right=True,
         ),
         Column(
             "ttl",
             "TTL",
-            "how many routers it may still pass: IPv6's hop limit",
+            "how many more routers it may pass; for IPv6, the hop limit",
             width=3,
             right=True,
         ),
@@ -125,17 +127,17 @@ TOOL = Tool(
         Column(
             "bytes",
             "BYTES",
-            "with --count: of those, with the headers of Ethernet",
+            "with --count: bytes of these packets, with Ethernet headers",
             width=12,
             right=True,
         ),
-        Column("interval_s", "", "with --count: seconds since the report before"),
+        Column("interval_s", "", "with --count: seconds since the previous report"),
     ),
     examples=(
         Example("ebpf-tc -i eth0", "what eth0 receives"),
         Example("ebpf-tc -i eth0 --egress --count", "how much it sends, once a second"),
-        Example("ebpf-tc --demo", "see packets that it sends itself"),
-        Example("ebpf-tc --via clsact --demo", "the same by a filter, as before Linux 6.6"),
+        Example("ebpf-tc --demo", "see packets that the demo sends"),
+        Example("ebpf-tc --via clsact --demo", "the same with a filter, as before Linux 6.6"),
     ),
     keeps=("CAP_NET_ADMIN",),  # to remove the filter that --via clsact has made
     requirements=(

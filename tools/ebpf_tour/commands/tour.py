@@ -31,8 +31,8 @@ def catalogue(session: Session, others: list[Tool]) -> None:
     session.report((catalogue_row(tool) for tool in others), lines=catalogue_lines)
     if features.lockdown() == "confidentiality":
         session.warn(
-            "the kernel is locked down (confidentiality), so a tool may fail all the same; "
-            "ebpf-tour check says what works"
+            "the kernel is locked down (confidentiality), so a tool may still fail; to see what "
+            "works: ebpf-tour check"
         )
 
 
@@ -102,7 +102,7 @@ def reason_lines(rows: list[Row]) -> Iterator[str]:
             reasons.setdefault(key, []).append(str(row["tool"]))
     if reasons:
         yield ""
-        yield "Why not, or not in the way that comes first:"
+        yield "Why not, or not by the first choice of hooks:"
     for (reason, hint), names in reasons.items():
         yield from wrapped("  ", f"{', '.join(names)}: {reason}", 4)
         if hint:
@@ -140,7 +140,7 @@ def tool_called(word: str, others: list[Tool]) -> Tool:
     near = difflib.get_close_matches(word.removeprefix("ebpf-"), names, n=1)
     raise UsageError(
         f"there is no tool {printable(word)!r}",
-        f"did you mean {near[0]}?" if near else "ebpf-tour without it lists the tools",
+        f"did you mean {near[0]}?" if near else "list the tools: ebpf-tour",
     )
 
 
@@ -233,31 +233,32 @@ def check_lines(rows: Iterable[Row], verbose: bool) -> Iterator[str]:
 
 CHECK = Command(
     name="check",
-    summary="look what this machine has of what the tools need, and how to get the rest",
+    summary="check what the tools need on this machine, and say how to get what is missing",
     description=(
-        "Look into the machine as a doctor would: the kernel and its features, the rights of the "
-        "caller, each kind of hook and of buffer, the two engines. It tries what can be tried: a "
-        "program that does nothing but count is loaded for each kind of hook, attached for a "
-        "moment, caused to run, and detached, without BCC or a compiler; one of the tools is "
-        "loaded by each engine. Where something is missing, it names the cause, what that is "
-        "needed for, and what to do. Without root it finds out what can be found out without. "
-        "With -v, it says of everything what it is for."
+        "Check this machine: the kernel and its features, the rights of the caller, each kind "
+        "of hook and of buffer, and the two engines. It tries what can be tried. For each kind "
+        "of hook, it loads a program that only counts, attaches it for a moment, makes it run, "
+        "and detaches it; this needs neither BCC nor a compiler. Each engine loads one of the "
+        "tools. Where something is missing, it names the cause, what needs it, and what to do. "
+        "Without root it checks only what needs no root. With -v, it says what everything is "
+        "for."
     ),
     columns=(
-        Column("check", "CHECK", "what was looked for"),
+        Column("check", "CHECK", "what was checked"),
         Column("group", "", "kernel, rights, hooks, maps or engines"),
         Column(
             "found",
             "FOUND",
             "yes, no, or ? where only root could find out; in JSON true, false or null",
         ),
-        Column("detail", "DETAIL", "a version or the like; if it is not there, why"),
+        Column("detail", "DETAIL", "a version, for example; if it is missing, the reason"),
         Column("used_for", "", "what it is for"),
-        Column("hint", "", "what to do, if it is not there"),
+        Column("hint", "", "what to do if it is missing"),
     ),
     exit_status=(
-        "0 if at least one engine can load programs here, even if some hook is missing. Otherwise "
-        "77 if that is not permitted to the caller, and 69 if the machine lacks it."
+        "0 if at least one engine can load programs here, even if some hook is missing. "
+        "Otherwise 77 if the caller has no permission, and 69 if the machine lacks what the "
+        "engines need."
     ),
 )
 
@@ -265,9 +266,9 @@ CARD = Command(
     name="NAME",
     summary="show a tool's card: what it shows and needs, its picture, what to try",
     description=(
-        "Show the card of a tool, such as mkdir: what it shows, a picture of how the data comes "
-        "from the event to the tool, what it needs and whether it runs here, three things to try, "
-        "and where its lesson is."
+        "Show the card of a tool, such as mkdir: what it shows, a picture of how the data gets "
+        "from the event to the tool, what it needs and whether it runs here, three things to "
+        "try, and where its lesson is."
     ),
     columns=(
         Column("description", "", "what it does"),
@@ -289,14 +290,14 @@ TOOL = Tool(
     columns=(
         Column("tool", "TOOL", "the command"),
         Column("lesson", "", "its place in the course"),
-        Column("kind", "", "lesson, or for work: exact before it is short"),
+        Column("kind", "", "lesson, or for work (exact rather than short)"),
         Column("read_before", "", "the pages of the course to read before its own"),
-        Column("hooks", "HOOK", "the ways to see its event, each by a kind of hook"),
+        Column("hooks", "HOOK", "the choices of hooks to see its event, as --via names them"),
         Column("maps", "MAP", "the types of the maps that it uses"),
         Column("runs", "RUNS", "whether it runs here: yes or no"),
-        Column("via", "", "the way that it takes here"),
-        Column("engine", "", "the engine that it takes here: libbpf or bcc"),
-        Column("reason", "", "why it does not run here, or not in the first way"),
+        Column("via", "", "the choice of hooks that it uses here"),
+        Column("engine", "", "the engine that it uses here: libbpf or bcc"),
+        Column("reason", "", "why it does not run here, or not by the first choice of hooks"),
         Column("hint", "", "what to do about that"),
         Column("summary", "SHOWS", "what it shows"),
     ),
@@ -308,11 +309,11 @@ TOOL = Tool(
         Example("ebpf-tour --json", "the catalogue for a script"),
     ),
     requirements=(
-        "None to list the tools. To say whether they run it needs root, as they do; so does most "
-        "of what ebpf-tour check tries."
+        "None to list the tools. Root to say whether they run, and for most of what ebpf-tour "
+        "check tries."
     ),
     see_also=("bpftool(8)", "bpf(2)", "capabilities(7)"),
-    verbose="with check: say of everything what it is for, not only of what is missing",
+    verbose="with check: say what everything is for, not only what is missing",
     commands=(CHECK, CARD),
 )
 

@@ -71,15 +71,15 @@ TOOL = Tool(
     name="uprobe",
     lesson=40,
     read_before=("minimal",),
-    summary="show a function of a program as it is called and returns",
+    summary="show each call and each return of a function of a program",
     description=(
         "Show a row for each call of a function of a program or library, with its first "
         "argument, and one for each return, with the result. It needs no debugger, and the "
-        "program need not be restarted. Without --binary and -p it shows what it calls itself: "
+        "program need not be restarted. Without --binary and -p it shows its own calls: "
         "labs(-42) of the C library, once a second."
     ),
     via={"uprobe": (ENTRY, RETURN)},
-    maps=(Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),),
+    maps=(Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),),
     picture=(
         Flow("a process calls the function", {ENTRY: "handle_entry"}, writes=("rb",)),
         Flow("the function returns", {RETURN: "handle_return"}, writes=("rb",)),
@@ -91,14 +91,17 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-uprobe", "its own calls of labs(), until Ctrl-C"),
-        Example("ebpf-uprobe --binary bash --function readline", "what is typed into each bash"),
-        Example("ebpf-uprobe --binary libc --function getenv", "which variables programs look for"),
-        Example("ebpf-uprobe -p 1 --function malloc", "how much the first process asks for"),
-        Example("ebpf-uprobe --demo", "see that calls of others are filtered out"),
+        Example("ebpf-uprobe --binary bash --function readline", "what users type into bash"),
+        Example(
+            "ebpf-uprobe --binary libc --function getenv",
+            ("which environment variables programs look up"),
+        ),
+        Example("ebpf-uprobe -p 1 --function malloc", "how much memory process 1 requests"),
+        Example("ebpf-uprobe --demo", "see that calls by other processes are filtered out"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_UPROBES and CONFIG_UPROBE_EVENTS, and root. A function "
-        "that the compiler has put into its callers is never called."
+        "that the compiler inlined is never called."
     ),
     see_also=("labs(3)", "readline(3)", "bpf-helpers(7)"),
 )

@@ -82,10 +82,10 @@ TOOL = Tool(
     ),
     via={"usdt": (PROBE,)},
     maps=(
-        Map("rb", "ring buffer", "the records, on their way to the tool", tool="reads"),
-        Map("__bpf_usdt_specs", "array", "where the arguments are, at each place", tool="sets"),
-        Map("__bpf_usdt_ip_to_spec_id", "hash", "which place is at an address", tool="sets"),
-        Map(".kconfig", "array (.kconfig)", "whether the kernel has cookies"),
+        Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
+        Map("__bpf_usdt_specs", "array", "where to find the arguments at each place", tool="sets"),
+        Map("__bpf_usdt_ip_to_spec_id", "hash", "address to place", tool="sets"),
+        Map(".kconfig", "array (.kconfig)", "whether the kernel has BPF cookies"),
     ),
     picture=(
         Flow(
@@ -102,13 +102,13 @@ TOOL = Tool(
     ),
     examples=(
         Example("ebpf-usdt", "the garbage collector of its own Python, until Ctrl-C"),
-        Example("ebpf-usdt -p 1", "that of a process that runs already, by its number"),
+        Example("ebpf-usdt -p 1", "the garbage collector of a running process, by its PID"),
         Example("ebpf-usdt --binary python3 --probe python:import__find__load__start", "imports"),
         Example("ebpf-usdt --demo", "see that another process is filtered out"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_UPROBES and CONFIG_UPROBE_EVENTS, root, and a program "
-        "with such probes, such as the Python of Debian. --engine libbpf needs Linux 5.15 for "
+        "with USDT probes, such as Debian's Python. --engine libbpf needs Linux 5.15 for "
         "--binary."
     ),
     see_also=("bpf-helpers(7)", "readelf(1)"),

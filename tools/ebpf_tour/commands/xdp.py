@@ -26,7 +26,7 @@ def run(session: Session) -> None:
         program.max_entries["sources"] = args.entries
         program.load()
         for dropped in args.drop:
-            session.warn(f"drops what {interface} receives from {dropped}, until this ends")
+            session.warn(f"while this runs, {interface} drops what it receives from {dropped}")
             program.map("drop").set(key_of(dropped), 1)
         program.attach()
         program.attach_to(XDP, interface)
@@ -38,7 +38,9 @@ def run(session: Session) -> None:
             session.report(rows[: args.top])
         session.lost = program.counter("packets") - sum(int(str(row["packets"])) for row in rows)
         if session.lost:
-            session.warn(f"{session.lost} packets are of sources that had to leave: see --entries")
+            session.warn(
+                f"{session.lost} packets are in no row, since the map was full: raise --entries"
+            )
 
 
 def rows_of(program: Program) -> list[Row]:
@@ -69,24 +71,25 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CIDR",
-        help="drop what comes from this network, 192.0.2.0/24 or an address; may be given again",
+        help=(
+            "drop packets from this network, such as 192.0.2.0/24, or from this address; may be "
+            "repeated"
+        ),
     )
-    cli.add_interval(
-        parser, float("inf"), "report every so many seconds (default: once, at the end)"
-    )
+    cli.add_interval(parser, float("inf"), "report at this interval (default: once, at the end)")
     parser.add_argument(
         "--top",
         type=cli.top,
         default=20,
         metavar="N",
-        help="show the N sources with most packets, 0 for all (default: 20)",
+        help="show the N sources with the most packets, 0 for all (default: 20)",
     )
     parser.add_argument(
         "--entries",
         type=cli.entries,
         default=10240,
         metavar="N",
-        help="remember so many sources (default: 10240)",
+        help="how many sources the map holds (default: 10240)",
     )
 
 
@@ -116,11 +119,11 @@ TOOL = Tool(
     name="xdp",
     lesson=160,
     read_before=("execcount", "tc"),
-    summary="count packets by who sends them, and drop some if told to",
+    summary="count packets by sender, and drop those from networks that you name",
     description=(
-        "Count the packets that a network interface receives, and their bytes, by source address. "
-        "With --drop, those of some networks go no further. It teaches XDP, where a program gets "
-        "a packet before the kernel does."
+        "Count the packets that a network interface receives, and their bytes, by source "
+        "address. With --drop, drop the packets from some networks. It teaches XDP, where a "
+        "program gets a packet before the kernel does."
     ),
     via={"xdp": (XDP,)},
     maps=(
@@ -136,22 +139,22 @@ TOOL = Tool(
         ),
     ),
     columns=(
-        Column("time", "TIME", "when the report was made, local time", width=8),
+        Column("time", "TIME", "local time of the report", width=8),
         Column(
             "source",
             "SOURCE",
-            "who sends; null: the packet is not IP",
+            "the sender's address; null if the packet is not IP",
             width=36,
             text=lambda row: str(row["source"] or "[not IP]"),
         ),
         Column("packets", "PACKETS", "packets since the tool was attached", 10, right=True),
-        Column("bytes", "BYTES", "of those, with the header of Ethernet", 12, right=True),
-        Column("dropped", "DROPPED", "of these packets", width=10, right=True),
+        Column("bytes", "BYTES", "bytes of these packets, with Ethernet headers", 12, right=True),
+        Column("dropped", "DROPPED", "how many of them were dropped", width=10, right=True),
     ),
     examples=(
         Example("ebpf-xdp -i eth0 --interval 5", "who sends most, every five seconds"),
-        Example("ebpf-xdp -i eth0 --drop 192.0.2.0/24", "hear nothing from a network meanwhile"),
-        Example("ebpf-xdp --demo", "count packets that it sends itself"),
+        Example("ebpf-xdp -i eth0 --drop 192.0.2.0/24", "drop what comes from a network"),
+        Example("ebpf-xdp --demo", "count packets that the demo sends"),
     ),
     requirements=(
         "Linux 5.9 or newer, and root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN); an interface "

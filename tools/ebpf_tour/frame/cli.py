@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse with our two-line errors."""
 
     def error(self, message: str) -> NoReturn:
-        _report(self.prog, UsageError(message, f"{self.prog} --help lists the options"))
+        _report(self.prog, UsageError(message, f"see the options: {self.prog} --help"))
         sys.exit(USAGE)
 
 
@@ -105,7 +105,7 @@ def buffer_bytes(text: str) -> int:
     """
     size = max(positive_int(text) * 1024, os.sysconf("SC_PAGE_SIZE"))
     if size > 1 << 30:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} KiB is more than a buffer holds")
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} KiB is more than a buffer can hold")
     return 1 << (size - 1).bit_length()
 
 
@@ -170,7 +170,7 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
     """
     if "p" in letters:
         parser.add_argument(
-            "-p", "--pid", type=process_id, metavar="PID", help="only what this process does"
+            "-p", "--pid", type=process_id, metavar="PID", help="only calls by this process"
         )
     if "u" in letters:
         parser.add_argument(
@@ -179,7 +179,7 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
             "--uid",
             type=user_id,
             metavar="USER",
-            help="only what this user does (name, ID)",
+            help="only calls by this user (name or ID)",
         )
     if "n" in letters:
         parser.add_argument(
@@ -187,8 +187,8 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
             "--name",
             type=pattern,
             metavar="REGEX",
-            help="only threads in whose name, or in whose process's name, this regular expression "
-            "is found",
+            help="only threads whose name, or whose process's name, contains a match of this "
+            "regular expression",
         )
     if "x" in letters:
         add_flag(
@@ -199,10 +199,10 @@ def add_filters(parser: argparse.ArgumentParser, letters: str) -> None:
 
 def add_time_columns(parser: argparse.ArgumentParser) -> None:
     """Add -T and -t, which show the columns with the option "time" and "timestamp"."""
-    add_flag(parser, "-T", "--time", help="with a column of the local time (HH:MM:SS)")
+    add_flag(parser, "-T", "--time", help="add a column with the local time (HH:MM:SS)")
     add_flag(
         *(parser, "-t", "--timestamp"),
-        help="with a column of the seconds since the tool was attached",
+        help="add a column with the seconds since the tool was attached",
     )
 
 
@@ -290,7 +290,7 @@ def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
         return
     add_limit(parser)
     parser.add_argument(
-        "--time-limit", type=seconds, metavar="SECONDS", help="end after so many seconds"
+        "--time-limit", type=seconds, metavar="SECONDS", help="end after this many seconds"
     )
 
 
@@ -299,17 +299,17 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
         "--engine",
         choices=ENGINES,
         default=os.environ.get(ENGINE_VARIABLE) or "auto",
-        help="who loads the program: libbpf a compiled object (CO-RE), bcc the C, which it "
-        "compiles now; auto takes libbpf where the kernel has BTF, otherwise bcc (default: auto, "
-        f"or ${ENGINE_VARIABLE})",
+        help="what loads the program: libbpf loads a compiled object (CO-RE), bcc compiles the "
+        "C now and loads it; auto takes libbpf if the kernel has BTF, otherwise bcc "
+        f"(default: auto, or ${ENGINE_VARIABLE})",
     )
     if len(tool.via) > 1:
         parser.add_argument(
             "--via",
             choices=("auto", *tool.via),
             default="auto",
-            help="the hooks to see the event through; auto takes the first of these that works "
-            "here (default: auto)",
+            help="the hooks that see the event; auto takes the first of these that works here "
+            "(default: auto)",
         )
     parser.add_argument(
         "--demo",
@@ -374,7 +374,7 @@ def _run(
     args = _parse(parser)
     if tool.via and args.engine not in ENGINES:
         parser.error(
-            f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is none of {', '.join(ENGINES)}"
+            f"{ENGINE_VARIABLE}: {printable(args.engine)!r} is not one of {', '.join(ENGINES)}"
         )
     if tool.via and args.show:
         _check_show(parser, args)
@@ -394,17 +394,19 @@ def _warn_of_long_name(session: Session) -> None:
     name = getattr(session.args, "name", None)
     if name and not session.args.show and (least := least_bytes(name)) > COMM_BYTES:
         session.warn(
-            f"no name can match -n: it asks for {least} bytes or more, and the kernel keeps "
-            f"{COMM_BYTES} of a name"
+            f"no name can match -n: the pattern needs {least} bytes or more, and the kernel "
+            f"keeps {COMM_BYTES} bytes of a name"
         )
 
 
 def _check_show(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse what --show would have to ignore."""
     if args.demo:
-        parser.error("--show runs nothing, so there can be no --demo")
+        parser.error("--show runs nothing, so it cannot be given with --demo")
     if args.format != "table" and (args.show, args.format) != ("maps", "json"):
-        parser.error(f"--show {args.show} has no form as {args.format}; --show maps has, as json")
+        parser.error(
+            f"--show {args.show} cannot print {args.format}; only --show maps can print json"
+        )
 
 
 def _parse(parser: argparse.ArgumentParser) -> argparse.Namespace:

@@ -189,7 +189,7 @@ class DemoRun:
         # A count that was cut short is not yet what it causes.
         cut_short = self.demo.counted and ended_by and not self.complete
         if self.demo.exclusive and others and not cut_short:
-            raise Error(f"the demo failed: {_rows(others)} came that it did not cause", hint)
+            raise Error(f"the demo failed: it saw {_rows(others)} that it did not cause", hint)
         if not self.complete and ended_by:
             return self._ended_early(ended_by)
         if self._status is None:
@@ -219,23 +219,23 @@ class DemoRun:
 
     def _ended_early(self, ended_by: str) -> str:
         if self.demo.counted:
-            return f"Demo: ended by {ended_by} before its own counts had come.\n"
+            return f"Demo: ended by {ended_by} before its own counts arrived.\n"
         rows = f"{self._own_rows} of the {self.demo.rows} rows that it causes"
         return f"Demo: ended by {ended_by} after {rows}.\n"
 
     def _what_came(self, ran: int | None) -> str:
         """Return what is wrong with the rows."""
         if self.demo.counted:
-            return f"the {self.demo.counted} that it caused are not among the counts"
+            return f"the counts do not contain the {self.demo.counted} that it caused"
         if self._own_rows:
-            return f"of {_rows(self.demo.rows)} that it caused, {self._own_rows} came"
+            return f"of {_rows(self.demo.rows)} that it caused, it saw {self._own_rows}"
         if self._other_rows:
-            return f"{_rows(self._other_rows)} came, none of which it caused"
+            return f"it saw {_rows(self._other_rows)}, but did not cause them"
         if ran is None:
-            return "no row came"
+            return "it saw no row"
         if ran == 0:
             return "the program is attached, but the kernel never ran it"
-        return f"the kernel ran the program {ran} times, but no row came"
+        return f"the kernel ran the program {ran} times, but the demo saw no row"
 
     def _child_failed(self, status: int) -> Error:
         """Return the error for a child that did not do its work."""
@@ -253,7 +253,7 @@ class DemoRun:
         )
 
     def _by_hand(self) -> str:
-        return f"try by hand what it does: {self.demo.story}"
+        return f"do by hand what the demo does: {self.demo.story}"
 
     def close(self) -> None:
         """End the child if it is still going on, and remove its files."""
@@ -312,5 +312,5 @@ def _temporary_directory() -> str:
         return tempfile.mkdtemp(prefix="ebpf-demo-")
     except OSError:
         raise Error(
-            "there is no place for the files of the demo", "name one: TMPDIR=DIRECTORY"
+            "no directory can hold the files of the demo", "name one that can: TMPDIR=DIRECTORY"
         ) from None

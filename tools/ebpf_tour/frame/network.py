@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PROTOCOL = Column(
     "protocol",
     "PROTO",
-    "what is in the IP packet, by its number in JSON",
+    "the protocol in the IP packet; in JSON, its number",
     width=6,
     text=lambda row: protocol_name(int(str(row["protocol"]))),
 )
@@ -47,7 +47,7 @@ def cidr(text: str) -> IPv4Network | IPv6Network:
         return ipaddress.ip_network(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} is no network such as 192.0.2.0/24 or 2001:db8::/32"
+            f"{printable(text)!r} is not a network such as 192.0.2.0/24 or 2001:db8::/32"
         ) from None
 
 
@@ -62,7 +62,7 @@ def interface(session: Session) -> Interface:
     if session.args.demo:
         interfaces.enter_own_network()
     found = interfaces.find(session.args.interface)
-    session.end_with(netlink.watch(found.ifindex), f"the interface {found} has gone away")
+    session.end_with(netlink.watch(found.ifindex), f"the interface {found} is gone")
     return found
 
 
@@ -74,7 +74,7 @@ def require_ethernet(interface: Interface) -> None:
     if not netlink.link(interface.ifindex).has_ethernet:
         raise Error(
             f"packets at {interface} have no Ethernet header, which this program reads first",
-            "ebpf-tc and ebpf-sockfilter read packets of any interface",
+            "use ebpf-tc or ebpf-sockfilter, which read packets of any interface",
         )
 
 

@@ -23,7 +23,7 @@ def pattern(text: str) -> re.Pattern[bytes]:
             return re.compile(os.fsencode(text))
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} is no regular expression: {error}"
+            f"{printable(text)!r} is not a regular expression: {error}"
         ) from None
 
 

@@ -51,7 +51,9 @@ def add_options(parser: argparse.ArgumentParser, own: Own, metavar: str, what: s
     parser.add_argument(
         "--binary",
         metavar="FILE",
-        help="in this program or library, of all processes: a path, or a name such as bash or libc",
+        help=(
+            "trace this program or library in all processes: a path, or a name such as bash or libc"
+        ),
     )
     cli.add_filters(parser, "p")
     cli.add_buffer_option(parser)
@@ -61,17 +63,17 @@ def check(args: argparse.Namespace, own: Own) -> None:
     """Raise UsageError where options do not go together."""
     if args.binary is not None and args.pid is not None:
         raise UsageError(
-            "-p looks in what the process has mapped, so --binary cannot be named, too",
-            "leave one of them out",
+            "-p looks in the files that the process has mapped, so --binary cannot be given, too",
+            "leave out one of them",
         )
     if _is_own(args):
         if args.place != own.place:
             raise UsageError(
                 f"which program has {args.place}?",
-                "name a file or a process: --binary FILE, -p PID",
+                "name a file or a process: --binary FILE or -p PID",
             )
     elif args.demo:
-        raise UsageError("--demo traces the tool itself", "leave --binary and -p out")
+        raise UsageError("--demo traces the tool itself", "leave out --binary and -p")
 
 
 def _is_own(args: argparse.Namespace) -> bool:
@@ -127,9 +129,9 @@ class _OnceASecond:
 
 
 WHO = (
-    Column("time", "TIME", "when it happened, local time", width=8),
+    Column("time", "TIME", "local time of the event", width=8),
     Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
-    Column("pid", "PID", "its process ID, as the first PID namespace counts", width=7, right=True),
+    Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
 )
 
 
@@ -140,7 +142,7 @@ def text_or_value(row: Row) -> str:
 
 def value_columns(what: str) -> tuple[Column, Column]:
     """Return the columns of a value that may be the address of a text."""
-    doc = f"{what}; as text, up to 127 bytes of it, if it is the address of one"
+    doc = f"{what}; if it is the address of text, up to 127 bytes of the text"
     return (
         Column("text", "VALUE", doc, text=text_or_value, kernel_bytes=True),
         Column("value", "", f"{what}, as a number"),

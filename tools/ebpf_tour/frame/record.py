@@ -133,7 +133,7 @@ class Tool(NamedTuple):
     see_also: tuple[str, ...] = ()
     section: int = 8
     directory: str = ""
-    verbose: str = "show what the libraries say, too"
+    verbose: str = "also show what the libraries say"
     commands: tuple[Command, ...] = ()
 
     @property

@@ -137,17 +137,17 @@ class Samples(Closing):
         size = self._session.args.stack_storage_size
         more = f"raise --stack-storage-size, for example to {8 * size}"
         if refused:
-            yield f"samples: {refused} without a stack, since other stacks have the slots; {more}"
+            yield f"{refused} samples have no stack, since other stacks have the slots; {more}"
         if full := self._program.counter("lost"):
-            yield f"samples: {full} in no row, since the map counts was full; {more}"
+            yield f"{full} samples are in no row, since the map counts was full; {more}"
         if not self._has_pids:
-            yield "no names of programs: a container's PIDs are not those of the kernel"
+            yield "no names of programs: the PIDs in a container are not the kernel's"
         elif self._processes.why_not:
             yield f"names are missing: {self._processes.why_not}"
         elif gone := {s.pid for s in found if s.user.addresses} & self._processes.unknown:
             yield (
-                f"processes without names: {len(gone)}; they had ended, or executed something "
-                "else, or may not be read"
+                f"no names for {len(gone)} processes: they ended, executed another program, or "
+                "may not be read"
             )
 
     def close(self) -> None:

@@ -186,7 +186,7 @@ class Session:
         capabilities.keep(*needed)
         if self.args.verbose:
             kept = ", ".join(capabilities.permitted()) or "none"
-            self.warn(f"capabilities that it keeps: {kept}")
+            self.warn(f"capabilities that the tool keeps: {kept}")
 
     def seconds(self, since_boot_ns: int) -> float:
         """Return the seconds from `attached()` to a time of bpf_ktime_get_ns()."""
@@ -296,7 +296,7 @@ class Session:
 
     def _report_lost(self) -> None:
         unfinished = self.program.unfinished if self.program else 0
-        why = f"; {unfinished} of them had begun and not ended" if unfinished else ""
+        why = f"; {unfinished} of them began and did not end" if unfinished else ""
         self.warn(f"{self.lost} events were lost besides the {self.rows} shown{why}")
 
     @property
@@ -318,14 +318,14 @@ class Session:
         words = [word for word in sys.argv[1:] if word.startswith("-")]
         choosing = [word for word in words if word.partition("=")[0] not in _CHOOSE_NO_ROWS]
         if choosing:
-            return f"run it without {' '.join(choosing)}, which may leave out rows of its own"
+            return f"run it without {' '.join(choosing)}, which may filter out the demo's own rows"
         ways = []
         if self.program:
             ways += [f"--via {name}" for name in self.tool.via if name != self.program.via]
             ways += [f"--engine {name}" for name in self.tool.engines]
             ways.remove(f"--engine {self.program.engine}")
-        take = f"take another way: {' or '.join(ways)}; " if ways else ""
-        return f"{take}ebpf-tour check tries what works on this machine"
+        take = f"try {' or '.join(ways)}; " if ways else ""
+        return f"{take}see what works on this machine: ebpf-tour check"
 
     def close(self) -> None:
         """End a demo that is still going on, and remove its files."""
@@ -363,7 +363,9 @@ def cannot_write(error: OSError | Blocked) -> Exception:
         return Finished()
     if isinstance(error, BrokenPipeError):
         return Finished()
-    return Error(f"cannot write to standard output: {error.strerror}", "send it somewhere else")
+    return Error(
+        f"cannot write to standard output: {error.strerror}", ("redirect it to another file")
+    )
 
 
 def say(text: str) -> None:

@@ -50,7 +50,7 @@ def _show_log_of_refused(program: Program, error: Error) -> None:
     if text:
         _write(text)
         error.detail = ""
-        error.hint = error.hint or "the log above says why"
+        error.hint = error.hint or "read why in the log above"
 
 
 def _write(text: str) -> None:

@@ -36,13 +36,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         const="folded",
         dest="format",
         default=argparse.SUPPRESS,
-        help="a line for each stack, for flamegraph.pl",
+        help="print one line for each stack, for flamegraph.pl",
     )
     parser.add_argument(
         "--speedscope",
         type=not_empty,
         metavar="FILE",
-        help="write all stacks to a file for https://www.speedscope.app, too",
+        help="also write all stacks to a file for https://www.speedscope.app",
     )
 
 
@@ -58,14 +58,14 @@ def add_sample_options(parser: argparse.ArgumentParser) -> None:
         only.add_argument(
             *(letter, f"--{whose}-stacks-only"),
             action="store_true",
-            help=f"leave the {no} stacks out, as in bcc's profile",
+            help=f"leave out the {no} stacks, as in bcc's profile",
         )
     parser.add_argument(
         "--stack-storage-size",
         type=number_of_stacks,
         default=16384,
         metavar="N",
-        help="how many different stacks there is room for (default: 16384)",
+        help="how many different stacks the map holds (default: 16384)",
     )
 
 

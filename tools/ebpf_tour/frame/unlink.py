@@ -49,7 +49,8 @@ def demo() -> Demo:
         return row["pid"] in removers
 
     return Demo(
-        "a child process makes three files and removes them, and one that is not there.",
+        "a child process makes three files and removes them, then tries to remove one that does "
+        "not exist.",
         workload=remove_files,
         rows=8,
         caused=caused,
@@ -76,14 +77,14 @@ def result_or_path(row: Row) -> str:
 
 
 COLUMNS = (
-    Column("time", "TIME", "when, local time", width=8),
+    Column("time", "TIME", "local time of the event", width=8),
     Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
-    Column("pid", "PID", "its process, as the first PID namespace counts", width=7, right=True),
-    Column("event", "EVENT", "ENTRY or RETURN: of the kernel's function", width=6),
+    Column("pid", "PID", "its process, in the initial PID namespace", width=7, right=True),
+    Column("event", "EVENT", "ENTRY or RETURN of the kernel's function", width=6),
     Column(
         "dfd",
         "DFD",
-        "where a relative path begins: a descriptor, or AT_FDCWD",
+        "where a relative path starts: a descriptor, or AT_FDCWD",
         width=8,
         text=lambda row: "AT_FDCWD" if row["dfd"] == AT_FDCWD else str(row["dfd"]),
     ),

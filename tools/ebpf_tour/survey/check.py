@@ -103,12 +103,12 @@ def privileges() -> str:
 def user_namespace() -> str:
     if features.in_user_namespace():
         raise NotPermitted(
-            "this is root of a user namespace only (a rootless container?)",
-            "run the tools outside of the container",
+            "this is root in a user namespace only (a rootless container?)",
+            "run the tools outside the container",
         )
     if not features.pid_in_first_namespace():
-        return "the first one; but PIDs are counted in a namespace below (a container?)"
-    return "the first one"
+        return "the initial one, but PIDs are from another namespace (a container?)"
+    return "the initial one"
 
 
 def lockdown() -> Found | str:
@@ -125,7 +125,8 @@ def btf() -> str:
     if not features.has_kernel_btf():
         raise Unsupported(
             f"this kernel has no BTF in {features.KERNEL_BTF}{features.without('DEBUG_INFO_BTF')}",
-            "a distribution's own kernel has it; BCC can do with kernel headers instead",
+            "boot your distribution's stock kernel, which has it, or install kernel headers for "
+            "BCC",
         )
     size = os.stat(features.KERNEL_BTF).st_size / 1e6
     modules = len(os.listdir(os.path.dirname(features.KERNEL_BTF))) - 1
@@ -166,7 +167,7 @@ def configuration() -> str:
             return path
     raise Unsupported(
         f"neither /boot/config-{os.uname().release} nor /proc/config.gz can be read",
-        "modprobe configs, where that is a module",
+        "load it, if it is a module: modprobe configs",
     )
 
 
@@ -220,7 +221,9 @@ def clang() -> str:
     try:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
-        raise Error(f"cannot run {path}: {error.strerror}", "run it by hand") from None
+        raise Error(
+            f"cannot run {path}: {error.strerror}", ("see what it says: clang --version")
+        ) from None
     version = re.search(r"version (\S+)", done.stdout)
     return f"{version[1]}, {path}" if version else path
 
@@ -242,22 +245,31 @@ CHECKS = (
         "CO-RE: compiled programs find the kernel's structures; BCC without headers; fentry",
         btf,
     ),
-    Check("kernel", "JIT", "programs that run as fast as the kernel's own code", jit),
+    Check("kernel", "JIT", "programs that run as fast as kernel code", jit),
     Check("kernel", "tracefs", "tracepoints, and the lines of bpf_printk()", features.tracefs),
     Check(
-        *("kernel", "bpffs", "maps and programs that are pinned, to be shared by tools"),
+        *("kernel", "bpffs", "pinned maps and programs, which tools can share"),
         mounted("bpf", "/sys/fs/bpf"),
     ),
     Check(
-        *("kernel", "cgroup2", "programs for groups of processes, as containers are"),
+        *("kernel", "cgroup2", "programs for groups of processes, such as containers"),
         mounted("cgroup2", "/sys/fs/cgroup"),
     ),
     Check(
-        *("kernel", "configuration", "the reasons given here: what the kernel was built without"),
+        *(
+            "kernel",
+            "configuration",
+            ("the reasons given here: what options the kernel was built without"),
+        ),
         configuration,
     ),
     Check("rights", "privileges", "loading and attaching programs", privileges),
-    Check("rights", "user namespace", "the same: a container's root is not enough", user_namespace),
+    Check(
+        "rights",
+        "user namespace",
+        ("loading and attaching programs: a container's root is not enough"),
+        user_namespace,
+    ),
     Check("rights", "reading memory", "programs that follow the kernel's pointers", lockdown),
     *(
         Check("hooks", check.name, check.used_for, hook(check))

@@ -280,7 +280,7 @@ class PerfEvents(Places):
             return Unsupported(f"this kernel has no perf events{features.without('PERF_EVENTS')}")
         return Unsupported(
             "this machine has no hardware counters that the kernel could use",
-            "most virtual machines have none; the software events are there",
+            "list the software events, which every machine has: ebpf-probes 'software:*'",
         )
 
     def all(self) -> Iterator[Place]:
@@ -417,7 +417,7 @@ def _functions() -> tuple[dict[tuple[str, str], None], str]:
         text = _read(f"{features.tracefs()}/available_filter_functions")
     except Error as error:
         return _functions_of_kallsyms(), (
-            f"functions are from /proc/kallsyms, some of which may not be probed, since {error}"
+            f"functions are from /proc/kallsyms, and some of them cannot be probed: {error}"
         )
     names: dict[tuple[str, str], None] = {}
     for line in text.splitlines():

@@ -180,8 +180,8 @@ class Allocators:
             and not self._target.has_environment(_PYTHON_SHOWS)
         ):
             yield (
-                "Python's objects of up to 512 bytes do not reach malloc; they do if it was "
-                "started with PYTHONMALLOC=malloc"
+                "Python's objects of up to 512 bytes do not reach malloc; to count them, start "
+                "Python with PYTHONMALLOC=malloc"
             )
 
     def not_counted(self, *, anything: bool) -> Iterator[str]:
@@ -189,13 +189,16 @@ class Allocators:
         with contextlib.suppress(Error):  # the child has ended
             now = {provider.module for provider in self._target.implementations(self._symbol)}
             for module in [*(now - self._modules)][:4]:
-                yield f"{module.name} has a {self._name}, too, but came later: it was not counted"
+                yield (
+                    f"{module.name} has a {self._name}, too, but was mapped later: it was not "
+                    "counted"
+                )
             if not anything:
                 found = {f.function for f in self._target.implementations(*_OTHERS)}
                 others = [name for symbol, name in _OTHERS.items() if symbol in found]
                 others = [name for name in others if name != self._name]
                 yield (
-                    "it may allocate otherwise: "
+                    "it may allocate in another way: "
                     + (f"by --function {', '.join(others)}; " if others else "")
                     + f"by mmap(2) of its own: ebpf-syscount -s mmap -p {self._target.pid}"
                 )

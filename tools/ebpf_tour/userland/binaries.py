@@ -91,8 +91,8 @@ class Binary:
         stripped = kind == "uprobe" and self._child.ask("is_stripped", self._number)
         return Error(
             f"{self.path} has no {WHAT[kind]} {name}",
-            ("it is stripped, so that only what it exports has a name; " if stripped else "")
-            + f"see which it has: ebpf-probes --binary {shlex.quote(self.path)} '{kind}:*'",
+            ("it is stripped, so only what it exports has a name; " if stripped else "")
+            + f"list what it has: ebpf-probes --binary {shlex.quote(self.path)} '{kind}:*'",
         )
 
     def reopen(self) -> int:
@@ -100,7 +100,7 @@ class Binary:
         try:
             fd = opening.regular_file(self.path)
         except OSError as error:
-            raise Error(f"cannot read {self.path}: {error.strerror}", "see: ls -l") from None
+            raise Error(f"cannot read {self.path}: {error.strerror}", "look at it: ls -l") from None
         if opening.identity(fd) != self.file:
             os.close(fd)
             raise Error(f"{self.path} was replaced just now", "try again")
@@ -168,7 +168,7 @@ class Binaries(Closing):
             found = list(self._among(sorted(glob.glob(name))))
             if found:
                 return found
-            raise Error(f"no program or library matches {name}", "see what there is: ls -l")
+            raise Error(f"no program or library matches {name}", "list what is there: ls -l")
         if "/" in name:
             return [self.open(absolute(name))]  # as it can be pasted anywhere
         program = shutil.which(name)

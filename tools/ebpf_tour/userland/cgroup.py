@@ -22,11 +22,11 @@ def cgroup_id(path: str) -> int:
     """
     if not os.path.exists(f"{path}/cgroup.controllers"):
         raise UsageError(
-            f"{path} is no cgroup of version 2", "name a directory below the mount of cgroup2"
+            f"{path} is not a cgroup of version 2", "name a directory below the cgroup2 mount"
         )
     if not os.path.exists(f"{path}/cgroup.events"):  # which only the first one lacks
         raise UsageError(
-            f"{path} is the first cgroup, which is the whole machine", "name one below it"
+            f"{path} is the root cgroup, which is the whole machine", "name one below it"
         )
     return os.stat(path).st_ino
 
@@ -53,7 +53,7 @@ class OwnCgroup(Closing):
         except OSError as error:
             raise Error(
                 f"cannot make the cgroup {self.path}: {error.strerror}",
-                "a container may not; run it outside",
+                "run it outside the container",
             ) from None
 
     def enter(self) -> None:
@@ -70,7 +70,7 @@ class OwnCgroup(Closing):
                 if time.monotonic() >= deadline:
                     raise Error(
                         f"cannot remove the cgroup {self.path}: {error.strerror}",
-                        "later: rmdir",
+                        f"remove it later: rmdir {self.path}",
                     ) from None
                 time.sleep(0.01)
 

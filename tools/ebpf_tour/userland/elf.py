@@ -131,7 +131,7 @@ class Elf:
         self._build_id: str | None = None
         ident = os.pread(fd, 16, 0)
         if ident[:4] != _IDENT:
-            raise BadElf("it is no ELF file")
+            raise BadElf("it is not an ELF file")
         if ident[4] != _CLASS_64:
             raise Not64Bit("it is a 32-bit program")
         header = _HEADER.unpack(self._read(0, _HEADER.size))

@@ -48,7 +48,7 @@ def regular_file(path: str) -> int:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
-            raise NotRegularError(errno.EINVAL, "it is no regular file")
+            raise NotRegularError(errno.EINVAL, "it is not a regular file")
         return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     finally:
         os.close(place)
@@ -85,7 +85,7 @@ def perf_map(pid: int, pid_in_namespace: int) -> int:
         or status.st_size > _MOST_PERF_MAP_BYTES
     ):
         os.close(fd)
-        raise NotRegularError(errno.EINVAL, "it is no map of its user's, or too large")
+        raise NotRegularError(errno.EINVAL, "it is not its user's map, or it is too large")
     return fd
 
 

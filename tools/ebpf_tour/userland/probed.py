@@ -95,5 +95,5 @@ def _usdt(name: str, target: Target, child: Child) -> tuple[Module, list[Place]]
     raise Error(
         f"no file that the process {target.pid} ({target.comm}) has mapped has a {WHAT['usdt']} "
         f"{name}",
-        f"see which there are: ebpf-probes -p {target.pid} 'usdt:*'",
+        f"list what there is: ebpf-probes -p {target.pid} 'usdt:*'",
     )

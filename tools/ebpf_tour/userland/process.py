@@ -56,14 +56,14 @@ class Process(Closing):
         """Return the error for a process that is not there any more."""
         return Error(
             f"the process {self.pid} ({self.comm}) has ended",
-            "ps -e shows the processes and their state",
+            "list the processes and their states: ps -e",
         )
 
     def _no_process(self) -> Error:
         try:
             group = self._status()["Tgid"]
         except (OSError, KeyError):
-            return Error(f"there is no process {self.pid}", "ps -e shows the processes")
+            return Error(f"there is no process {self.pid}", "list the processes: ps -e")
         if group == str(self.pid):
             return self.ended()
         return Error(f"{self.pid} is a thread of the process {group}", f"name the process: {group}")

@@ -94,7 +94,7 @@ class Target(Process):
         if self._stat(_FLAGS) & _PF_KTHREAD:
             raise Error(
                 f"the process {self.pid} ({self.comm}) is a thread of the kernel",
-                "name a process that runs a program: ps --ppid 2 -N shows those",
+                "name a process that runs a program; list them: ps --ppid 2 -N",
             )
         self.tid = self._living_thread()
         if not self.tid:
@@ -197,7 +197,7 @@ class Target(Process):
     def _not_readable(self) -> Error:
         return NotPermitted(
             f"may not open the files that the process {self.pid} ({self.comm}) has mapped",
-            "that takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, outside of a container",
+            "run it outside the container, with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE",
         )
 
     def files(self) -> Iterator[tuple[str, Module]]:
@@ -336,11 +336,11 @@ class Target(Process):
                 "name the function that it chooses: --function NAME",
             )
         return Error(
-            f"nothing that {who} has mapped has a function {function}",
-            "its program is stripped, so that only what it exports has a name: take a build with "
-            "symbols, or another function: --function NAME"
+            f"no file that {who} has mapped has a function {function}",
+            "name another function (--function NAME), or run a build with symbols: the program "
+            "is stripped, and only what it exports has a name"
             if self._is_stripped()
-            else "it may call the function otherwise: --function NAME",
+            else "name the function as this program calls it: --function NAME",
         )
 
     def _is_stripped(self) -> bool:
