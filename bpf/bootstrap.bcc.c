@@ -17,14 +17,14 @@ BPF_ARRAY(untimed, u64, 1);	/* execs that found start full */
 /* When each process began to execute its program: PID -> nanoseconds since boot. */
 BPF_HASH(start, pid_t, u64, 8192);
 
-/* Processes whose first thread has ended before the others. */
+/* Processes whose leader ended before the other threads. */
 BPF_HASH(leaderless, pid_t, u8, 8192);
 
 #if use_perf
-/* The older way to user space: a buffer for each CPU. */
+/* The older kind of buffer: one for each CPU. */
 BPF_PERF_OUTPUT(pb);
 #else
-/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+/* Records for user space: one buffer that all CPUs share, since Linux 5.8. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 #endif
 
@@ -50,7 +50,7 @@ static __always_inline void send(void *ctx, struct event *e)
 static __always_inline void fill(struct event *e, struct task_struct *task)
 {
 	e->time_ns = bpf_ktime_get_ns();
-	/* A program cannot follow a kernel pointer by itself: each step goes
+	/* A program cannot follow a kernel pointer directly: each step goes
 	 * through a helper that survives a bad address. BCC writes these steps.
 	 */
 	e->pid = task->tgid;
@@ -71,11 +71,11 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
 	if (start.update(&e.pid, &e.time_ns))
 		untimed.atomic_increment(zero);
 
-	/* Only long-lived processes are wanted, and only when they end. */
+	/* Show only long-lived processes, and only when they end. */
 	if (min_duration_ns)
 		return 0;
 
-	/* The file name is behind the fixed part of the record: its size and its
+	/* The file name follows the fixed part of the record: its size and its
 	 * offset are in one number.
 	 */
 	e.truncated = args->data_loc_filename >> 16 > sizeof(e.filename);
@@ -85,7 +85,7 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
 }
 
 /* What the parent gets from wait(2). After exit(3) or a signal, all threads
- * end with one code; otherwise that of the first thread counts.
+ * end with one code; otherwise the leader's code counts.
  */
 static __always_inline u32 exit_code_of(struct task_struct *task)
 {
@@ -94,7 +94,7 @@ static __always_inline u32 exit_code_of(struct task_struct *task)
 	return task->group_leader->exit_code;
 }
 
-/* Not every thread that ends is the end of a process: see below. */
+/* Not every end of a thread is the end of a process: see below. */
 static __always_inline bool process_ends(struct signal_struct *signal,
 					 bool is_leader, pid_t pid);
 
@@ -114,7 +114,7 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
 	/* A process begins as a copy of its parent (fork); the kernel has the time. */
 	e.duration_ns = e.time_ns - task->group_leader->start_time;
 
-	/* Unknown if there was no exec, or if it was before we came. */
+	/* Unknown if there was no exec, or if it was before we were attached. */
 	began = start.lookup(&pid);
 	if (began)
 		e.since_exec_ns = e.time_ns - *began;
@@ -138,7 +138,7 @@ static __always_inline int live_threads(struct signal_struct *signal)
 }
 
 /* A thread is not a process: a process ends with its last thread, and the
- * tracepoint sees every thread. Mostly the first thread, the leader, ends last:
+ * tracepoint sees every thread. Usually the first thread, the leader, ends last:
  * it waits for the others, or they are killed with it. If it ends first, remember
  * that: then the exit of the last other thread counts.
  */
@@ -152,7 +152,7 @@ static __always_inline bool process_ends(struct signal_struct *signal,
 		if (live_threads(signal))
 			return false;
 		/* Two last threads may both see 0. Only one of them succeeds
-		 * in deleting the element.
+		 * in deleting the entry.
 		 */
 		return leaderless.delete(&pid) == 0;
 	}

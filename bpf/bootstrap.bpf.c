@@ -24,7 +24,7 @@ struct {
 	__type(value, __u64);
 } start SEC(".maps");
 
-/* Processes whose first thread has ended before the others. */
+/* Processes whose leader ended before the other threads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
@@ -32,13 +32,13 @@ struct {
 	__type(value, __u8);
 } leaderless SEC(".maps");
 
-/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+/* Records for user space: one buffer that all CPUs share, since Linux 5.8. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
 } rb SEC(".maps");
 
-/* The older way: a buffer for each CPU. */
+/* The older kind: one for each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__uint(key_size, sizeof(int));
@@ -71,7 +71,7 @@ static __always_inline void send(void *ctx, struct event *e)
 static __always_inline void fill(struct event *e, struct task_struct *task)
 {
 	e->time_ns = bpf_ktime_get_ns();
-	/* A program cannot follow a kernel pointer by itself: each step goes
+	/* A program cannot follow a kernel pointer directly: each step goes
 	 * through a helper that survives a bad address. BPF_CORE_READ() writes
 	 * these steps.
 	 */
@@ -94,11 +94,11 @@ int handle_exec(struct trace_event_raw_sched_process_exec *ctx)
 	if (bpf_map_update_elem(&start, &e.pid, &e.time_ns, BPF_ANY))
 		__sync_fetch_and_add(&untimed, 1);
 
-	/* Only long-lived processes are wanted, and only when they end. */
+	/* Show only long-lived processes, and only when they end. */
 	if (min_duration_ns)
 		return 0;
 
-	/* The file name is behind the fixed part of the record: its size and its
+	/* The file name follows the fixed part of the record: its size and its
 	 * offset are in one number.
 	 */
 	e.truncated = ctx->__data_loc_filename >> 16 > sizeof(e.filename);
@@ -110,7 +110,7 @@ int handle_exec(struct trace_event_raw_sched_process_exec *ctx)
 }
 
 /* What the parent gets from wait(2). After exit(3) or a signal, all threads
- * end with one code; otherwise that of the first thread counts.
+ * end with one code; otherwise the leader's code counts.
  */
 static __always_inline __u32 exit_code_of(struct task_struct *task)
 {
@@ -119,7 +119,7 @@ static __always_inline __u32 exit_code_of(struct task_struct *task)
 	return BPF_CORE_READ(task, group_leader, exit_code);
 }
 
-/* Not every thread that ends is the end of a process: see below. */
+/* Not every end of a thread is the end of a process: see below. */
 static __always_inline bool process_ends(struct signal_struct *signal,
 					 bool is_leader, pid_t pid);
 
@@ -141,7 +141,7 @@ int handle_exit(void *ctx)
 	/* A process begins as a copy of its parent (fork); the kernel has the time. */
 	e.duration_ns = e.time_ns - BPF_CORE_READ(task, group_leader, start_time);
 
-	/* Unknown if there was no exec, or if it was before we came. */
+	/* Unknown if there was no exec, or if it was before we were attached. */
 	began = bpf_map_lookup_elem(&start, &pid);
 	if (began)
 		e.since_exec_ns = e.time_ns - *began;
@@ -159,7 +159,7 @@ static __always_inline int live_threads(struct signal_struct *signal)
 }
 
 /* A thread is not a process: a process ends with its last thread, and the
- * tracepoint sees every thread. Mostly the first thread, the leader, ends last:
+ * tracepoint sees every thread. Usually the first thread, the leader, ends last:
  * it waits for the others, or they are killed with it. If it ends first, remember
  * that: then the exit of the last other thread counts.
  */
@@ -172,7 +172,7 @@ static __always_inline bool process_ends(struct signal_struct *signal,
 		if (live_threads(signal))
 			return false;
 		/* Two last threads may both see 0. Only one of them succeeds
-		 * in deleting the element.
+		 * in deleting the entry.
 		 */
 		return bpf_map_delete_elem(&leaderless, &pid) == 0;
 	}

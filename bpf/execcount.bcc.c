@@ -9,7 +9,7 @@
 
 BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
 
-/* A hash with a string for its key. The Python side creates the element
+/* A hash with a string for its key. The Python side creates the entry
  * "execve_counter" with 0 before the programs are attached.
  */
 BPF_HASH(counts, struct name, u64, 10240);
@@ -23,7 +23,7 @@ static __always_inline int count(void)
 	if (by_comm)
 		bpf_get_current_comm(&key.text, sizeof(key.text));
 
-	/* Look the counter up; create it with 0 where there is none. */
+	/* Look up the counter; create it with 0 if there is none. */
 	counter = counts.lookup_or_try_init(&key, &zero);
 	/* Two CPUs may be here at once. With a plain *counter += 1, both would
 	 * read the same number, and one of the calls would not be counted.

@@ -8,13 +8,13 @@
 #include <linux/ns_common.h>
 #include "execsnoop.h"
 
-#define AT_FDCWD -100		/* paths begin in the current directory */
+#define AT_FDCWD -100		/* paths start in the current directory */
 #define KEEPS_ARGV0 8		/* in linux_binprm.interp_flags, since Linux 5.12 */
 
-/* Calls that have begun and not ended: thread -> what is known so far. */
+/* Calls in progress: thread -> what we know so far. */
 BPF_HASH(calls, u64, struct call, 10240);
 
-/* The way to user space: a buffer for each CPU. */
+/* Records for user space: a buffer for each CPU. */
 BPF_PERF_OUTPUT(pb);
 
 #include "execsnoop_filter.bcc.h"	/* is_wanted() */
@@ -22,7 +22,7 @@ BPF_PERF_OUTPUT(pb);
 
 /* A call begins. If it succeeds, it returns into another program, and the
  * caller's memory is gone; if it fails, the arguments are still where the caller
- * has put them. So remember where they are.
+ * put them. So remember where they are.
  */
 static __always_inline int enter_exec(u32 slot, int dirfd,
 				      const char *filename,
@@ -36,13 +36,13 @@ static __always_inline int enter_exec(u32 slot, int dirfd,
 		.interpreted = UNKNOWN,
 	};
 	/* The key is the address of the thread and not its ID: a thread that is
-	 * not its process's first one gets that one's ID during the call.
+	 * not the leader of its process gets the leader's ID during the call.
 	 */
 	u64 thread = (u64)task;
 	int zero = 0;
 
-	/* We missed the end of a call before, maybe that of another thread
-	 * which had this address.
+	/* We missed the end of an earlier call, maybe by another thread that
+	 * had this address.
 	 */
 	if (!calls.delete(&thread))
 		lost.atomic_increment(zero);
@@ -84,10 +84,10 @@ static __always_inline int leave_exec(void *ctx, int ret)
 	s32 pid = bpf_get_current_pid_tgid() >> 32;
 	int zero = 0;
 
-	/* Not wanted, or begun before we were attached. */
+	/* Filtered out, or it began before we were attached. */
 	if (!call)
 		return 0;
-	if (call->pid != pid)	/* of another thread that had this address */
+	if (call->pid != pid)	/* by another thread that had this address */
 		lost.atomic_increment(zero);
 	else if (ret ? with_failed : (u64)task->mm != call->mm)
 		report(ctx, call, ret);
@@ -97,7 +97,7 @@ static __always_inline int leave_exec(void *ctx, int ret)
 
 /* --via kprobe: a system call is a function of the kernel, too, whose name
  * depends on the architecture: __x64_sys_execve. It has one argument, the
- * registers as user space has left them, and those hold the arguments of the
+ * registers as user space left them, and those hold the arguments of the
  * call. get_syscall_fnname() of BCC's Python finds the name, and in a function
  * that is called syscall__*, BCC finds the arguments.
  */

@@ -8,7 +8,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Calls that have begun and not ended: thread -> what is known so far. */
+/* Calls in progress: thread -> what we know so far. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);
@@ -16,7 +16,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/* The way to user space: a buffer for each CPU. */
+/* Records for user space: a buffer for each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__uint(key_size, sizeof(int));
@@ -28,7 +28,7 @@ struct {
 
 /* A call begins. If it succeeds, it returns into another program, and the
  * caller's memory is gone; if it fails, the arguments are still where the caller
- * has put them. So remember where they are.
+ * put them. So remember where they are.
  */
 static __always_inline int enter_exec(__u32 slot, int dirfd,
 				      const char *filename,
@@ -42,12 +42,12 @@ static __always_inline int enter_exec(__u32 slot, int dirfd,
 		.interpreted = UNKNOWN,
 	};
 	/* The key is the address of the thread and not its ID: a thread that is
-	 * not its process's first one gets that one's ID during the call.
+	 * not the leader of its process gets the leader's ID during the call.
 	 */
 	__u64 thread = (__u64)task;
 
-	/* We missed the end of a call before, maybe that of another thread
-	 * which had this address.
+	/* We missed the end of an earlier call, maybe by another thread that
+	 * had this address.
 	 */
 	if (!bpf_map_delete_elem(&calls, &thread))
 		__sync_fetch_and_add(&lost, 1);
@@ -89,10 +89,10 @@ static __always_inline int leave_exec(void *ctx, int ret)
 	struct call *call = bpf_map_lookup_elem(&calls, &thread);
 	__s32 pid = bpf_get_current_pid_tgid() >> 32;
 
-	/* Not wanted, or begun before we were attached. */
+	/* Filtered out, or it began before we were attached. */
 	if (!call)
 		return 0;
-	if (call->pid != pid)	/* of another thread that had this address */
+	if (call->pid != pid)	/* by another thread that had this address */
 		__sync_fetch_and_add(&lost, 1);
 	else if (ret ? with_failed : (__u64)BPF_CORE_READ(task, mm) != call->mm)
 		report(ctx, call, ret);
@@ -102,7 +102,7 @@ static __always_inline int leave_exec(void *ctx, int ret)
 
 /* --via kprobe: a system call is a function of the kernel, too, whose name
  * depends on the architecture: __x64_sys_execve. It has one argument, the
- * registers as user space has left them, and those hold the arguments of the
+ * registers as user space left them, and those hold the arguments of the
  * call. SEC("ksyscall/") finds the name, BPF_KSYSCALL() the arguments.
  */
 SEC("ksyscall/execve")

@@ -3,8 +3,8 @@
 #pragma once
 
 #define TASK_COMM_LEN 16
-#define PATH_LEN 4096		/* the longest path, with the 0 at its end */
-#define ARGS_LEN 12288		/* of all arguments together, this much is sent */
+#define PATH_LEN 4096		/* the longest path, with the NUL */
+#define ARGS_LEN 12288		/* at most this much of the arguments is sent */
 #define UNKNOWN 2		/* the kernel skipped begin_program() */
 #define SCRATCH_SLOTS 2		/* a slot for each system call */
 
@@ -14,22 +14,22 @@ struct event {
 	__s32 ppid;
 	__u32 uid;
 	__s32 ret;		/* 0, or the negative errno of a call that failed */
-	__s32 dirfd;		/* execveat: where a relative path begins */
-	__u32 filename_bytes;	/* with the 0 at its end; 0: could not be read */
+	__s32 dirfd;		/* execveat: where a relative path starts */
+	__u32 filename_bytes;	/* with the NUL; 0: could not be read */
 	__u32 args_bytes;
-	__u32 incomplete;	/* there is more to the arguments than was sent */
+	__u32 incomplete;	/* not all of the arguments were sent */
 	__u32 interpreted;	/* another program runs the file, a script; or UNKNOWN */
-	__u32 keeps_argv0;	/* and gets the caller's argv[0] behind its name */
+	__u32 keeps_argv0;	/* and gets the caller's argv[0] after its name */
 	char comm[TASK_COMM_LEN];	/* the thread's name, */
 	char process_comm[TASK_COMM_LEN];	/* and its process's */
-	/* The file name, then the arguments, each with a 0 at its end; only
+	/* The file name, then the arguments, each with a NUL at its end; only
 	 * what is used is sent. The second ARGS_LEN is for the last argument,
 	 * which is read whole and then cut.
 	 */
 	char text[PATH_LEN + ARGS_LEN + ARGS_LEN + 1];
 };
 
-/* What is remembered of a call from its beginning to its end. */
+/* What we remember of a call until it ends. */
 struct call {
 	__u64 mm;		/* address of the caller's memory map */
 	__u64 filename;		/* addresses in it, */

@@ -9,25 +9,25 @@
  *	-Dmax_args=	of a call that failed, read this many
  */
 
-/* Returns the bytes of a string, with the 0 at its end, or a negative errno. */
+/* Return the size of a string with its NUL, or a negative errno. */
 static __always_inline long read_string(char *to, int size, const void *from)
 {
 	long bytes = bpf_probe_read_user_str(to, size, from);
 
-	/* Of an empty one, older kernels did not count the 0. */
+	/* Older kernels did not count the NUL of an empty string. */
 	return bytes ? bytes : 1;
 }
 
-/* Read the file name, which comes first. Returns its bytes; 0 after an error. */
+/* Read the file name, which comes first. Return its size; 0 after an error. */
 static __always_inline u64 read_filename(struct event *event, u64 filename)
 {
 	return zero_above(PATH_LEN, read_string(event->text, PATH_LEN,
 						(void *)filename));
 }
 
-/* The call has succeeded: the kernel has copied everything to the top of the
- * new program's stack, where it is in memory, and nobody has changed it yet. At
- * its lower end are the arguments, in one piece. Returns their bytes.
+/* The call succeeded: the kernel copied everything to the top of the new
+ * program's stack. It is in memory there, and nobody has changed it yet. The
+ * arguments are at its lower end, in one piece. Return their size.
  */
 static __always_inline u64 read_new(struct event *event, u64 start,
 				      struct mm_struct *mm)
@@ -44,9 +44,9 @@ static __always_inline u64 read_new(struct event *event, u64 start,
 	return size;
 }
 
-/* The call has failed: argv is still where the caller has it, an array of
- * addresses. Any of them may be wrong, which may be why the call has failed.
- * Returns the bytes of what could be read.
+/* The call failed: argv is still in the caller's memory, an array of addresses.
+ * Any of them may be wrong, and that may be why the call failed. Return the size
+ * of what could be read.
  */
 static __always_inline u64 read_old(struct event *event, u64 start,
 				      const char *const *argv)
@@ -57,7 +57,7 @@ static __always_inline u64 read_old(struct event *event, u64 start,
 	u32 i;
 
 	event->incomplete = false;
-	if (!argv)	/* Linux takes it for an empty list */
+	if (!argv)	/* to Linux, this is an empty list */
 		return 0;
 	/* One for the program's name, and one to know whether there are more
 	 * than are shown.

@@ -4,7 +4,7 @@
 #include "lib/task.bcc.h"
 #include "execsnoop_args.bcc.h"
 
-/* Calls that found a map full, or whose end was not seen. */
+/* Calls that found a map full, or whose end we missed. */
 BPF_ARRAY(lost, u64, 1);
 
 /* Send the event with this many bytes of file name and arguments. */

@@ -4,7 +4,7 @@
 #include "lib/task.bpf.h"
 #include "execsnoop_args.bpf.h"
 
-__u64 lost;	/* calls that found a map full, or whose end was not seen */
+__u64 lost;	/* calls that found a map full, or whose end we missed */
 
 /* Send the event with this many bytes of file name and arguments. */
 static __always_inline void send(void *ctx, struct event *event, __u64 start,

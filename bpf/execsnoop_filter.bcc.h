@@ -8,13 +8,13 @@
  *	-Donly_ppid=	by children of this process; 0: by all
  *	-Dby_cgroup=	only from the cgroups in cgroupset
  *	-Dby_mntns=	from the mount namespaces in mntnsset
- *	-Dwith_failed=	calls that failed, too
+ *	-Dwith_failed=	also calls that failed
  */
 
-/* Two sets that somebody else has made and pinned to a path in bpffs. BCC opens
- * that path when it compiles, and wants it in the source. What a user types is
- * no part of a program, though: the Python side opens the path, too, and passes
- * the number of the file descriptor.
+/* Two sets that another program made and pinned to a path in bpffs. BCC opens
+ * that path when it compiles, and wants it in the source. But what a user
+ * types must not become part of a program: the Python side opens the path, too,
+ * and passes the number of the file descriptor.
  *
  *	-Dcgroupset_fd=, -Dmntnsset_fd=
  */
@@ -29,7 +29,7 @@ BPF_TABLE_PINNED("hash", u64, u64, cgroupset, 1024, PATH_OF(cgroupset_fd));
 /* inode number of /proc/PID/ns/mnt -> anything */
 BPF_TABLE_PINNED("hash", u64, u32, mntnsset, 1024, PATH_OF(mntnsset_fd));
 #ifndef STRUCTURES_FROM_BTF
-/* The kernel has it in a header for file systems only. */
+/* The kernel declares it in a header for file systems only. */
 struct mnt_namespace {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
 	atomic_t count;

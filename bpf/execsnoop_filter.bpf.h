@@ -9,10 +9,10 @@ const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 const volatile __s32 only_ppid;		/* by children of this process; 0: by all */
 const volatile bool by_cgroup;		/* only from the cgroups in cgroupset */
 const volatile bool by_mntns;		/* from the mount namespaces in mntnsset */
-const volatile bool with_failed;	/* calls that failed, too */
+const volatile bool with_failed;	/* also calls that failed */
 
-/* Two sets that somebody else has made and pinned to a path in bpffs. The
- * Python side opens that path, and libbpf uses what is there instead of
+/* Two sets that another program made and pinned to a path in bpffs. The
+ * Python side opens that path, and libbpf uses the maps there instead of
  * creating these.
  */
 struct {

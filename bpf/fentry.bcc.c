@@ -16,7 +16,7 @@ KFUNC_PROBE(do_unlinkat, int dfd, struct filename *name)
 	return is_wanted() ? send_entry(dfd, name->name) : 0;
 }
 
-/* At its return the arguments are still there, and behind them the result. */
+/* At its return the arguments are still there, and after them the result. */
 KRETFUNC_PROBE(do_unlinkat, int dfd, struct filename *name, int ret)
 {
 	return is_wanted() ? send_return(dfd, ret) : 0;

@@ -22,7 +22,7 @@ int BPF_PROG(enter_unlinkat, int dfd, struct filename *name)
 	return is_wanted() ? send_entry(dfd, name->name) : 0;
 }
 
-/* At its return the arguments are still there, and behind them the result. */
+/* At its return the arguments are still there, and after them the result. */
 SEC("fexit/do_unlinkat")
 int BPF_PROG(leave_unlinkat, int dfd, struct filename *name, int ret)
 {

@@ -6,14 +6,14 @@
 /* -Drb_max_entries= is its size in bytes; --buffer changes it. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 
-/* Calls that have begun and not returned: thread -> dfd. */
+/* Calls in progress: thread -> dfd. */
 BPF_HASH(calls, u64, int, 10240);
 
 #include "lib/unlink.bcc.h"	/* is_wanted(), send_entry(), send_return() */
 #include "kprobe_calls.bcc.h"	/* remember(), recall(): by calls */
 
 /* A breakpoint at the function's beginning. The context is the CPU's registers:
- * BCC knows which of them hold the arguments that are named behind it.
+ * BCC knows which of them hold the arguments that are named after it.
  */
 int kprobe__do_unlinkat(struct pt_regs *ctx, int dfd, struct filename *name)
 {

@@ -12,7 +12,7 @@ struct {
 	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
 } rb SEC(".maps");
 
-/* Calls that have begun and not returned: thread -> dfd. */
+/* Calls in progress: thread -> dfd. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* From a call's beginning to its return: what a kprobe knows and a kretprobe does not;
+/* What the kprobe knows and the kretprobe does not, remembered until the call returns;
  * BCC dialect: a part of kprobe.bcc.c.
  */
 
@@ -7,7 +7,7 @@ static __always_inline void remember(int dfd)
 {
 	u64 thread = bpf_get_current_pid_tgid();
 
-	/* We missed the return of this thread's call before: a kretprobe can
+	/* We missed the return of this thread's last call: a kretprobe can
 	 * follow only a few calls at once.
 	 */
 	if (!calls.delete(&thread))
@@ -17,7 +17,7 @@ static __always_inline void remember(int dfd)
 		count_lost();
 }
 
-/* False: not wanted, or begun before we were attached. */
+/* False: filtered out, or it began before we were attached. */
 static __always_inline bool recall(int *dfd)
 {
 	u64 thread = bpf_get_current_pid_tgid();

@@ -4,7 +4,7 @@
 
 /* The Python side passes these to the compiler as numbers:
  *
- *	-Donly_cgroup=	what its processes do; 0: what all do
+ *	-Donly_cgroup=	calls by its processes; 0: by all
  *	-Ddeny=		refuse it; the tool sets this only for a cgroup
  *	-Drb_max_entries=	size of the ring buffer in bytes: --buffer
  */
@@ -13,8 +13,8 @@ BPF_ARRAY(lost, u64, 1);	/* records that found the buffer full */
 
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 
-/* The kernel asks each security module before it makes a directory. 0 allows; what
- * the module before has said is the last argument.
+/* The kernel asks each security module before it makes a directory. 0 allows; the
+ * last argument is what the module before said.
  */
 LSM_PROBE(path_mkdir, void *dir, struct dentry *dentry, int mode, int ret)
 {

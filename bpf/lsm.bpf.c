@@ -7,7 +7,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile __u64 only_cgroup;	/* what its processes do; 0: what all do */
+const volatile __u64 only_cgroup;	/* calls by its processes; 0: by all */
 const volatile bool deny;	/* refuse it; the tool sets this only for a cgroup */
 
 __u64 lost;	/* records that found the buffer full */
@@ -17,11 +17,11 @@ struct {
 	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
 } rb SEC(".maps");
 
-/* For struct event to be described in the object's BTF, where Python reads it. */
+/* It makes clang describe struct event in the object's BTF, where Python reads it. */
 struct event *unused_event __attribute__((unused));
 
-/* The kernel asks each security module before it makes a directory. 0 allows; what
- * the module before has said is the last argument.
+/* The kernel asks each security module before it makes a directory. 0 allows; the
+ * last argument is what the module before said.
  */
 SEC("lsm/path_mkdir")
 int BPF_PROG(path_mkdir, void *dir, struct dentry *dentry, int mode, int ret)

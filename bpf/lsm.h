@@ -3,12 +3,12 @@
 #pragma once
 
 #define TASK_COMM_LEN 16
-#define NAME_LEN 256	/* of a file name, and a NUL */
+#define NAME_LEN 256	/* the longest file name, with the NUL */
 
 struct event {
 	__u64 time_ns;		/* since boot */
 	__s32 pid;
-	__s32 refused;		/* what the program has answered: 0, or 1 for EPERM */
+	__s32 refused;		/* the program's answer: 0, or 1 for EPERM */
 	char comm[TASK_COMM_LEN];
 	char name[NAME_LEN];
 };

@@ -19,17 +19,17 @@
  */
 
 /* Bytes and calls of each stack. The whole stack is the key, all 127 frames
- * that the kernel takes at most, so no two stacks are ever taken for one.
+ * that the kernel takes at most, so two stacks never count as one.
  */
 BPF_HASH(totals, struct short_stack, struct total, totals_max_entries);
 
 /* The same for more than FEW_FRAMES, 30. The kernel hashes all bytes of a key,
- * zeros as well, so short stacks have a map with short keys: a short_stack is
+ * also zeros, so short stacks have a map with short keys: a short_stack is
  * the beginning of a stack.
  */
 BPF_HASH(deep_totals, struct stack, struct total, deep_totals_max_entries);
 
-/* Bytes and calls that have no stack, by the reason why. */
+/* Bytes and calls without a stack, by reason. */
 BPF_ARRAY(unattributed, struct total, REASONS);
 
 /* Scratch space: a stack is larger than the 512 bytes of a program's own stack.
@@ -39,12 +39,12 @@ BPF_ARRAY(unattributed, struct total, REASONS);
  */
 BPF_PERCPU_ARRAY(scratch, struct slot, SLOTS);
 
-/* Take a slot that no preempted thread is using. Who adds and then sees 1 is
- * alone there; two that add at the same time both see 2, and go on.
+/* Take a slot that no preempted thread is using. A thread that adds 1 and then
+ * sees 1 is alone there; two that add at the same time both see 2, and go on.
  */
 static struct slot *take_slot(void)
 {
-	/* A key is in memory. i is in a register, for the verifier to follow. */
+	/* A key must be in memory. i is in a register, for the verifier. */
 	for (int i = 0; i < SLOTS; i++) {
 		int key = i;
 		struct slot *slot = scratch.lookup(&key);
@@ -75,10 +75,10 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 	 */
 	stack->caller = return_address(ctx);
 	stack->program = current_program();
-	/* The kernel collects stacks in one buffer a CPU. A thread that preempts
+	/* The kernel collects stacks in one buffer per CPU. A thread that preempts
 	 * this one overwrites it: then this call has the other's stack, or none.
 	 * The libbpf dialect turns preemption off by a kfunc; BCC has none.
-	 * Behind the last frame come zeros.
+	 * After the last frame come zeros.
 	 */
 	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames),
 			      BPF_F_USER_STACK);
@@ -93,9 +93,9 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 
 /* The Python side attaches this to the function, by its file and offset.
  *
- * Local variables are at most 48 bytes: a CPU has one copy of larger ones, since
+ * Local variables take at most 48 bytes. A CPU has one copy of larger ones, since
  * commit e00931c02568 ("bpf: Enable private stack for eligible subprogs") (in
- * v6.13), whoever is preempted.
+ * v6.13), even while a thread is preempted.
  */
 int handle_alloc(struct pt_regs *ctx)
 {

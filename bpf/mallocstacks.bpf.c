@@ -24,7 +24,7 @@ int number_argument;
 #include "mallocstacks_call.bpf.h"	/* requested(), return_address() */
 
 /* Bytes and calls of each stack. The whole stack is the key, all 127 frames
- * that the kernel takes at most, so no two stacks are ever taken for one.
+ * that the kernel takes at most, so two stacks never count as one.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -34,7 +34,7 @@ struct {
 } totals SEC(".maps");
 
 /* The same for more than FEW_FRAMES, 30. The kernel hashes all bytes of a key,
- * zeros as well, so short stacks have a map with short keys: a short_stack is
+ * also zeros, so short stacks have a map with short keys: a short_stack is
  * the beginning of a stack.
  */
 struct {
@@ -44,7 +44,7 @@ struct {
 	__type(value, struct total);
 } deep_totals SEC(".maps");
 
-/* Bytes and calls that have no stack, by the reason why. */
+/* Bytes and calls without a stack, by reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, REASONS);
@@ -70,12 +70,12 @@ struct {
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
-/* Take a slot that no preempted thread is using. Who adds and then sees 1 is
- * alone there; two that add at the same time both see 2, and go on.
+/* Take a slot that no preempted thread is using. A thread that adds 1 and then
+ * sees 1 is alone there; two that add at the same time both see 2, and go on.
  */
 static struct slot *take_slot(void)
 {
-	/* A key is in memory. i is in a register, for the verifier to follow. */
+	/* A key must be in memory. i is in a register, for the verifier. */
 	for (int i = 0; i < SLOTS; i++) {
 		__u32 key = i;
 		struct slot *slot = bpf_map_lookup_elem(&scratch, &key);
@@ -106,7 +106,7 @@ static struct total *find_total(struct pt_regs *ctx, struct stack *stack)
 	 */
 	stack->caller = return_address(ctx);
 	stack->program = current_program();
-	/* Behind the last frame it writes zeros. */
+	/* After the last frame it writes zeros. */
 	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames),
 			      BPF_F_USER_STACK);
 	if (bytes <= 0)
@@ -132,8 +132,8 @@ int handle_alloc(struct pt_regs *ctx)
 	if (!is_process_of(pidns_dev, pidns_ino, target_pid))
 		return 0;
 
-	/* The kernel collects stacks in one buffer a CPU, too, which a thread
-	 * that preempts this one would overwrite. Before Linux 6.10 it may.
+	/* The kernel collects stacks in one buffer per CPU, too, which a thread
+	 * that preempts this one would overwrite. Before Linux 6.10 it can.
 	 */
 	if (bpf_preempt_disable)
 		bpf_preempt_disable();

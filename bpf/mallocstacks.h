@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What ebpf-mallocstacks counts: both dialects and the Python side read it. */
+/* What ebpf-mallocstacks counts: both dialects and the Python side use it. */
 #pragma once
 
 /* The kernel takes at most this many frames of a stack
@@ -10,12 +10,12 @@
 
 /* A call stack: the key of `deep_totals`. */
 struct stack {
-	__u64 program;			/* that the process ran: lib/program.bpf.h */
+	__u64 program;			/* what the process ran: lib/program.bpf.h */
 	__u64 caller;			/* where the function returns to */
 	__u64 frames[MAX_FRAMES];	/* innermost first, then zeros */
 };
 
-/* The beginning of one, which is all if it is short: the key of `totals`. */
+/* The beginning of a stack, or all of a short one: the key of `totals`. */
 struct short_stack {
 	__u64 program;
 	__u64 caller;
@@ -40,6 +40,6 @@ enum {
 #define SLOTS 8
 
 struct slot {
-	__u64 users;	/* 0 or 1; more for a moment, if one is preempted here */
+	__u64 users;	/* 0 or 1; more for a moment if a user is preempted */
 	struct stack stack;
 };

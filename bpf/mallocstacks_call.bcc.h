@@ -13,8 +13,8 @@ static u64 argument(struct pt_regs *ctx, int number)
 	return PT_REGS_PARM3(ctx);
 }
 
-/* The bytes that are asked for. Every allocator refuses half the address space
- * or more: that counts as 0.
+/* The requested bytes. Every allocator refuses half the address space or more:
+ * such a request counts as 0.
  */
 static u64 requested(struct pt_regs *ctx)
 {
@@ -26,8 +26,8 @@ static u64 requested(struct pt_regs *ctx)
 	return size * number;
 }
 
-/* On x86 the call instruction has put it on top of the stack. Elsewhere it is
- * in a register.
+/* On x86 the call instruction put it on top of the stack. Elsewhere it is in a
+ * register.
  */
 static u64 return_address(struct pt_regs *ctx)
 {

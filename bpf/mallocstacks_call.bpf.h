@@ -19,8 +19,8 @@ static __u64 argument(struct pt_regs *ctx, int number)
 	return number == 1 ? first : number == 2 ? second : third;
 }
 
-/* The bytes that are asked for. Every allocator refuses half the address space
- * or more: that counts as 0.
+/* The requested bytes. Every allocator refuses half the address space or more:
+ * such a request counts as 0.
  */
 static __u64 requested(struct pt_regs *ctx)
 {
@@ -32,8 +32,8 @@ static __u64 requested(struct pt_regs *ctx)
 	return size * number;
 }
 
-/* On x86 the call instruction has put it on top of the stack. Elsewhere it is
- * in a register.
+/* On x86 the call instruction put it on top of the stack. Elsewhere it is in a
+ * register.
  */
 static __u64 return_address(struct pt_regs *ctx)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* ebpf-minimal, BCC dialect: say so at each of the tool's own writes. */
+/* ebpf-minimal, BCC dialect: print a line at each of the tool's own writes. */
 
-/* BCC adds the helpers and a GPL license by itself. */
+/* BCC adds the helpers and a GPL license. */
 
 /* BCC compiles at run time, so it needs no global variables for what is known by
  * then. The Python side passes these to the compiler as numbers:
  *
- *	-Dmy_pid=	the tool's process, as it sees itself
+ *	-Dmy_pid=	the tool's PID, as the tool sees it
  *	-Dmy_fd=	the file descriptor it writes to once a second
  *	-Dpidns_dev=	its PID namespace: the device and the inode
  *	-Dpidns_ino=	number of /proc/self/ns/pid

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* ebpf-minimal, libbpf dialect: say so at each of the tool's own writes. */
+/* ebpf-minimal, libbpf dialect: print a line at each of the tool's own writes. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
@@ -9,7 +9,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Global variables live in a map of their own, .bss. The Python side finds
  * them there by name and sets them before the program is loaded.
  */
-int my_pid;		/* the tool's process, as it sees itself */
+int my_pid;		/* the tool's PID, as the tool sees it */
 int my_fd;		/* the file descriptor it writes to once a second */
 __u64 pidns_dev;	/* its PID namespace: the device and the inode */
 __u64 pidns_ino;	/* number of /proc/self/ns/pid */

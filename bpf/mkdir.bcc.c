@@ -6,10 +6,10 @@
 #include <linux/sched.h>
 #include "mkdir.h"
 
-/* Calls that have begun and not ended: thread -> what is known so far. */
+/* Calls in progress: thread -> what we know so far. */
 BPF_HASH(calls, u64, struct call, 10240);
 
-/* The way to user space: one buffer that all CPUs share, since Linux 5.8. The
+/* Records for user space: one buffer that all CPUs share, since Linux 5.8. The
  * Python side passes its size in bytes to the compiler: -Drb_max_entries=
  */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);

@@ -4,13 +4,13 @@
 
 #define TASK_COMM_LEN 16
 #define NAME_LEN 255		/* the longest name that a directory can have */
-#define PATH_LEN 4096		/* the longest path, with the 0 at its end */
+#define PATH_LEN 4096		/* the longest path, with the NUL */
 #define SCRATCH_SLOTS 2		/* a slot for each system call */
 
 struct event {
 	__u64 time_ns;		/* since boot, when the call began */
 	__s32 pid;
-	__u32 mode;		/* permissions asked for, less the umask */
+	__u32 mode;		/* requested permissions, less the umask */
 	__s32 error;		/* 0, or the errno of a call that failed */
 	__s32 path_length;	/* negative if the path could not be read */
 	char comm[TASK_COMM_LEN];	/* the thread's name, */
@@ -18,7 +18,7 @@ struct event {
 	char path[PATH_LEN];	/* or only the name; the rest is not sent */
 };
 
-/* What is remembered of a call from its beginning to its end. */
+/* What we remember of a call until it ends. */
 struct call {
 	__u64 time_ns;
 	__u64 frame;		/* address of the function's stack frame */

@@ -12,15 +12,15 @@
  *	-Donly_pid=	calls of this process; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *
- * vfs_mkdir() is no interface: its arguments changed in Linux 5.12, 6.3 and
- * 7.0, its result in 6.15. The Python side asks the kernel's BTF.
+ * vfs_mkdir() is not a stable interface: its arguments changed in Linux 5.12,
+ * 6.3 and 7.0, its result in 6.15. The Python side asks the kernel's BTF.
  *
  *	-Ddentry_arg=		position of the new entry, from 0
  *	-Dmode_arg=		position of its mode
  *	-Dreturns_dentry=	not an int
  */
 
-/* Calls that found a map full, or whose end was not seen. */
+/* Calls that found a map full, or whose end we missed. */
 BPF_ARRAY(lost, u64, 1);
 
 static __always_inline bool is_wanted(void)
@@ -44,7 +44,7 @@ static __always_inline void begin(struct call *call, u32 mode)
 		 */
 		if (call->frame < before->frame)
 			return;
-		/* Otherwise we missed the end of the call before: a kretprobe
+		/* Otherwise we missed the end of the last call: a kretprobe
 		 * can follow only a few calls at once.
 		 */
 		lost.atomic_increment(zero);
@@ -59,7 +59,7 @@ static __always_inline void begin(struct call *call, u32 mode)
 		lost.atomic_increment(zero);
 }
 
-/* The call has ended: fill in the event, without the path. */
+/* The call ended: fill in the event, without the path. */
 static __always_inline struct event *end(struct call *call, s64 ret)
 {
 	struct event *event = scratch_event(call->slot);
@@ -69,7 +69,7 @@ static __always_inline struct event *end(struct call *call, s64 ret)
 	event->time_ns = call->time_ns;
 	event->pid = bpf_get_current_pid_tgid() >> 32;
 	event->mode = call->mode;
-	/* -4095 to -1 are errors, also where a pointer is returned: the last
+	/* -4095 to -1 are errors, even if the result is a pointer: the last
 	 * page of the address space is never used.
 	 */
 	event->error = ret < 0 && ret >= -4095 ? -ret : 0;
@@ -89,7 +89,7 @@ static __always_inline void send(struct event *event, long size)
 	calls.delete(&thread);
 }
 
-/* Entry of vfs_mkdir(), where all ways to make a directory meet. */
+/* Entry to vfs_mkdir(), which every way to make a directory reaches. */
 static __always_inline int enter_vfs_mkdir(u64 frame, struct dentry *dentry,
 					   u32 mode)
 {
@@ -98,7 +98,7 @@ static __always_inline int enter_vfs_mkdir(u64 frame, struct dentry *dentry,
 
 	if (!is_wanted())
 		return 0;
-	/* A program cannot follow a kernel pointer by itself: each step goes
+	/* A program cannot follow a kernel pointer directly: each step goes
 	 * through a helper that survives a bad address. BCC writes these steps
 	 * for pointers that it knows are the kernel's; it takes this one for a
 	 * number. Read the name now; on return the dentry may be gone.
@@ -116,7 +116,7 @@ static __always_inline int leave_vfs_mkdir(u64 frame, u64 result)
 	struct call *call = calls.lookup(&thread);
 	struct event *event;
 
-	/* Not wanted, begun before we were attached, or an inner call. */
+	/* Filtered out, begun before we were attached, or an inner call. */
 	if (!call || frame < call->frame)
 		return 0;
 	event = end(call, returns_dentry ? (s64)result : (s32)result);

@@ -13,15 +13,15 @@
 const volatile __s32 only_pid;		/* calls of this process; 0: of all */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 
-/* vfs_mkdir() is no interface: its arguments changed in Linux 5.12, 6.3 and
- * 7.0, its result in 6.15. The Python side asks the kernel's BTF.
+/* vfs_mkdir() is not a stable interface: its arguments changed in Linux 5.12,
+ * 6.3 and 7.0, its result in 6.15. The Python side asks the kernel's BTF.
  */
 const volatile __u32 dentry_arg;	/* position of the new entry, from 0 */
 const volatile __u32 mode_arg;		/* position of its mode */
 const volatile __u32 arg_count;
 const volatile bool returns_dentry;	/* not an int */
 
-__u64 lost;	/* calls that found a map full, or whose end was not seen */
+__u64 lost;	/* calls that found a map full, or whose end we missed */
 
 static __always_inline bool is_wanted(void)
 {
@@ -43,7 +43,7 @@ static __always_inline void begin(struct call *call, __u32 mode)
 		 */
 		if (call->frame < before->frame)
 			return;
-		/* Otherwise we missed the end of the call before: a kretprobe
+		/* Otherwise we missed the end of the last call: a kretprobe
 		 * can follow only a few calls at once.
 		 */
 		__sync_fetch_and_add(&lost, 1);
@@ -58,7 +58,7 @@ static __always_inline void begin(struct call *call, __u32 mode)
 		__sync_fetch_and_add(&lost, 1);
 }
 
-/* The call has ended: fill in the event, without the path. */
+/* The call ended: fill in the event, without the path. */
 static __always_inline struct event *end(struct call *call, __s64 ret)
 {
 	struct event *event = scratch_event(call->slot);
@@ -68,7 +68,7 @@ static __always_inline struct event *end(struct call *call, __s64 ret)
 	event->time_ns = call->time_ns;
 	event->pid = bpf_get_current_pid_tgid() >> 32;
 	event->mode = call->mode;
-	/* -4095 to -1 are errors, also where a pointer is returned: the last
+	/* -4095 to -1 are errors, even if the result is a pointer: the last
 	 * page of the address space is never used.
 	 */
 	event->error = ret < 0 && ret >= -4095 ? -ret : 0;
@@ -87,7 +87,7 @@ static __always_inline void send(struct event *event, long size)
 	bpf_map_delete_elem(&calls, &thread);
 }
 
-/* Entry of vfs_mkdir(), where all ways to make a directory meet. */
+/* Entry to vfs_mkdir(), which every way to make a directory reaches. */
 static __always_inline int enter_vfs_mkdir(__u64 frame, struct dentry *dentry,
 					   __u32 mode)
 {
@@ -95,7 +95,7 @@ static __always_inline int enter_vfs_mkdir(__u64 frame, struct dentry *dentry,
 
 	if (!is_wanted())
 		return 0;
-	/* A program cannot follow a kernel pointer by itself: each step goes
+	/* A program cannot follow a kernel pointer directly: each step goes
 	 * through a helper that survives a bad address. BPF_CORE_READ() writes
 	 * these steps. Read the name now; on return the dentry may be gone.
 	 */
@@ -112,7 +112,7 @@ static __always_inline int leave_vfs_mkdir(__u64 frame, __u64 result)
 	struct call *call = bpf_map_lookup_elem(&calls, &thread);
 	struct event *event;
 
-	/* Not wanted, begun before we were attached, or an inner call. */
+	/* Filtered out, begun before we were attached, or an inner call. */
 	if (!call || frame < call->frame)
 		return 0;
 	event = end(call, returns_dentry ? (__s64)result : (__s32)result);

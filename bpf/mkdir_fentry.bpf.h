@@ -13,7 +13,7 @@ int fentry__vfs_mkdir(__u64 *ctx)
 	return enter_vfs_mkdir((__u64)ctx, dentry, mode);
 }
 
-/* fexit: the same at its end. The result is behind the arguments. */
+/* fexit: the same at its end. The result is after the arguments. */
 SEC("fexit/vfs_mkdir")
 int fexit__vfs_mkdir(__u64 *ctx)
 {

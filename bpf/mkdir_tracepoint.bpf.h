@@ -14,9 +14,9 @@ static __always_inline int enter_syscall(__u32 slot, unsigned long path,
 	return 0;
 }
 
-/* Read the path here and not on entry. By now the kernel has read it, too, so it
+/* Read the path here and not on entry. By now the kernel has also read it, so it
  * is in memory; a program cannot wait for a page that is not. The Python side
- * takes the last name of it.
+ * takes the last name in it.
  */
 static __always_inline int leave_syscall(long ret)
 {

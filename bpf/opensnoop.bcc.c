@@ -4,15 +4,15 @@
 #include <linux/sched.h>
 #include "opensnoop.h"
 
-/* Calls that have begun and not ended: thread -> what is known so far. */
+/* Calls in progress: thread -> what we know so far. */
 BPF_HASH(calls, u64, struct call, calls_max_entries);
 
-/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+/* Records for user space: one buffer that all CPUs share, since Linux 5.8. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 
 #include "opensnoop_event.bcc.h"	/* is_wanted(), send() */
 
-/* A call begins: remember it until it ends. The key is the thread, for a thread
+/* A call begins: remember it until it ends. The key is the thread, since a thread
  * is in one system call at a time.
  */
 static __always_inline int begin(struct call *call)
@@ -25,15 +25,15 @@ static __always_inline int begin(struct call *call)
 	return 0;
 }
 
-/* A call ends. A signal makes it end, too, even one that kills the thread: so
- * nothing stays behind in the map.
+/* A call ends. A signal ends it, too, even one that kills the thread, so nothing
+ * stays behind in the map.
  */
 static __always_inline int end(long ret)
 {
 	u64 thread = bpf_get_current_pid_tgid();
 	struct call *call = calls.lookup(&thread);
 
-	if (!call)	/* not wanted, or begun before we were attached */
+	if (!call)	/* filtered out, or it began before we were attached */
 		return 0;
 	if (ret < 0 || !only_failed)
 		send(call, ret);

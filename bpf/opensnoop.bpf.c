@@ -7,7 +7,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Calls that have begun and not ended: thread -> what is known so far. */
+/* Calls in progress: thread -> what we know so far. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);
@@ -15,7 +15,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+/* Records for user space: one buffer that all CPUs share, since Linux 5.8. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
@@ -23,7 +23,7 @@ struct {
 
 #include "opensnoop_event.bpf.h"	/* is_wanted(), send() */
 
-/* A call begins: remember it until it ends. The key is the thread, for a thread
+/* A call begins: remember it until it ends. The key is the thread, since a thread
  * is in one system call at a time.
  */
 static __always_inline int begin(struct call *call)
@@ -35,15 +35,15 @@ static __always_inline int begin(struct call *call)
 	return 0;
 }
 
-/* A call ends. A signal makes it end, too, even one that kills the thread: so
- * nothing stays behind in the map.
+/* A call ends. A signal ends it, too, even one that kills the thread, so nothing
+ * stays behind in the map.
  */
 static __always_inline int end(long ret)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct call *call = bpf_map_lookup_elem(&calls, &thread);
 
-	if (!call)	/* not wanted, or begun before we were attached */
+	if (!call)	/* filtered out, or it began before we were attached */
 		return 0;
 	if (ret < 0 || !only_failed)
 		send(call, ret);

@@ -3,7 +3,7 @@
 #pragma once
 
 #define TASK_COMM_LEN 16
-#define PATH_LEN 4096		/* the longest path, with the 0 at its end */
+#define PATH_LEN 4096		/* the longest path, with the NUL */
 #define SCRATCH_SLOTS 5		/* a slot for each system call */
 
 enum call_kind {
@@ -22,7 +22,7 @@ struct event {
 	__u32 uid;
 	__s32 dirfd;		/* what a relative path starts from */
 	__s32 ret;		/* the new descriptor, or a negative errno */
-	__u32 mode;		/* of a file that is to be created */
+	__u32 mode;		/* of a file to create */
 	__s32 flags_error;	/* not 0 if flags and mode could not be read */
 	__s32 path_length;	/* negative if the path could not be read */
 	__u32 kind;		/* enum call_kind */
@@ -31,7 +31,7 @@ struct event {
 	char path[PATH_LEN];	/* only sent up to its end */
 };
 
-/* What is remembered of a call from its beginning to its end. */
+/* What we remember of a call until it ends. */
 struct call {
 	__u64 path;		/* address of the caller's path */
 	__u64 how;		/* openat2: address of its struct open_how */
@@ -39,5 +39,5 @@ struct call {
 	__u32 mode;
 	__s32 dirfd;
 	__u32 kind;		/* enum call_kind, and the slot of the scratch space */
-	__u32 unused;		/* nothing may be left undefined */
+	__u32 unused;		/* no byte may be undefined */
 };

@@ -13,21 +13,21 @@
  *	-Donly_tid=	calls of this thread; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *	-Donly_failed=	calls that fail
- *	-Down_pid=	the tool's process, as it sees itself
+ *	-Down_pid=	the tool's PID, as the tool sees it
  *	-Dpidns_dev=	its PID namespace: the device and the inode
  *	-Dpidns_ino=	number of /proc/self/ns/pid
- *	-Dcalls_max_entries=	how many calls can be under way at once
+ *	-Dcalls_max_entries=	how many calls can be in progress at once
  *	-Drb_max_entries=	size of rb in bytes
  */
 
-#define AT_FDCWD -100		/* paths begin in the current directory */
+#define AT_FDCWD -100		/* paths start in the current directory */
 #define O_WRONLY 01		/* what creat(2) means */
 #define O_CREAT 0100
 #define O_TRUNC 01000
 
 BPF_ARRAY(lost, u64, 1);	/* calls that found calls or rb full */
 
-/* Not what the tool itself opens. */
+/* Leave out what the tool itself opens. */
 static __always_inline bool is_wanted(void)
 {
 	return pid_matches(only_pid) && tid_matches(only_tid) &&
@@ -47,7 +47,7 @@ static __always_inline long read_how(struct event *event, u64 address)
 	return err;
 }
 
-/* Read the path here and not on entry. By now the kernel has read it, too, so it
+/* Read the path here and not on entry. By now the kernel has also read it, so it
  * is in memory; a program cannot wait for a page that is not.
  */
 static __always_inline void send(struct call *call, long ret)

@@ -15,13 +15,13 @@ const volatile __s32 only_tid;		/* calls of this thread; 0: of all */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 const volatile bool only_failed;	/* calls that fail */
 
-const volatile __s32 own_pid;		/* the tool's process, as it sees itself */
+const volatile __s32 own_pid;		/* the tool's PID, as the tool sees it */
 const volatile __u64 pidns_dev;		/* its PID namespace: the device and the */
 const volatile __u64 pidns_ino;		/* inode number of /proc/self/ns/pid */
 
 __u64 lost;	/* calls that found calls or rb full */
 
-/* Not what the tool itself opens. */
+/* Leave out what the tool itself opens. */
 static __always_inline bool is_wanted(void)
 {
 	return pid_matches(only_pid) && tid_matches(only_tid) &&
@@ -41,7 +41,7 @@ static __always_inline long read_how(struct event *event, __u64 address)
 	return err;
 }
 
-/* Read the path here and not on entry. By now the kernel has read it, too, so it
+/* Read the path here and not on entry. By now the kernel has also read it, so it
  * is in memory; a program cannot wait for a page that is not.
  */
 static __always_inline void send(struct call *call, long ret)

@@ -42,7 +42,7 @@ TRACEPOINT_PROBE(syscalls, sys_exit_creat)
 	return end(args->ret);
 }
 
-/* There is no path: the caller has a handle, as a server of NFS has. */
+/* There is no path: the caller has a handle, as an NFS server does. */
 TRACEPOINT_PROBE(syscalls, sys_enter_open_by_handle_at)
 {
 	struct call call = {

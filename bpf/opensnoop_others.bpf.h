@@ -46,7 +46,7 @@ int exit_creat(struct trace_event_raw_sys_exit *ctx)
 	return end(ctx->ret);
 }
 
-/* There is no path: the caller has a handle, as a server of NFS has. */
+/* There is no path: the caller has a handle, as an NFS server does. */
 SEC("tp/syscalls/sys_enter_open_by_handle_at")
 int enter_open_by_handle_at(struct trace_event_raw_sys_enter *ctx)
 {

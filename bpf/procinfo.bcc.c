@@ -9,9 +9,9 @@
  *
  *	-Donly_pid=	this process, as the tool counts; 0: all
  *	-Donly_uid=	processes of this user; -1: of all
- *	-Dtool_pid=	the tool's process, as it sees itself
+ *	-Dtool_pid=	the tool's PID, as the tool sees it
  *	-Dtool_pidns=	and the number of its PID namespace
- *	-Dlast_max_entries=	how many processes are remembered
+ *	-Dlast_max_entries=	how many processes to remember
  *	-Drb_max_entries=	size of rb in bytes
  */
 
@@ -20,19 +20,19 @@ BPF_ARRAY(lost, u64, 1);	/* events that found the buffer full */
 
 /* What each process was when it last executed a program. We do not see processes
  * end, so an ordinary hash would fill up. When this one is full, it drops the
- * element that was not used for the longest time (LRU: least recently used).
+ * entry that was used least recently (LRU).
  */
 BPF_TABLE("lru_hash", pid_t, struct past, last, last_max_entries);
 
-/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+/* Records for user space: one buffer that all CPUs share, since Linux 5.8. */
 BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE);
 
 /* Below: a process as the kernel knows it. A program cannot follow a kernel
- * pointer by itself: each step goes through a helper that survives a bad address.
+ * pointer directly: each step goes through a helper that survives a bad address.
  * BCC writes these steps behind a pointer that came with the context, but not for
- * elements of arrays, nor for what is reached through one.
+ * entries of arrays, nor for what is reached through one.
  *
- * Some of the structures are in none of the kernel's headers: the loader takes
+ * Some of the structures are not in the kernel's headers: the loader takes
  * them from the kernel's BTF.
  */
 
@@ -46,7 +46,7 @@ static __always_inline struct pid *numbers_of(struct task_struct *task)
 	return pid;
 }
 
-/* How deep its own PID namespace is: the first one has level 0. */
+/* How deep its own PID namespace is: the initial one has level 0. */
 static __always_inline u32 level_of(struct pid *pid)
 {
 	u32 level = 0;
@@ -55,7 +55,7 @@ static __always_inline u32 level_of(struct pid *pid)
 	return level;
 }
 
-/* The PID namespace that has given it its number at a level. */
+/* The PID namespace that gave it its number at a level. */
 static __always_inline struct pid_namespace *namespace_at(struct pid *pid,
 							  u32 level)
 {
@@ -65,7 +65,7 @@ static __always_inline struct pid_namespace *namespace_at(struct pid *pid,
 	return ns;
 }
 
-/* What a PID namespace calls a process; 0 if it does not know it. */
+/* The number of a process in a PID namespace; 0 if it has none there. */
 static __always_inline s32 number_in(struct pid *pid, u32 level,
 				     struct pid_namespace *ns)
 {
@@ -213,7 +213,7 @@ static __always_inline void show_target(struct event *e,
 		return;
 	e->kind = EVENT_NOW;
 	fill(e, task);
-	/* One that has ended, and is still in the tree, has no namespaces. */
+	/* A process that ended, but is still in the tree, has no namespaces. */
 	if (!e->mnt_ns)
 		return;
 	found = e->pid;
@@ -231,7 +231,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	int zero = 0;
 	u64 *found = target.lookup(&zero);
 
-	if (!found)	/* never so, but the verifier wants to see it */
+	if (!found)	/* never true, but the verifier demands it */
 		return 0;
 	if (!only_pid || task->tgid == *found) {
 		fill(&e, task);

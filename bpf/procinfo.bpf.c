@@ -10,7 +10,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set before loading. */
 const volatile __s32 only_pid;	/* this process, as the tool counts; 0: all */
 const volatile __s64 only_uid;	/* processes of this user; -1: of all */
-const volatile __s32 tool_pid;	/* the tool's process, as it sees itself */
+const volatile __s32 tool_pid;	/* the tool's PID, as the tool sees it */
 const volatile __u32 tool_pidns;	/* and the number of its PID namespace */
 
 __u64 target;	/* the PID of only_pid's process, once it was found */
@@ -18,7 +18,7 @@ __u64 lost;	/* events that found the buffer full */
 
 /* What each process was when it last executed a program. We do not see processes
  * end, so an ordinary hash would fill up. When this one is full, it drops the
- * element that was not used for the longest time (LRU: least recently used).
+ * entry that was used least recently (LRU).
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -27,7 +27,7 @@ struct {
 	__type(value, struct past);
 } last SEC(".maps");
 
-/* The way to user space: one buffer that all CPUs share, since Linux 5.8. */
+/* Records for user space: one buffer that all CPUs share, since Linux 5.8. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1024 * 1024);	/* bytes; --buffer changes it */
@@ -39,7 +39,7 @@ struct {
 struct event *unused_event __attribute__((unused));
 
 /* Below: a process as the kernel knows it. A program cannot follow a kernel
- * pointer by itself: each step goes through a helper that survives a bad address.
+ * pointer directly: each step goes through a helper that survives a bad address.
  * BPF_CORE_READ() writes these steps, and libbpf fills in the offset of the
  * member in the running kernel.
  */
@@ -50,20 +50,20 @@ static __always_inline struct pid *numbers_of(struct task_struct *task)
 	return BPF_CORE_READ(task, signal, pids[PIDTYPE_TGID]);
 }
 
-/* How deep its own PID namespace is: the first one has level 0. */
+/* How deep its own PID namespace is: the initial one has level 0. */
 static __always_inline __u32 level_of(struct pid *pid)
 {
 	return BPF_CORE_READ(pid, level);
 }
 
-/* The PID namespace that has given it its number at a level. */
+/* The PID namespace that gave it its number at a level. */
 static __always_inline struct pid_namespace *namespace_at(struct pid *pid,
 							  __u32 level)
 {
 	return BPF_CORE_READ(pid, numbers[level].ns);
 }
 
-/* What a PID namespace calls a process; 0 if it does not know it. */
+/* The number of a process in a PID namespace; 0 if it has none there. */
 static __always_inline __s32 number_in(struct pid *pid, __u32 level,
 				       struct pid_namespace *ns)
 {
@@ -200,7 +200,7 @@ static __always_inline void show_target(struct event *e,
 		return;
 	e->kind = EVENT_NOW;
 	fill(e, task);
-	/* One that has ended, and is still in the tree, has no namespaces. */
+	/* A process that ended, but is still in the tree, has no namespaces. */
 	if (!e->mnt_ns)
 		return;
 	target = e->pid;

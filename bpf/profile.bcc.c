@@ -5,15 +5,15 @@
 
 /* The Python side passes these to the compiler as numbers:
  *
- *	-Dno_kernel=	-U: leave the kernel's stacks out
- *	-Dno_user=	-K: leave those of programs out
+ *	-Dno_kernel=	-U: leave out the kernel's stacks
+ *	-Dno_user=	-K: leave out the programs' stacks
  *	-Dstacks_max_entries=	--stack-storage-size
  *	-Dcounts_max_entries=	four times as many
  */
 
 BPF_ARRAY(lost, u64, 1);	/* samples that found counts full */
 
-/* Its values are 127 addresses, innermost first, with zeros behind the last one. */
+/* Its values are 127 addresses, innermost first, with zeros after the last one. */
 BPF_STACK_TRACE(stacks, stacks_max_entries);
 
 BPF_HASH(counts, struct sample, u64, counts_max_entries);

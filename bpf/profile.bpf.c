@@ -8,7 +8,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile bool no_kernel, no_user;	/* -U and -K: leave these stacks out */
+const volatile bool no_kernel, no_user;	/* -U and -K: leave out these stacks */
 
 __u64 lost;	/* samples that found counts full */
 

@@ -3,11 +3,11 @@
 #pragma once
 
 #define TASK_COMM_LEN 16
-#define MAX_FRAMES 127	/* what the kernel takes of a stack at most */
+#define MAX_FRAMES 127	/* the kernel records at most this many */
 
-/* Whose sample it is. A stack is a number in the map stacks, or a negative errno. */
+/* Whose sample it is. A stack is its ID in the map stacks, or a negative errno. */
 struct sample {
-	__u64 program;	/* that the process ran: lib/program.bpf.h */
+	__u64 program;	/* what the process ran: lib/program.bpf.h */
 	__u32 pid;
 	__s32 kernel_stack;
 	__s32 user_stack;
@@ -15,7 +15,7 @@ struct sample {
 	char comm[TASK_COMM_LEN];	/* the thread's name */
 };
 
-/* The addresses, innermost first; zeros behind the last one. */
+/* The addresses, innermost first; zeros after the last one. */
 struct stack {
 	__u64 ip[MAX_FRAMES];
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* ebpf-sockfilter, BCC dialect: what a socket would get of an interface. */
+/* ebpf-sockfilter, BCC dialect: what a socket would get from an interface. */
 #include <uapi/linux/bpf.h>
 #include <uapi/linux/if_packet.h>
 #include "sockfilter.h"
@@ -17,7 +17,7 @@ int handle_packet(struct __sk_buff *skb)
 	struct event e = { .time_ns = bpf_ktime_get_ns(), .bytes = skb->len };
 	int zero = 0;
 
-	/* The socket would see what this machine sends, too. */
+	/* The socket would also see what this machine sends. */
 	if (skb->pkt_type != PACKET_HOST || !load_packet(skb, &e))
 		return 0;
 	if (rb.ringbuf_output(&e, sizeof(e), 0))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* ebpf-sockfilter, libbpf dialect: what a socket would get of an interface. */
+/* ebpf-sockfilter, libbpf dialect: what a socket would get from an interface. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
@@ -27,7 +27,7 @@ int handle_packet(struct __sk_buff *skb)
 {
 	struct event e = { .time_ns = bpf_ktime_get_ns(), .bytes = skb->len };
 
-	/* The socket would see what this machine sends, too. */
+	/* The socket would also see what this machine sends. */
 	if (skb->pkt_type != PACKET_HOST || !load_packet(skb, &e))
 		return 0;
 	if (bpf_ringbuf_output(&rb, &e, sizeof(e), 0))

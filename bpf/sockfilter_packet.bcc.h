@@ -2,8 +2,8 @@
 /* Addresses and ports of a packet; BCC dialect: a part of sockfilter.bcc.c. */
 #include "lib/ip.bcc.h"
 
-/* The headers of TCP and UDP begin with the ports. Of a fragmented packet, only the
- * first fragment has them.
+/* TCP and UDP headers begin with the ports. In a fragmented packet, only the first
+ * fragment has them.
  */
 static __always_inline bool load_ports(struct __sk_buff *skb, struct ip_header *ip,
 				       struct event *e)

@@ -2,8 +2,8 @@
 /* Addresses and ports of a packet; libbpf dialect: a part of sockfilter.bpf.c. */
 #include "lib/ip.bpf.h"
 
-/* The headers of TCP and UDP begin with the ports. Of a fragmented packet, only the
- * first fragment has them.
+/* TCP and UDP headers begin with the ports. In a fragmented packet, only the first
+ * fragment has them.
  */
 static __always_inline bool load_ports(struct __sk_buff *skb, struct ip_header *ip,
 				       struct event *e)

@@ -24,7 +24,7 @@ __u64 lost;	/* calls that found the map full */
 
 /* A hash with a value for each CPU. A program gets the value of its own CPU, and
  * no other CPU writes to it: adding needs no atomic instruction, and no cache
- * line moves from CPU to CPU. The Python side adds the values up.
+ * line moves from CPU to CPU. The Python side adds up the values.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -33,8 +33,8 @@ struct {
 	__type(value, __u64);
 } counts SEC(".maps");
 
-/* The tracepoint sees 32-bit programs, too, but number 1 is their exit() and
- * others' write(). How to tell them apart depends on the architecture.
+/* The tracepoint also sees 32-bit programs, but number 1 is exit() to them and
+ * write() to others. How to tell them apart depends on the architecture.
  */
 static __always_inline bool is_32bit(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -80,7 +80,7 @@ int handle_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (count_by == BY_PID)
 		key.pid = bpf_get_current_pid_tgid() >> 32;
-	/* Look the counter up; create it with 0 where there is none. */
+	/* Look up the counter; create it with 0 if there is none. */
 	counter = bpf_map_lookup_or_try_init(&counts, &key, &zero);
 	if (counter)
 		*counter += 1;

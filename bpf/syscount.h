@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What calls are counted by, and the key of the map. */
+/* What to count calls by, and the key of the map. */
 #pragma once
 
 #define TASK_COMM_LEN 16
@@ -13,7 +13,7 @@ enum by {
 /* Members that we do not count by are 0. */
 struct key {
 	__s32 number;		/* of the system call */
-	__u32 is_32bit;		/* of a 32-bit program, which has other numbers */
+	__u32 is_32bit;		/* by a 32-bit program, which has other numbers */
 	__s32 pid;
-	char comm[TASK_COMM_LEN];	/* with BY_PID, too, to be shown */
+	char comm[TASK_COMM_LEN];	/* also with BY_PID, to show it */
 };

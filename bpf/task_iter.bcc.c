@@ -7,7 +7,7 @@
  *	-Donly_pid=	the threads of this process; 0: all
  */
 
-/* What the kernel hands over: each member has 8 bytes. */
+/* What the kernel passes: each member has 8 bytes. */
 struct bpf_iter_meta {
 	void *seq;
 };
@@ -19,8 +19,8 @@ struct bpf_iter__task {
 
 #include "task_iter_files.bcc.h"	/* --files: another iterator */
 
-/* The kernel calls it for each thread while somebody reads the iterator. Its name
- * says to BCC what it is.
+/* The kernel calls it for each thread while a process reads the iterator. Its name
+ * tells BCC what it is.
  */
 int bpf_iter__task(struct bpf_iter__task *ctx)
 {
@@ -36,6 +36,6 @@ int bpf_iter__task(struct bpf_iter__task *ctx)
 	e.state = task->__state | task->exit_state;
 	e.kstack = bpf_get_task_stack(task, stack, sizeof(stack), 0);
 	bpf_probe_read_kernel_str(e.comm, sizeof(e.comm), task->comm);
-	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));	/* what is read */
+	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));	/* what the reader gets */
 	return 0;
 }

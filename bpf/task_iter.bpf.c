@@ -9,17 +9,17 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile int only_pid;	/* the threads of this process; 0: all */
 
-/* For struct event to be described in the object's BTF, where Python reads it. */
+/* It makes clang describe struct event in the object's BTF, where Python reads it. */
 struct event *unused_event __attribute__((unused));
 
-/* Linux 5.14 has renamed it. CO-RE leaves ___old out of the name. */
+/* Linux 5.14 renamed it. CO-RE ignores ___old in the name. */
 struct task_struct___old {
 	long state;
 } __attribute__((preserve_access_index));
 
 #include "task_iter_files.bpf.h"	/* list_file(): --files */
 
-/* The kernel calls it for each thread while somebody reads the iterator. */
+/* The kernel calls it for each thread while a process reads the iterator. */
 SEC("iter/task")
 int list_task(struct bpf_iter__task *ctx)
 {
@@ -38,6 +38,6 @@ int list_task(struct bpf_iter__task *ctx)
 		e.state = ((struct task_struct___old *)task)->state | task->exit_state;
 	e.kstack = bpf_get_task_stack(task, stack, sizeof(stack), 0);
 	bpf_probe_read_kernel_str(e.comm, sizeof(e.comm), task->comm);
-	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));	/* what is read */
+	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));	/* what the reader gets */
 	return 0;
 }

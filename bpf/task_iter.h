@@ -4,7 +4,7 @@
 
 #define TASK_COMM_LEN 16
 #define PATH_BYTES 4096	/* as the kernel's PATH_MAX */
-#define MAX_FRAMES 32	/* of a stack of the kernel: what a program has room for */
+#define MAX_FRAMES 32	/* of a kernel stack: what fits on a program's own */
 
 /* For each thread. */
 struct event {

@@ -28,6 +28,6 @@ int handle_packet(struct __sk_buff *skb)
 	e.ttl = ip.ttl;
 	if (!only_count && rb.ringbuf_output(&e, sizeof(e), 0))
 		lost.atomic_increment(zero);
-	/* No opinion: the next program decides. TC_ACT_OK would be the last word. */
+	/* No opinion: the next program decides. TC_ACT_OK would accept it now. */
 	return TC_ACT_UNSPEC;
 }

@@ -34,6 +34,6 @@ int handle_packet(struct __sk_buff *skb)
 	e.ttl = ip.ttl;
 	if (!only_count && bpf_ringbuf_output(&rb, &e, sizeof(e), 0))
 		__sync_fetch_and_add(&lost, 1);
-	/* No opinion: the next program decides. TC_ACT_OK would be the last word. */
+	/* No opinion: the next program decides. TC_ACT_OK would accept it now. */
 	return TC_ACT_UNSPEC;
 }

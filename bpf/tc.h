@@ -4,7 +4,7 @@
 
 struct event {
 	__u64 time_ns;		/* since boot */
-	__u32 length;		/* of the IP packet, as its header says; 0: more than fits */
+	__u32 length;		/* of the IP packet, from its header; 0: too large */
 	__u16 protocol;		/* IPPROTO_* */
-	__u16 ttl;		/* routers that it may still pass */
+	__u16 ttl;		/* how many more routers it may pass */
 };

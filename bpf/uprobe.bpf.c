@@ -25,7 +25,7 @@ static __always_inline int send(long value, bool returned)
 		return 0;
 	e.pid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(&e.comm, sizeof(e.comm));
-	/* Is it the address of a text? The helper fails where there is no memory. */
+	/* Is it the address of text? The helper fails if there is no memory there. */
 	e.text_bytes = bpf_probe_read_user_str(&e.text, sizeof(e.text), (void *)value);
 	if (bpf_ringbuf_output(&rb, &e, sizeof(e), 0))
 		__sync_fetch_and_add(&lost, 1);

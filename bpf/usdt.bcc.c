@@ -24,12 +24,12 @@ int handle_probe(struct pt_regs *ctx)
 	if (only_pid && !is_process_of(pidns_dev, pidns_ino, only_pid))
 		return 0;
 	/* The argument may be in a register or in memory: a note in the program's file
-	 * says where, and a function that is made of it reads it: lib/usdt.bcc.h.
+	 * says where, and a function reads it from there: lib/usdt.bcc.h.
 	 */
 	bpf_usdt_readarg(1, ctx, &e.value);
 	e.pid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(&e.comm, sizeof(e.comm));
-	/* Is it the address of a text? The helper fails where there is no memory. */
+	/* Is it the address of text? The helper fails if there is no memory there. */
 	e.text_bytes = bpf_probe_read_user_str(&e.text, sizeof(e.text), (void *)e.value);
 	if (rb.ringbuf_output(&e, sizeof(e), 0))
 		lost.atomic_increment(zero);

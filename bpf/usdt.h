@@ -9,7 +9,7 @@ struct event {
 	__u64 time_ns;		/* since boot */
 	__s64 value;		/* the probe's first argument */
 	__s32 pid;
-	__s32 text_bytes;	/* with the NUL; negative if value is no address */
+	__s32 text_bytes;	/* with the NUL; negative if value is not an address */
 	char comm[TASK_COMM_LEN];
-	char text[TEXT_LEN];	/* what is at the address that value may be */
+	char text[TEXT_LEN];	/* what is at that address, if value is one */
 };

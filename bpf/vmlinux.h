@@ -45,16 +45,16 @@ enum { false = 0, true = 1 };
 #pragma clang attribute push(__attribute__((preserve_access_index)), \
 			     apply_to = record)
 
-/* What a tracepoint syscalls:sys_enter_* hands to its programs. */
+/* What a tracepoint syscalls:sys_enter_* passes to its programs. */
 struct trace_event_raw_sys_enter {
 	long id;
 	unsigned long args[6];
 };
 
-/* What a tracepoint syscalls:sys_exit_* hands to its programs. */
+/* What a tracepoint syscalls:sys_exit_* passes to its programs. */
 struct trace_event_raw_sys_exit {
 	long id;
-	long ret;		/* a negative errno if the call has failed */
+	long ret;		/* a negative errno if the call failed */
 };
 
 /* The record of a tracepoint in sched/. __data_loc_X: where in it the text X
@@ -123,7 +123,7 @@ struct pid_namespace {
 	struct ns_common ns;
 };
 
-/* A process ID, and the PID namespace that it is of. */
+/* A process ID, and its PID namespace. */
 struct upid {
 	int nr;
 	struct pid_namespace *ns;
@@ -137,8 +137,8 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
-/* All the numbers of a process: from numbers[0], the first namespace's, to
- * numbers[level], that of its own.
+/* All the numbers of a process: from numbers[0], in the initial namespace, to
+ * numbers[level], in its own.
  */
 struct pid {
 	unsigned int level;
@@ -146,7 +146,7 @@ struct pid {
 	struct upid numbers[1];
 };
 
-/* The namespaces of a process, but for PID and user. */
+/* The namespaces of a process, except PID and user. */
 struct nsproxy {
 	struct uts_namespace *uts_ns;
 	struct ipc_namespace *ipc_ns;
@@ -171,7 +171,7 @@ struct cred {
 	struct user_namespace *user_ns;
 };
 
-/* The cgroups of a process; dfl_cgrp is that of cgroup v2. */
+/* The cgroups of a process; dfl_cgrp is its cgroup in version 2. */
 struct kernfs_node {
 	__u64 id;
 };
@@ -197,7 +197,7 @@ struct fs_struct {
 	int umask;
 };
 
-/* A process's memory. The arguments lie in it, behind them the environment. */
+/* A process's memory. It contains the arguments, and after them the environment. */
 struct mm_struct {
 	unsigned long start_stack;
 	unsigned long arg_start;
@@ -205,7 +205,7 @@ struct mm_struct {
 	unsigned long env_end;
 };
 
-/* What the entry code needs of a thread at once. */
+/* What the entry code needs to know of a thread at once. */
 struct thread_info {
 	unsigned int status;	/* x86: TS_COMPAT and others */
 };
@@ -288,7 +288,7 @@ enum bpf_map_type {
 
 #define TS_COMPAT 2		/* in thread_info.status: in a 32-bit system call */
 #define PSR_MODE32_BIT 16	/* in arm64's pstate: a 32-bit program */
-#define AT_FDCWD -100		/* paths begin in the current directory */
+#define AT_FDCWD -100		/* paths start in the current directory */
 #define O_WRONLY 01		/* what creat(2) means */
 #define O_CREAT 0100
 #define O_TRUNC 01000

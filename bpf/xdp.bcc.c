@@ -3,10 +3,10 @@
 #include <uapi/linux/bpf.h>
 #include "xdp.h"
 
-/* -Dsources_max_entries= is how many there may be; --entries changes it. */
+/* -Dsources_max_entries= is how many the map holds; --entries changes it. */
 BPF_TABLE("lru_hash", struct source, struct counts, sources, sources_max_entries);
 
-BPF_ARRAY(packets, u64, 1);	/* all: more than in the map, if some had to leave it */
+BPF_ARRAY(packets, u64, 1);	/* all: more than in the map, if it dropped some */
 
 #include "xdp_packet.bcc.h"	/* read_source() */
 #include "xdp_drop.bcc.h"	/* is_to_drop(), for --drop */

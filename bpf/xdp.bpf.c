@@ -15,7 +15,7 @@ struct {
 	__type(value, struct counts);
 } sources SEC(".maps");
 
-__u64 packets;	/* all of them: more than in the map, if some had to leave it */
+__u64 packets;	/* all of them: more than in the map, if it dropped some */
 
 #include "xdp_packet.bpf.h"	/* read_source() */
 #include "xdp_drop.bpf.h"	/* is_to_drop(), for --drop */

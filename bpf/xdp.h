@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What the program and the tool have in the maps. */
+/* The keys and values of the maps. */
 #pragma once
 
 struct source {
@@ -10,10 +10,10 @@ struct source {
 struct counts {
 	__u64 packets;
 	__u64 bytes;
-	__u64 dropped;		/* of these packets */
+	__u64 dropped;		/* how many of these packets */
 };
 
-/* The key of a trie: how many bits of what follows count, then the longest prefix. */
+/* The key of a trie: the length of the prefix in bits, then space for the longest one. */
 struct network {
 	__u32 prefix_bits;
 	__u32 version;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* --drop: networks whose packets go no further; BCC dialect: a part of xdp.bcc.c.
+/* --drop: networks whose packets are dropped; BCC dialect: a part of xdp.bcc.c.
  * The Python side passes numbers to the compiler:
  *
  *	-Ddrop_any=	is there anything in the map?

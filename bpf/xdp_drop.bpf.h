@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* --drop: networks whose packets go no further; libbpf dialect: a part of xdp.bpf.c. */
+/* --drop: networks whose packets are dropped; libbpf dialect: a part of xdp.bpf.c. */
 
 const volatile bool drop_any;	/* is there anything in the map? */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 1);	/* the tool makes room for all of them */
-	__uint(map_flags, BPF_F_NO_PREALLOC);	/* a trie must have it */
+	__uint(max_entries, 1);	/* the tool sets it to the number of networks */
+	__uint(map_flags, BPF_F_NO_PREALLOC);	/* a trie needs it */
 	__type(key, struct network);
 	__type(value, __u32);
 } drop SEC(".maps");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Who has sent a packet; BCC dialect: a part of xdp.bcc.c. */
+/* Who sent a packet; BCC dialect: a part of xdp.bcc.c. */
 #include <uapi/linux/if_ether.h>
 #include <uapi/linux/ip.h>
 #include <uapi/linux/ipv6.h>
 
-/* The packet itself is in reach, and no helper is needed to read it. The verifier
- * demands the comparison with its end before any read.
+/* The program reads the packet itself, and needs no helper. Before each read, the
+ * verifier demands a comparison with the packet's end.
  */
 static __always_inline void read_source(struct xdp_md *ctx, struct source *source)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Who has sent a packet; libbpf dialect: a part of xdp.bpf.c. */
+/* Who sent a packet; libbpf dialect: a part of xdp.bpf.c. */
 
-/* The packet itself is in reach, and no helper is needed to read it. The verifier
- * demands the comparison with its end before any read.
+/* The program reads the packet itself, and needs no helper. Before each read, the
+ * verifier demands a comparison with the packet's end.
  */
 static __always_inline void read_source(struct xdp_md *ctx, struct source *source)
 {

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-/* At a kprobe: the calling convention says which register holds which one. */
+/* At a kprobe: the calling convention says which register holds which argument. */
 static __always_inline u64 register_arg(struct pt_regs *ctx, u32 n)
 {
 	const u64 args[] = {

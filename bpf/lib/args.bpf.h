@@ -4,7 +4,7 @@
  */
 #pragma once
 
-/* At a kprobe: the calling convention says which register holds which one. */
+/* At a kprobe: the calling convention says which register holds which argument. */
 static __always_inline __u64 register_arg(struct pt_regs *ctx, __u32 n)
 {
 	const __u64 args[] = {
@@ -15,8 +15,8 @@ static __always_inline __u64 register_arg(struct pt_regs *ctx, __u32 n)
 	return n < sizeof(args) / sizeof(args[0]) ? args[n] : 0;
 }
 
-/* At fentry: the context is an array. The verifier takes ctx[2], but no index
- * that it learns late, so a helper reads the element.
+/* At fentry: the context is an array. The verifier accepts ctx[2], but no
+ * index that it does not know, so a helper reads the element.
  */
 static __always_inline __u64 array_arg(__u64 *ctx, __u32 n)
 {

@@ -10,7 +10,7 @@
 
 #define barrier_var(var) asm volatile("" : "+r"(var))
 
-/* Unsigned, so that a negative errno is above every limit, too. */
+/* Unsigned, so a negative errno is above every limit, too. */
 static __always_inline u64 at_most(u64 limit, u64 size)
 {
 	barrier_var(size);

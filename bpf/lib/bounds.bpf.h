@@ -8,7 +8,7 @@
  */
 #pragma once
 
-/* Unsigned, so that a negative errno is above every limit, too. */
+/* Unsigned, so a negative errno is above every limit, too. */
 static __always_inline __u64 at_most(__u64 limit, __u64 size)
 {
 	barrier_var(size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Filters, BCC dialect: is this the process, the thread, the user that was
- * asked for? A filter that is not set costs nothing: its number is a constant,
+/* Filters, BCC dialect: is this the process, the thread, the user that
+ * the caller asked for? A filter that is not set costs nothing: its number is a constant,
  * so the compiler drops the rest.
  */
 #pragma once

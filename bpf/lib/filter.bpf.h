@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Filters, libbpf dialect: is this the process, the thread, the user that was
- * asked for? A filter that is not set costs nothing: its number comes from a
+/* Filters, libbpf dialect: is this the process, the thread, the user that
+ * the caller asked for? A filter that is not set costs nothing: its number comes from a
  * "const volatile" variable, so the verifier knows it and drops the rest.
  */
 #pragma once

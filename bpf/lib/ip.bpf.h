@@ -6,18 +6,18 @@ struct ip_header {
 	char source[16];	/* of IPv4, the first 4 bytes */
 	char destination[16];
 	__u32 bytes;		/* of this header, without IPv6's extensions */
-	__u32 total_bytes;	/* of the packet, as the header says; 0: too large for it */
+	__u32 total_bytes;	/* of the packet, from the header; 0: too large for it */
 	__u8 version;		/* 4 or 6 */
-	__u8 protocol;		/* what comes behind it: IPPROTO_* */
-	__u8 ttl;		/* IPv6 calls it hop limit */
-	bool later_fragment;	/* what comes behind it is the rest of something */
+	__u8 protocol;		/* what comes after it: IPPROTO_* */
+	__u8 ttl;		/* in IPv6, the hop limit */
+	bool later_fragment;	/* what comes after it is the rest of something */
 };
 
 static __always_inline bool load_ipv4(struct __sk_buff *skb, struct ip_header *ip)
 {
 	struct iphdr header;
 
-	/* Where the IP header begins, the kernel knows: behind Ethernet's, or at once. */
+	/* The kernel knows where the IP header begins: after Ethernet's, or at once. */
 	if (bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header),
 					BPF_HDR_START_NET))
 		return false;
@@ -54,7 +54,7 @@ static __always_inline bool load_ipv6(struct __sk_buff *skb, struct ip_header *i
 	return true;
 }
 
-/* Read it; false if the packet is not IP, or too short. *ip is all 0 before. */
+/* Read it; false if the packet is not IP, or too short. *ip must be all 0. */
 static __always_inline bool load_ip(struct __sk_buff *skb, struct ip_header *ip)
 {
 	if (skb->protocol == bpf_htons(ETH_P_IP))

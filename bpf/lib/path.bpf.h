@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The tail of an event, libbpf dialect: a path at its end, of which only as much
- * is sent as there is.
+/* The tail of an event, libbpf dialect: a path at its end, which is sent only up
+ * to its length.
  */
 #pragma once
 
 /* Set the length of the path; return the size of the event up to its end. size is
- * what bpf_probe_read_*_str() returned: the number of bytes with the 0 at the
- * end, or a negative errno.
+ * what bpf_probe_read_*_str() returned: the number of bytes with the NUL, or a
+ * negative errno.
  */
 static __always_inline __u64 set_path_length(struct event *event, long size)
 {

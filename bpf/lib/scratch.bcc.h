@@ -6,12 +6,12 @@
 #pragma once
 
 /* On each CPU, one slot for each system call. Linux 7.2 may preempt a program at
- * a system call's tracepoint. The kernel does not run the same program on that
- * CPU until it goes on, but it runs that of another system call.
+ * a system call's tracepoint. Until it goes on, the kernel does not run the same
+ * program on that CPU, but it may run the program of another system call.
  */
 BPF_PERCPU_ARRAY(scratch, struct event, SCRATCH_SLOTS);
 
-/* The verifier wants to see a comparison with NULL, though every slot exists. */
+/* The verifier demands a comparison with NULL, although every slot exists. */
 static __always_inline struct event *scratch_event(u32 slot)
 {
 	return scratch.lookup(&slot);

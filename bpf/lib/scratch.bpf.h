@@ -6,8 +6,8 @@
 #pragma once
 
 /* On each CPU, one slot for each system call. Linux 7.2 may preempt a program at
- * a system call's tracepoint. The kernel does not run the same program on that
- * CPU until it goes on, but it runs that of another system call.
+ * a system call's tracepoint. Until it goes on, the kernel does not run the same
+ * program on that CPU, but it may run the program of another system call.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -16,7 +16,7 @@ struct {
 	__type(value, struct event);
 } scratch SEC(".maps");
 
-/* The verifier wants to see a comparison with NULL, though every slot exists. */
+/* The verifier demands a comparison with NULL, although every slot exists. */
 static __always_inline struct event *scratch_event(__u32 slot)
 {
 	return bpf_map_lookup_elem(&scratch, &slot);

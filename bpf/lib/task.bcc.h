@@ -2,7 +2,7 @@
 /* The current task, BCC dialect. */
 #pragma once
 
-/* The name of the thread, and that of its process: the first thread's. */
+/* The name of the thread, and the name of its process: the leader's. */
 static __always_inline void read_names(struct event *event)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();

@@ -7,7 +7,7 @@
 #include "filter.bcc.h"
 #include "unlink.h"
 
-BPF_ARRAY(lost, u64, 1);	/* records that found the buffer full, and what was missed */
+BPF_ARRAY(lost, u64, 1);	/* records that found the buffer full, and missed calls */
 
 static __always_inline bool is_wanted(void)
 {
@@ -44,7 +44,7 @@ static __always_inline int send_entry(int dfd, const char *path)
 	fill(e, dfd);
 	e->kind = EVENT_ENTRY;
 	e->ret = 0;
-	/* "" where the path could not be read: the kernel's own error, too. */
+	/* "" if the path could not be read, even by the kernel. */
 	bpf_probe_read_kernel_str(e->path, sizeof(e->path), path);
 	rb.ringbuf_submit(e, 0);
 	return 0;

@@ -7,7 +7,7 @@
 
 const volatile __s32 only_pid;	/* calls of this process; 0: of all */
 
-__u64 lost;	/* records that found the buffer full, and what the programs missed */
+__u64 lost;	/* records that found the buffer full, and missed calls */
 
 /* Never used: it makes clang describe struct event in the object's BTF, where
  * the Python side reads its layout.
@@ -46,7 +46,7 @@ static __always_inline int send_entry(int dfd, const char *path)
 		return 0;
 	e->kind = EVENT_ENTRY;
 	e->ret = 0;
-	/* "" where the path could not be read: the kernel's own error, too. */
+	/* "" if the path could not be read, even by the kernel. */
 	bpf_probe_read_kernel_str(e->path, sizeof(e->path), path);
 	bpf_ringbuf_submit(e, 0);
 	return 0;

@@ -3,7 +3,7 @@
 #pragma once
 
 #define TASK_COMM_LEN 16
-#define PATH_LEN 4096	/* the kernel's longest path, with the 0 at its end */
+#define PATH_LEN 4096	/* the kernel's longest path, with the NUL */
 
 enum event_kind {
 	EVENT_ENTRY,
@@ -14,7 +14,7 @@ struct event {
 	__u64 time_ns;		/* since boot */
 	__u32 kind;		/* enum event_kind */
 	__s32 pid;
-	__s32 dfd;		/* where a relative path begins: a directory, or AT_FDCWD */
+	__s32 dfd;		/* where a relative path starts: a directory, or AT_FDCWD */
 	__s32 ret;		/* return: 0 or a negative errno */
 	char comm[TASK_COMM_LEN];
 	char path[PATH_LEN];	/* entry; the record of a return ends before it */

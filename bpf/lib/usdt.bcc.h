@@ -2,10 +2,10 @@
 /* The first argument of a USDT probe, BCC dialect: what bpf_usdt_readarg(1, ...) calls
  * in handle_probe().
  *
- * BCC itself writes this function when it has read the program's ELF file, as root. That
- * file may be anybody's, so here a process without privileges reads it, and the function
- * is written for every place that an argument may have. Numbers say which one it is
- * (loader/hooks/usdt.py), by the names that libbpf's usdt.bpf.h has for them:
+ * BCC itself writes this function after it reads the program's ELF file, as root. That
+ * file may be anybody's, so here a process without privileges reads it, and this function
+ * covers every place that an argument may be in. Numbers say which place it is
+ * (loader/hooks/usdt.py), by the names that they have in libbpf's usdt.bpf.h:
  *
  *	-Dusdt_arg_type=	0: a constant, 1: in a register, 2: in memory
  *	-Dusdt_reg_off=		where the register is in struct pt_regs, in bytes
