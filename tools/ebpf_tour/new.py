@@ -1,9 +1,9 @@
-"""Make the files of a new tool from those of one that there is.
+"""Make the files of a new tool from the files of another.
 
     python3 -m ebpf_tour.new mytool --like minimal
 
-In a checkout's own directory the tool becomes one of the package, elsewhere one of
-your own. It builds and runs as it is; then you change it, a step at a time.
+In the root of a checkout the tool becomes part of the package, elsewhere it is your
+own. It builds and runs as it is; then change it, a step at a time.
 """
 
 from __future__ import annotations

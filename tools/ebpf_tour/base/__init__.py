@@ -1,1 +1,1 @@
-"""What everything stands on: errors, text, clock, names. It imports nothing of this package."""
+"""What all other code uses: errors, text, clock, names. It imports nothing of this package."""

@@ -1,4 +1,4 @@
-"""From the kernel's clock to the one on the wall."""
+"""From the kernel's clock to local time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of the numbers that the kernel takes and answers with."""
+"""Names of the numbers that the kernel takes and returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths, also where the working directory was removed."""
+"""Paths, even if the working directory was removed."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Bytes that the kernel or another process chose, as text: exact, and safe to print.
 
-Process and file names are chosen by whoever made them: they may hold escape
-sequences that move the cursor, line breaks that forge a row, or bytes that are
-no UTF-8. A row holds them exactly, as `from_kernel()` returns them. What is
-shown to people goes through `printable()`; JSON and CSV keep every byte.
+Any user can choose the name of a process or a file. It may hold escape sequences
+that move the cursor, line breaks that forge a row, or bytes that are not UTF-8.
+A row holds them exactly, as `from_kernel()` returns them. `printable()` makes text
+that is shown to people; JSON and CSV keep every byte.
 """
 
 from __future__ import annotations

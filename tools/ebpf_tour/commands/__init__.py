@@ -1,4 +1,4 @@
-"""The commands, a module each: to list this directory is to read the catalogue."""
+"""The commands, a module each: the list of this directory is the catalogue."""
 
 import sys
 

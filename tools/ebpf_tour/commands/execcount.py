@@ -1,7 +1,7 @@
 """ebpf-execcount: a hash map with a string key, shared by all CPUs.
 
-The kernel counts, the tool reads the counters now and then. Nothing wakes it up
-for an event, so this works at any rate of events.
+The kernel counts, and the tool reads the counters at an interval. No event wakes
+the tool, so this works at any rate of events.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ebpf-execsnoop: a kprobe on a system call, and a perf event array.
 
 A system call is a function of the kernel like any other, and a kprobe sees its
-arguments. What takes the records to user space is the older way: a buffer for
-each CPU.
+arguments. The records go to user space through the older kind of buffer: one
+for each CPU.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ebpf-fentry: what ebpf-kprobe does, by fentry and fexit.
 
-The kernel calls the programs directly, and by BTF they know the types of the
-arguments. At the return, a program has the arguments as well as the result.
+The kernel calls the programs directly, and BTF gives them the types of the arguments.
+At the return, a program has both the arguments and the result.
 """
 
 from __future__ import annotations

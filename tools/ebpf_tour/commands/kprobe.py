@@ -1,7 +1,7 @@
 """ebpf-kprobe: a kprobe and a kretprobe.
 
-Almost any function of the kernel can have one, here the one that all ways to remove
-a file come to. The first sees the arguments, the second the result.
+Almost any function of the kernel can have one, here the one that every way to remove
+a file reaches. The kprobe sees the arguments, the kretprobe the result.
 """
 
 from __future__ import annotations

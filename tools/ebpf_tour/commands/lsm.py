@@ -1,7 +1,7 @@
 """ebpf-lsm: a hook of the security modules.
 
-The kernel asks before it makes a directory, and the program answers. Where it refuses,
-that is for one cgroup only.
+The kernel asks before it makes a directory, and the program answers. It refuses
+only for one cgroup.
 """
 
 from __future__ import annotations

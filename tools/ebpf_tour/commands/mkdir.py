@@ -1,8 +1,8 @@
 """ebpf-mkdir: a kprobe and a ring buffer.
 
 A kprobe can be put on almost any function of the kernel, here on vfs_mkdir().
-Two other hooks that see the same are there to compare: fentry, which does it
-by a direct call, and the tracepoints of the system calls.
+Compare two other hooks that see the same: fentry, which calls the program
+directly, and the tracepoints of the system calls.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ebpf-opensnoop: entry and exit of a system call, joined by a hash.
 
-What is opened is known when the call begins, the result when it ends. The hash
-takes the first to the second, by thread.
+At the beginning of a call we know what it opens, at the end we know the result. The
+hash carries the first to the second, by thread.
 """
 
 from __future__ import annotations

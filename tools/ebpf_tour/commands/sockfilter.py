@@ -1,7 +1,7 @@
 """ebpf-sockfilter: the filter of a socket.
 
 A packet socket gets a copy of each packet of an interface. Its filter is a program
-that says how many bytes of it; this one takes a record and says 0.
+that returns how many bytes the socket gets; this one sends a record and returns 0.
 """
 
 from __future__ import annotations

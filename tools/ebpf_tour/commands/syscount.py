@@ -1,7 +1,7 @@
 """ebpf-syscount: a raw tracepoint and a hash with a value for each CPU.
 
-A program that runs at each system call of the machine has to be short. It only
-counts, where no other CPU gets in its way; the rest is done when a report is due.
+A program that runs at each system call of the machine must be short. It only counts,
+in a value that no other CPU uses; the tool does the rest when it makes a report.
 """
 
 from __future__ import annotations

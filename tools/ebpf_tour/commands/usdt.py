@@ -1,7 +1,6 @@
 """ebpf-usdt: a USDT probe, its maps and a ring buffer.
 
-The hook is a place in a program that its author marked for tracers, and that has
-arguments.
+The hook is a place in a program that its author marked for tracers. It has arguments.
 """
 
 from __future__ import annotations

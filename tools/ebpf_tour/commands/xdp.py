@@ -1,7 +1,7 @@
 """ebpf-xdp: packets before the kernel looks at them.
 
-The program gets a packet as the driver has it, and may drop it there, which costs
-least. It counts by source; the map forgets whom it has not heard of for longest.
+The program gets a packet from the driver and can drop it there, at the lowest cost. It
+counts by source; a full map drops the least recently used source.
 """
 
 from __future__ import annotations

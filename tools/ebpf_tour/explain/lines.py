@@ -1,7 +1,7 @@
 """Which line of C each instruction was made from.
 
-The compiler writes that down as BTF line info, for libbpf in the object's
-section .BTF.ext. BCC keeps its own to itself, but prints it with the source.
+The compiler writes BTF line info: for libbpf, in the object's section .BTF.ext. BCC
+exports none, but prints it with the source.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the kernel's verifier says, for people who meet it for the first time.
 
 Its log is text for experts, and each kernel words it a little differently. The
-functions here find out of it why and where a program was refused, and what it
-has cost to follow one. They take text and give text; nothing asks the kernel.
+functions here find out from it why and where the verifier refused a program, and
+what it cost to follow one. They take text and return text; none asks the kernel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Signals that end a run, and streams that do not hold up its end."""
+"""Signals that end a run, and streams that do not delay its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tools at packets have in common: -i, and a network namespace for the demo."""
+"""What the tools for packets have in common: -i, and a network namespace for the demo."""
 
 from __future__ import annotations
 

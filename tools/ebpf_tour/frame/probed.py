@@ -1,4 +1,4 @@
-"""What tools have in common whose hooks are in programs: which program, and what they show.
+"""What the tools share that hook programs: which program, and what they show.
 
 Without --binary and -p, they trace what they do themselves.
 """

@@ -1,8 +1,8 @@
 """Samples of call stacks: counted in the kernel, named here, shown as rows.
 
 The C has a stack-trace map, `stacks`, and a hash, `counts`. The key of the hash has a
-program, a pid, a comm, a kernel_stack and a user_stack, which are numbers in the first
-map; its value says how often that was sampled.
+program, a pid, a comm, a kernel_stack and a user_stack, which are IDs in the first map;
+its value says how often that was sampled.
 """
 
 from __future__ import annotations

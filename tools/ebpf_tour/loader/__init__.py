@@ -7,7 +7,7 @@
             print(event.pid, event.comm)
 
 It has two engines, libbpf and BCC, and one API. Importing it imports neither of
-them and changes nothing in the process; opening a program does. Errors are those
+them and changes nothing in the process; opening a program does. It raises the errors
 of ebpf_tour.base.errors: their text is the cause, `hint` the next step.
 """
 

@@ -1,7 +1,7 @@
 """Which functions of a C file in the BCC dialect are programs, and for which hooks.
 
-BCC compiles all of a file, and what is for a hook that this kernel lacks would
-stop it: it knows the record of no tracepoint that is not there.
+BCC compiles a whole file, and a program for a hook that this kernel lacks would make
+that fail: BCC has no record of a tracepoint that does not exist.
 """
 
 from __future__ import annotations

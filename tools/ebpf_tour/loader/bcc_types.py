@@ -1,8 +1,8 @@
-"""The types of what BCC has compiled: the keys and values of its maps, and the record.
+"""The types of what BCC compiled: the keys and values of its maps, and the record.
 
-The compiler writes them down as BTF, which libbcc hands to the kernel with the
-maps and programs. What has none there, such as a stack-trace map, libbcc
-describes by itself: the types of a map in JSON, a record by its members.
+The compiler writes them as BTF, which libbcc passes to the kernel with the maps and
+programs. What has no BTF, such as a stack-trace map, libbcc describes in its own way:
+the types of a map in JSON, a record by its members.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """BTF, the type information of the kernel, of compiled objects, and of what is loaded.
 
-A thin layer over libbpf's btf.h. What it gives: where a global variable or a
-structure's member lies, and the names of an enumeration's values.
+A thin layer over libbpf's btf.h. It returns the offset of a global variable or
+of a structure's member, and the names of an enumeration's values.
 """
 
 from __future__ import annotations

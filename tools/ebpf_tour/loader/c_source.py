@@ -1,7 +1,7 @@
 """The text of a C program: its first file, and our own headers that it includes.
 
-Those are the ones that the C names in quotes and that are there, beside the file or
-among the package's. BCC gets them in the place of the #include: it rewrites its dialect
+Our headers are those that the C names in quotes and that exist beside the file or
+among the package's. BCC gets their text in place of the #include: it rewrites its dialect
 in the text that it compiles, and in no header (clang's Rewriter gives it the main file).
 """
 

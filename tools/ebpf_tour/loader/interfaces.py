@@ -1,4 +1,4 @@
-"""Network interfaces: what programs at packets are attached to."""
+"""Network interfaces: what programs for packets are attached to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Layouts of keys, values and records: from bytes to Python and back.
 
-They are read from what the compiler has made, so no C structure is written down
-a second time here.
+They are read from what the compiler made, so no C structure is repeated here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The libbpf engine: compiled objects, loaded by libbpf.so.1 through ctypes.
 
 The calls are the ones of libbpf's C API, in the order in which libbpf-bootstrap
-makes them. clang has compiled the C file when the package was built; libbpf
+makes them. clang compiled the C file when the package was built; libbpf
 adapts it to the running kernel (CO-RE) by the kernel's BTF.
 """
 

@@ -1,6 +1,6 @@
 """Maps: key-value stores that the kernel's programs and user space share.
 
-Both engines hand over a file descriptor; from there on bpf(2) is all it takes.
+Both engines return a file descriptor; all else is done with bpf(2).
 """
 
 from __future__ import annotations

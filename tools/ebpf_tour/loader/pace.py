@@ -1,4 +1,4 @@
-"""How long to read, and how to wait meanwhile: what `Program.events()` goes by."""
+"""How long to read, and how to wait: what `Program.events()` follows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """BTF read from its bytes, for lists of what the kernel and its modules have.
 
-btf.py asks libbpf, which is quick for one type. To walk through all of them by
+btf.py asks libbpf, which is quick for one type. A walk through all of them by
 calls into a library would take seconds. Source: Documentation/bpf/btf.rst.
 """
 

@@ -1,6 +1,6 @@
-"""Readers of the two ways that records take to user space.
+"""Readers of the two buffers that carry records to user space.
 
-Both drain what is there at each call: a wake-up costs more than a record.
+Both read all that is there at each call: a wake-up costs more than a record.
 """
 
 from __future__ import annotations

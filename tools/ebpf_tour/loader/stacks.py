@@ -1,4 +1,4 @@
-"""Stacks as the kernel takes them: how deep, in a stack-trace map, and with names of its own."""
+"""Stacks as the kernel records them: how deep, in a stack-trace map, with the kernel's names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """bpf(2) and perf_event_open(2) themselves.
 
-For what both engines ask the kernel about what they loaded, and for the trivial
+Both engines use them to ask the kernel about what they loaded. So do the trivial
 programs that `ebpf-tour check` tries.
 """
 

@@ -1,8 +1,8 @@
 """A private trace instance: bpf_printk() lines without stealing them.
 
-`trace_pipe` is shared by the whole machine, and who reads a line takes it away
-from everyone else. A directory made below `instances/` of tracefs is a trace
-buffer of one's own, with a `trace_pipe` of its own.
+The whole machine shares `trace_pipe`, and a reader that takes a line from it takes it
+from all others. A new directory in `instances/` of tracefs is a private trace buffer,
+with its own `trace_pipe`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Trivial programs, attached for a moment, to find out which hooks work here.
 
 Each one adds one to a number in a map and returns 0, which allows whatever a
-security hook is asked about. It is written in bytecode: neither a compiler nor
-a library has to be there. That it was attached is not believed either; the
-trial causes an event and looks whether the program ran.
+security hook is asked about. It is written in bytecode, so it needs neither a
+compiler nor a library. That it can be attached is not enough: the trial causes an
+event and checks that the program ran.
 """
 
 from __future__ import annotations

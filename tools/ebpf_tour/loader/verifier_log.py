@@ -1,4 +1,4 @@
-"""How much the verifier is asked to write down, and where to: the same for both engines."""
+"""How much the verifier should write, and where: the same for both engines."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The checks of `ebpf-tour check`: what this machine has of what the tools need.
+"""The checks of `ebpf-tour check`: whether this machine has what the tools need.
 
-Each one finds out by trying, where that does no harm, and says why not.
+Each check tries, where that does no harm, and says why it failed.
 """
 
 from __future__ import annotations

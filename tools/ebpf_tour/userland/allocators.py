@@ -1,7 +1,7 @@
-"""What a process may call to allocate, and which of that is one call.
+"""What a process may call to allocate, and which calls belong together.
 
 A process often has several functions of one name: an allocator's malloc and the C
-library's, a plugin's own. The dynamic linker has bound each caller to one of them. All
+library's, a plugin's own. The dynamic linker bound each caller to one of them. All
 are watched, and the kernel says which ones are called.
 """
 

@@ -1,4 +1,4 @@
-"""Cgroups of version 2: one that the user names, and one of the tool's own."""
+"""Cgroups of version 2: one that the user names, and one that the tool makes."""
 
 from __future__ import annotations
 

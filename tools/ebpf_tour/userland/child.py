@@ -1,7 +1,7 @@
 """A child process without privileges, which reads what hostile processes may have written.
 
-Root opens files and hands them over; the child, as nobody, with limits of memory and
-time, makes sense of them. What it answers is data, checked before it is used. If it
+Root opens files and passes them on; the child, as nobody, with limits of memory and
+time, reads them. What it answers is data, checked before it is used. If it
 dies or takes too long, there are no more answers, and `died` says why.
 """
 

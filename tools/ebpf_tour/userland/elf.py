@@ -1,12 +1,12 @@
-"""ELF files: the functions and USDT probes they hold, and where those lie in the file.
+"""ELF files: the functions and USDT probes that they hold, and their offsets in the file.
 
-Just what uprobes and stacks need of the format: the loaded segments, the two
+Only what uprobes and stacks need of the format: the loaded segments, the two
 symbol tables, and notes. And of a compiled BPF object, its sections by name.
 Source: elf(5).
 
-A file may be anybody's, made to hurt who reads it. So there is a limit to each
-thing that it can ask for: bytes, sections, notes, the length of a name. Names stay
-in the file until somebody wants them.
+A hostile user may have made the file. So there is a limit to each thing that it can ask
+for: bytes, sections, notes, the length of a name. Names are read only when they are
+needed.
 """
 
 from __future__ import annotations

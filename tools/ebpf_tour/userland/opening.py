@@ -1,8 +1,8 @@
 """Files of other processes, opened by root: by descriptors, never by names they can choose.
 
 /proc/PID/map_files leads to the very file that is mapped. A path in /proc/PID/maps may be
-a lie, since its owner chose it. What is opened is a regular file, looked at before it is
-opened for reading: a FIFO or a device would hang who opens it.
+a lie, since its owner chose it. Only a regular file is opened, and that is checked
+first: to open a FIFO or a device could hang the tool.
 """
 
 from __future__ import annotations

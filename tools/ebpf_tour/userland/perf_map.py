@@ -1,4 +1,4 @@
-"""/tmp/perf-PID.map: what a JIT compiler says of the functions that it has made.
+"""/tmp/perf-PID.map: what a JIT compiler says of the functions that it made.
 
 A line is "ADDRESS SIZE NAME", the numbers in hexadecimal. Source:
 tools/perf/Documentation/jit-interface.txt.

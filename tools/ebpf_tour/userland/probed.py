@@ -1,4 +1,4 @@
-"""What to put a breakpoint on: places in a file, found by name, and who is to hit them."""
+"""What to put a breakpoint on: places in a file, found by name, and the process to trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for the stacks of many processes: each is looked at while it lives."""
+"""Names for the stacks of many processes: each process is read while it lives."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 r"""What the kernel had, exactly, in formats that programs read.
 
 A name may hold any byte but NUL. JSON has Unicode text only, so where bytes are
-no UTF-8 a second key has all of them; CSV has lines, so there bytes that would
+not UTF-8 a second key has all of them; CSV has lines, so there bytes that would
 break them are written as escapes.
 """
 

@@ -1,7 +1,7 @@
-"""Programs of traffic control (tc) as filters of a clsact qdisc: before there was tcx.
+"""Programs of traffic control (tc) as filters of a clsact qdisc: for kernels without tcx.
 
-A filter stays when the process ends that has added it. So each of ours has a name that
-says whether that process still lives: while it does, it has a socket of the same name.
+A filter stays after the process that added it ends. So each of our filters has a name
+that says whether that process still lives: it holds a socket of the same name.
 """
 
 from __future__ import annotations

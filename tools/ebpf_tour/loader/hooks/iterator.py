@@ -1,4 +1,4 @@
-"""Iterators: the kernel calls a program for each object, while somebody reads."""
+"""Iterators: the kernel calls a program for each object while a process reads."""
 
 from __future__ import annotations
 

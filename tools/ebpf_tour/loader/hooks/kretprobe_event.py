@@ -1,11 +1,11 @@
-"""A kretprobe with room for many calls at once.
+"""A kretprobe that can follow many calls at once.
 
 A kretprobe has to remember each call that it waits for. One that
-perf_event_open(2) makes, as libbpf and BCC ask it to, has room for twice as
-many as there are CPUs, at least 10, and never sees any other return. That is
-enough for a function that does not sleep; execve(2) does, and programs are
-executed by the hundred. Only a kretprobe that is made in tracefs can have more
-room: `r4096:GROUP/NAME FUNCTION`. See Documentation/trace/kprobetrace.rst.
+perf_event_open(2) makes, as libbpf and BCC ask it to, follows twice as many calls
+as there are CPUs, at least 10, and sees no other return. That is enough for a
+function that does not sleep; execve(2) does, and hundreds of them run at once.
+Only a kretprobe that is made in tracefs can follow more: `r4096:GROUP/NAME FUNCTION`. See
+Documentation/trace/kprobetrace.rst.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Programs of traffic control (tc) by a link: tcx."""
+"""Programs of traffic control (tc), attached by a link: tcx."""
 
 from __future__ import annotations
 

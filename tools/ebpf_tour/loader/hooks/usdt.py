@@ -1,7 +1,7 @@
 """USDT probes: places in programs and libraries that their authors marked for tracers.
 
-A note in the ELF file says where a probe is, and where its arguments are then. A
-child process without privileges has read it (userland/probed.py), so neither libbpf
+A note in the ELF file says where a probe is, and where its arguments are at that time. A
+child process without privileges read it (userland/probed.py), so neither libbpf
 nor BCC looks into the file: what they would do is done here with what the child found.
 """
 

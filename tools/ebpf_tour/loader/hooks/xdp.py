@@ -1,4 +1,4 @@
-"""XDP: a program that gets a packet first, right behind the driver, by a link."""
+"""XDP: a program that gets a packet first, right after the driver. A link attaches it."""
 
 from __future__ import annotations
 
