@@ -49,7 +49,7 @@ REFUSALS = {
         "compare it with its limits",
         "[number] += 1;",
     ),
-    "unset": ("R3 !read_ok", "before anything was written", "bpf_probe_read_user_str("),
+    "unset": ("R3 !read_ok", "before it is written", "bpf_probe_read_user_str("),
     "core": ("failed to resolve CO-RE relocation .*nosuch .*", "bpf_core_field_exists()", ""),
     "fpsize": ("R2 min value is negative, .*", "compare it with its limits", "bpf_probe_read"),
     "gpl": ("cannot call GPL.restricted function from non-GPL compatible program", "LICENSE", ""),
