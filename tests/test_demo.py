@@ -123,7 +123,11 @@ import importlib, os, shutil, sys, tempfile, time
 
 def demo(name):
     module = importlib.import_module(f"ebpf_tour.commands.{name}")
-    arguments = {"mkdir": {"via": "tracepoint"}, "execsnoop": {"failing": True}}
+    arguments = {
+        "mkdir": {"via": "tracepoint"},
+        "execsnoop": {"failing": True},
+        "task_iter": {"files": False},
+    }
     return module.demo(**arguments.get(name, {}))
 
 demos = [demo(name) for name in sys.argv[1:]]
