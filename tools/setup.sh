@@ -58,7 +58,7 @@ fi
 
 stamp=".venv/installed$extra"
 if [ -z "$(find "$stamp" -newer pyproject.toml -newer setup.py 2>/dev/null)" ]; then
-	echo "Installing ebpf-tour$extra into .venv"
+	echo "Installing ebpf-tour$extra into .venv, with its programs compiled: about a minute"
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra"
 	touch "$stamp"
 fi

@@ -188,7 +188,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     if not made:
-        print(f"{args.sources}: nothing to compile, all objects are up to date")
+        print(f"{args.sources}: all objects are up to date")
     return 0
 
 
