@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-hello, BCC dialect: a greeting at every exec. */
 
-/* BCC adds the helpers and a GPL license. */
+/* BCC adds the helpers and a GPL licence. */
 
 /* The macro names the hook: the kernel runs this when a process calls execve(2). */
 TRACEPOINT_PROBE(syscalls, sys_enter_execve)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-minimal, BCC dialect: print a line at each of the tool's own writes. */
 
-/* BCC adds the helpers and a GPL license. */
+/* BCC adds the helpers and a GPL licence. */
 
 /* BCC compiles at run time, so it needs no global variables for what is known by
  * then. The Python side passes these to the compiler as numbers:
