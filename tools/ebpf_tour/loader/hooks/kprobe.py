@@ -95,7 +95,7 @@ class Kprobe(KernelFunction):
         if not os.path.exists("/sys/bus/event_source/devices/kprobe"):
             return Unsupported(
                 f"this kernel has no kprobes{features.without('KPROBES')}",
-                "boot a kernel with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+                "boot your distribution's stock kernel, which has them",
             )
         if features.lockdown() == "confidentiality":
             return features.explain_eperm("attach to functions of the kernel")

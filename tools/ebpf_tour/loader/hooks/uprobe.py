@@ -59,7 +59,7 @@ class Uprobe(Hook):
             return None
         return Unsupported(
             f"this kernel has no uprobes{features.without('UPROBES')}",
-            "boot a kernel with CONFIG_UPROBES and CONFIG_UPROBE_EVENTS",
+            "boot your distribution's stock kernel, which has them",
         )
 
     def attach_libbpf(self, function: LibbpfFunction, target: Instruction) -> Detach:
