@@ -16,7 +16,7 @@ from support import ENGINES, ROOT, checked_in
 from test_records import test_columns, test_table_fits_80_columns, test_texts
 
 from ebpf_tour.frame import cli
-from ebpf_tour.new import tools_to_copy
+from ebpf_tour.new import examples_to_copy, tools_to_copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,28 @@ def test_a_tool_of_ones_own(installed: Path, tmp_path: Path, like: str) -> None:
             0,
             True,
         ), done
+
+
+@pytest.mark.kernel
+@pytest.mark.native
+@pytest.mark.usefixtures("leaves_nothing")
+@pytest.mark.parametrize("like", ["kills", "sockets"])
+def test_a_tool_like_an_example(tmp_path: Path, like: str) -> None:
+    """By nothing but the commands that it says; in a checkout's root it is refused."""
+    assert like in examples_to_copy()
+    made = run(*NEW, "my-tool", "--like", like, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    files, steps = made.stdout.split("Then:\n")
+    names = {f"my_tool{suffix}" for suffix in (".bcc.c", ".bpf.c", ".h", ".py")}
+    assert set(files.split()) == {path.name for path in tmp_path.iterdir()} == names
+    build, demo, _ = (line.strip() for line in steps.splitlines())
+    assert run(*shlex.split(build), cwd=tmp_path).returncode == 0
+    for engine in ENGINES:
+        done = run(*shlex.split(demo)[1:], "--engine", engine, cwd=tmp_path)
+        assert (done.returncode, "Demo: saw " in done.stderr) == (0, True), done
+    refused = run(*NEW, "my-tool", "--like", like, cwd=ROOT)
+    assert refused.returncode == 2
+    assert f"{like} is an example" in refused.stderr
 
 
 @pytest.mark.parametrize("like", tools_to_copy())

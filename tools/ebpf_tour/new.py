@@ -20,6 +20,8 @@ from ebpf_tour.base.errors import Error, UsageError
 
 _COMMAND = "python3 -m ebpf_tour.new"
 PACKAGE = Path(__file__).resolve().parent
+# The examples of a checkout; an installed package has none.
+EXAMPLES = PACKAGE.parent.parent / "examples/own"
 
 TEST = '''"""{command}, on the real kernel."""
 
@@ -62,6 +64,11 @@ def tools_to_copy() -> list[str]:
     return sorted(stem for stem in both if (PACKAGE / f"commands/{stem}.py").exists())
 
 
+def examples_to_copy() -> list[str]:
+    """Return the tools of examples/own."""
+    return sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
 def renamed(text: str, old: Names, new: Names) -> str:
     """Return a text of one tool as a text of another: its command, its files, its name.
 
@@ -92,14 +99,28 @@ def of_ones_own(old: Names, new: Names, directory: Path) -> Made:
             text = text.replace("annotations\n\n", f"annotations\n\nimport {module}\n", 1)
     files = {directory / f"{new.stem}.py": f"#!{sys.executable}\n{text}\nsys.exit(main())\n"}
     files |= {directory / name: text for name, text in c_files(old, new).items()}
+    return Made(files, next_steps(new, directory))
+
+
+def of_an_example(old: str, new: Names, directory: Path) -> Made:
+    """Return the files of a tool of examples/own in a directory of one's own."""
+    files: dict[Path, str] = {}
+    for path in sorted(EXAMPLES.glob(f"{old}.*")):
+        if path.suffix in (".c", ".h", ".py"):
+            text = re.sub(rf"\b{old}(?=[.\w]*\.(?:c|h|py)\b)", new.stem, path.read_text("utf-8"))
+            text = text.replace(f'"{old}",', f'"{new.stem}",')  # the name in its record
+            text = text.replace("#!/usr/bin/env python3\n", f"#!{sys.executable}\n")
+            files[directory / path.name.replace(old, new.stem, 1)] = text
+    return Made(files, next_steps(new, directory))
+
+
+def next_steps(new: Names, directory: Path) -> list[str]:
+    """Return what to run once the files of a tool of one's own are there."""
     where = os.path.relpath(directory)
-    return Made(
-        files,
-        [
-            f"{sys.executable} -m ebpf_tour.build {where}",
-            f"sudo {os.path.join(where, new.stem)}.py --demo",
-        ],
-    )
+    return [
+        f"{sys.executable} -m ebpf_tour.build {where}",
+        f"sudo {os.path.join(where, new.stem)}.py --demo",
+    ]
 
 
 def of_the_package(old: Names, new: Names, root: Path) -> Made:
@@ -140,12 +161,22 @@ def make(name: str, like: str, directory: Path) -> Made:
             "use lower-case letters, digits and dashes, and begin with a letter: task-iter",
         )
     like = like.removeprefix("ebpf-").replace("-", "_")
-    if like not in tools_to_copy():
+    known = [*examples_to_copy(), *tools_to_copy()]
+    if like not in known:
         raise UsageError(
-            f"there is no tool {like!r} to begin with", f"take one of {', '.join(tools_to_copy())}"
+            f"there is no tool {like!r} to begin with", f"take one of {', '.join(known)}"
         )
     old = Names(like, f"ebpf-{like.replace('_', '-')}")
-    if (directory / "tools/ebpf_tour/commands").is_dir():
+    in_package = (directory / "tools/ebpf_tour/commands").is_dir()
+    if like in examples_to_copy():
+        if in_package:
+            raise UsageError(
+                f"{like} is an example, and cannot become a tool of the package",
+                f"name another directory: {sys.executable} -m ebpf_tour.new {name} ~/{stem} "
+                f"--like {like}",
+            )
+        made = of_an_example(like, Names(stem, stem), directory)
+    elif in_package:
         made = of_the_package(old, Names(stem, f"ebpf-{stem.replace('_', '-')}"), directory)
     else:
         made = of_ones_own(old, Names(stem, stem), directory)
@@ -180,7 +211,8 @@ def main() -> int:
         "--like",
         metavar="TOOL",
         default="minimal",
-        help=f"the tool to begin with (default: minimal): {', '.join(tools_to_copy())}",
+        help="the tool to begin with (default: minimal): "
+        f"{', '.join([*examples_to_copy(), *tools_to_copy()])}",
     )
     args = parser.parse_args()
     try:
