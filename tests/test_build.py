@@ -162,6 +162,7 @@ def build(*arguments: str | Path, path: str | Path = os.environ["PATH"]) -> Resu
 
 
 BUILD = "python3 -m ebpf_tour.build"
+AGAIN = f"{sys.executable} -m ebpf_tour.build"
 
 
 def test_command_says_what_it_compiles(sources: Path) -> None:
@@ -194,7 +195,7 @@ def test_command_with_another_directory(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     cause, hint = assert_error(build(nowhere), 2, BUILD)
     assert cause == f"there is no directory {nowhere}"
-    assert hint == f"name the one with your NAME.bpf.c: {BUILD} ."
+    assert hint == f"name the one with your NAME.bpf.c: {AGAIN} ."
     (tmp_path / "tool.bcc.c").touch()
     cause, _ = assert_error(build(tmp_path), 2, BUILD)
     assert cause == f"{tmp_path} has no NAME.bpf.c"
@@ -202,7 +203,7 @@ def test_command_with_another_directory(tmp_path: Path) -> None:
     path.write_text("")
     cause, hint = assert_error(build(path), 2, BUILD)
     assert cause == f"{path} is a file, not a directory"
-    assert hint == f"compile the files beside it: {BUILD} {tmp_path}"
+    assert hint == f"compile the files beside it: {AGAIN} {tmp_path}"
 
 
 @pytest.mark.parametrize("missing", ["clang", "llvm-objcopy"])
@@ -231,6 +232,18 @@ def test_compiler_refuses(sources: Path) -> None:
     assert cause == f"clang cannot compile {sources}/minimal.bpf.c"
     assert "the first of these errors" in hint
     assert path.read_bytes() == before
+
+
+def test_macro_missing(sources: Path) -> None:
+    """BTF has no macros. The same words for a name in small letters mean a slip of the pen."""
+    path = sources / "minimal.bpf.c"
+    text = path.read_text()
+    for name, known in (("AT_REMOVEDIR", True), ("removedir", False)):
+        path.write_text(f"{text}int flag(void)\n{{\n\treturn {name};\n}}\n")
+        result = build(sources)
+        _, hint = assert_error(result, 1, BUILD)
+        assert f"use of undeclared identifier '{name}'" in result.stderr
+        assert hint.startswith(f"vmlinux.h has no macros: define {name} in your own") == known
 
 
 def test_header_of_libbpf_missing(sources: Path) -> None:

@@ -87,10 +87,10 @@ def test_object_is_older(own: Path, name: str) -> None:
         result = kills(own, *options)
         cause, hint = assert_error(result, 1, "kills")
         assert cause == f"{name} has changed since {own}/x86/kills.bpf.o was compiled"
-        assert hint == f"compile it: python3 -m ebpf_tour.build {own}"
+        assert hint == f"compile it: {sys.executable} -m ebpf_tour.build {own}"
         assert result.stdout == ""
         assert len(result.stderr.splitlines()) == 2  # it was not left to BCC
-    command = hint.removeprefix("compile it: ").replace("python3", sys.executable)
+    command = hint.removeprefix("compile it: ")
     assert run("sh", "-c", command).status == 0
     assert kills(own, *DEMO).status == 0
 
@@ -115,7 +115,7 @@ def test_object_of_a_copy_is_older(tmp_path: Path) -> None:
     script = "import sys; from ebpf_tour.commands.hello import main; sys.exit(main())"
     result = run(sys.executable, "-c", script, *DEMO, env={"PYTHONPATH": str(tmp_path)})
     _, hint = assert_error(result, 1, "ebpf-hello")
-    assert hint == f"compile it: python3 -m ebpf_tour.build {package}/bpf"
+    assert hint == f"compile it: {sys.executable} -m ebpf_tour.build {package}/bpf"
 
 
 @native

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -356,4 +357,4 @@ def test_source_can_be_read_without_an_object(tmp_path: Path, name: str, engine:
     else:
         cause, hint = assert_error(result, 69, "load.py")
         assert cause.endswith(f"/{name}.bpf.o is not there")
-        assert hint == f"compile it: python3 -m ebpf_tour.build {copy}"
+        assert hint == f"compile it: {sys.executable} -m ebpf_tour.build {copy}"

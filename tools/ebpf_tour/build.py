@@ -30,7 +30,9 @@ ARCHITECTURES = ("x86", "arm64")
 # Where vmlinux.h is, for programs in other directories.
 PACKAGE = (Path(__file__).parent / "bpf").resolve()
 
-_COMMAND = "python3 -m ebpf_tour.build"
+_COMMAND = "python3 -m ebpf_tour.build"  # the name in messages
+# What to run again: another Python does not have this package.
+_AGAIN = f"{shlex.quote(sys.executable)} -m ebpf_tour.build"
 _INSTALL = "apt install clang llvm libbpf-dev (Debian, Ubuntu)"
 
 
@@ -44,7 +46,7 @@ def compile_object(source: Path, target: Path, architecture: str) -> None:
     except OSError as error:
         raise Error(
             f"cannot write {target}: {error.strerror}",
-            f"name another directory for the objects: {_COMMAND} {source.parent} TARGET",
+            f"name another directory for the objects: {_AGAIN} {source.parent} TARGET",
         ) from None
 
 
@@ -124,11 +126,18 @@ def _run(command: list[str], source: Path) -> None:
             "(Debian, Ubuntu)",
             done.stderr,
         )
-    raise Error(
-        f"{command[0]} cannot compile {source}",
-        "fix the first of these errors, then try again: the others may follow from it",
-        done.stderr,
-    )
+    raise Error(f"{command[0]} cannot compile {source}", _what_to_fix(done.stderr), done.stderr)
+
+
+def _what_to_fix(said: str) -> str:
+    """Return the hint for what the compiler says."""
+    undeclared = re.search(r"error: use of undeclared identifier '([A-Z][A-Z0-9_]*)'", said)
+    if undeclared:
+        return (
+            f"vmlinux.h has no macros: define {undeclared[1]} in your own header (see 'Common "
+            "mistakes' in examples/reference.md)"
+        )
+    return "fix the first of these errors, then try again: the others may follow from it"
 
 
 def explained(error: Error) -> str:
@@ -157,13 +166,13 @@ def _parser() -> argparse.ArgumentParser:
 def _check(sources: Path) -> None:
     """Raise UsageError if there is nothing to compile in a directory."""
     if sources.is_file():
-        again = f"{_COMMAND} {shlex.quote(str(sources.parent))}"
+        again = f"{_AGAIN} {shlex.quote(str(sources.parent))}"
         raise UsageError(
             f"{sources} is a file, not a directory", (f"compile the files beside it: {again}")
         )
     if not sources.is_dir():
         raise UsageError(
-            f"there is no directory {sources}", f"name the one with your NAME.bpf.c: {_COMMAND} ."
+            f"there is no directory {sources}", f"name the one with your NAME.bpf.c: {_AGAIN} ."
         )
     if not any(sources.glob("*.bpf.c")):
         raise UsageError(

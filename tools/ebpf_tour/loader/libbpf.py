@@ -650,7 +650,8 @@ def _require_current(path: str, directory: str) -> None:
 def _how_to_compile(directory: str) -> str:
     if directory == sources() and os.path.islink(directory):
         return "in a checkout, compile it: make bpf"
-    return f"compile it: python3 -m ebpf_tour.build {shlex.quote(directory)}"
+    python = shlex.quote(sys.executable)
+    return f"compile it: {python} -m ebpf_tour.build {shlex.quote(directory)}"
 
 
 def object_path(directory: str, name: str) -> str:
