@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def own_tool(directory: Path, name: str, event: str) -> None:
+def own_tool(directory: Path, name: str, *events: str) -> None:
     """Write a tool.py that loads NAME.bpf.c of its directory, and compile that."""
     compile_object(directory / f"{name}.bpf.c", directory / f"x86/{name}.bpf.o", "x86")
     path = directory / "tool.py"
@@ -26,7 +26,7 @@ from ebpf_tour.frame.record import Tool
 TOOL = Tool(
     "{name}",
     directory=os.path.dirname(__file__),
-    via={{"tracepoint": (Tracepoint("syscalls", "{event}"),)}},
+    via={{"tracepoint": [Tracepoint("syscalls", event) for event in {events}]}},
 )
 
 def run(session):

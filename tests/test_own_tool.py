@@ -161,6 +161,99 @@ def test_sockets_of_a_user(tmp_path: Path, engine: str) -> None:
     assert [row["count"] for row in result.records] == [5]
 
 
+# Around the lines that examples/reference.md has below "In the C".
+LINES_LIBBPF = """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "lib/maps.bpf.h"
+char LICENSE[] SEC("license") = "GPL";
+struct event {{ char comm[16]; char text[16]; }} *layout __attribute__((unused));
+struct {{ __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 65536); }} rb SEC(".maps");
+struct {{
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u64);
+}} counts SEC(".maps");
+__u64 lost;
+SEC("tp/syscalls/sys_enter_socket")
+int enter(struct trace_event_raw_sys_enter *ctx)
+{{
+	struct event e = {{}};
+	__u32 key = 0;
+	__u64 zero = 0, value = 1, *count = bpf_map_lookup_elem(&counts, &key);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	void *address = task;
+
+	if (!count)
+		return 0;
+{}
+	return 0;
+}}
+SEC("tp/syscalls/sys_exit_socket")
+int leave(struct trace_event_raw_sys_exit *ctx)
+{{
+{}
+	return 0;
+}}
+"""
+LINES_BCC = """\
+#include <linux/sched.h>
+struct event {{ char comm[16]; char text[16]; }};
+BPF_RINGBUF_OUTPUT(rb, 16);
+BPF_HASH(counts, u32, u64, 16);
+BPF_ARRAY(lost, u64, 1);
+TRACEPOINT_PROBE(syscalls, sys_enter_socket)
+{{
+	struct event e = {{}};
+	u32 key = 0;
+	u64 zero = 0, value = 1, *count = counts.lookup(&key);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	void *address = task;
+	int first = 0;
+
+	if (!count)
+		return 0;
+{}
+	return 0;
+}}
+TRACEPOINT_PROBE(syscalls, sys_exit_socket)
+{{
+{}
+	return 0;
+}}
+"""
+
+
+def lines_in_the_c(dialect: int) -> tuple[list[str], list[str]]:
+    """Return the lines of the reference, of one column: at the call, and at its return."""
+    page = (ROOT / "examples/reference.md").read_text(encoding="utf-8")
+    section = page.partition("\n## In the C\n")[2].partition("\n`BPF_CORE_READ()`")[0]
+    entry: list[str] = []
+    leave: list[str] = []
+    for row in section.splitlines():
+        if row.startswith("| ") and "`" in row:
+            what, *columns = (cell.strip() for cell in row.strip("|").split("|"))
+            shown = columns[0] if columns[dialect] == "the same" else columns[dialect]
+            lines = leave if what.startswith("the result") else entry
+            lines.append(shown.split("`")[1])
+    return entry, leave
+
+
+def test_lines_in_the_c(tmp_path: Path, engine: str) -> None:
+    """The compiler, the verifier and BCC take each of them as it is shown."""
+    for dialect, (name, form) in enumerate((("bpf", LINES_LIBBPF), ("bcc", LINES_BCC))):
+        entry, leave = lines_in_the_c(dialect)
+        assert (len(entry), len(leave)) == (16, 1)
+        statement = "(void)({});" if name == "bpf" else "{};"
+        texts = ("\n".join(map(statement.format, lines)) for lines in (entry, leave))
+        (tmp_path / f"lines.{name}.c").write_text(form.format(*texts))
+    own_tool(tmp_path, "lines", "sys_enter_socket", "sys_exit_socket")
+    result = run(tmp_path / "tool.py", "--engine", engine)
+    assert (result.status, result.stderr) == (0, "")
+
+
 @pytest.mark.native
 def test_not_permitted(calls: Path) -> None:
     """The line to paste names the Python that has the package."""

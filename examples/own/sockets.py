@@ -2,6 +2,7 @@
 import os
 import socket
 import sys
+import time
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.frame import Column, Demo, Tool, cli
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
@@ -14,7 +15,9 @@ def run(session):
         program.attach()
         session.attached("Counting sockets", demo, report=True)
         for _ in program.intervals(session, args.interval):
-            rows = [{"pid": caller.pid, "comm": from_kernel(caller.comm), "count": count}
+            now = time.strftime("%H:%M:%S")
+            rows = [{"time": now, "pid": caller.pid, "comm": from_kernel(caller.comm),
+                     "count": count}
                     for caller, count in program.map("counts").items()]
             session.report(sorted(rows, key=lambda row: -row["count"])[:args.top])
         session.lost = program.lost()
@@ -36,6 +39,7 @@ TOOL = Tool(
     "sockets", summary="count who makes sockets", directory=os.path.dirname(__file__),
     via={"tracepoint": (Tracepoint("syscalls", "sys_enter_socket"),)},
     columns=(
+        Column("time", "TIME", "local time of the report", width=8),
         Column("pid", "PID", "the process", width=7, right=True),
         Column("comm", "COMM", "its thread's name", width=16, kernel_bytes=True),
         Column("count", "COUNT", "its calls of socket(2) so far", width=8, right=True)))

@@ -36,7 +36,8 @@ class Demo(NamedTuple):
     A row with a `pid` counts only if that is the tool, the child, or a process that comes from
     them, by its `ppid`; in a container, where PIDs are not ours to compare, `caused` alone
     decides. With `exclusive`, a row that the demo did not cause is an error. With
-    `makes_files`, the workload runs in a directory of its own, which is removed. With
+    `makes_files`, the workload runs in a directory of its own, which is removed. (To find a
+    place for it, the tool makes and removes one file before: a row that is not the demo's.) With
     `lives_on`, the workload is done before the first row, and the child goes on until the rows
     have come.
     """

@@ -21,11 +21,12 @@ class Column(NamedTuple):
     """One column of the output, and one key of the JSON records.
 
     `key` names the value in a row, `header` heads the column, `doc` says what it is. `width`
-    is the least number of characters; 0 is for the text that comes last. `form` is a printf
-    conversion for the cell ("%.6f"); `text(row)` returns the cell instead, a string or a
-    list of lines. A column without a header is only in JSON and CSV. With an `option`,
-    the table has it only if that was given ("timestamp" for --timestamp). `kernel_bytes`
-    says that the value may hold any byte: a name, a path.
+    is the least number of characters; 0 is for the text that comes last. `session.row()`
+    keeps it; in a report, the columns fit their content. `form` is a printf conversion for
+    the cell ("%.6f"); `text(row)` returns the cell instead, a string or a list of lines. A
+    column without a header is only in JSON and CSV. With an `option`, the table has it only
+    if that was given ("timestamp" for --timestamp). `kernel_bytes` says that the value may
+    hold any byte: a name, a path.
     """
 
     key: str

@@ -87,9 +87,10 @@ class Program(Closing, abc.ABC):
     """Integers by name, for the C to read: `program.globals["only_pid"] = 42`. Set before load.
 
     In the libbpf dialect, each is a global variable, which keeps its value in the C
-    where Python sets none. In the BCC dialect, each is a macro that the compiler gets (`-D`):
-    it has no value in the C, so Python has to set it. Setting one raises Error if the
-    C file has none of that name.
+    where Python sets none. If it is `const volatile`, as in `const volatile __s64 only_uid
+    = -1;`, the verifier knows the value, and leaves out code that is never reached. In the
+    BCC dialect, each is a macro that the compiler gets (`-D`): it has no value in the C, so
+    Python has to set it. Setting one raises Error if the C file has none of that name.
     """
 
     max_entries: Settings
@@ -105,7 +106,7 @@ class Program(Closing, abc.ABC):
     """
 
     unfinished = 0
-    """How many calls had begun and not ended, as `lost()` has found them."""
+    """How many calls began and did not end, as `lost()` found them in its map."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -334,10 +335,10 @@ class Program(Closing, abc.ABC):
     def lost(self, begun: str = "") -> int:
         """Return how many events were missed. Ask once everything is detached.
 
-        It adds up what the C counts in its variable `lost`, the events at which a
-        program did not run, and, where a map `begun` keeps calls until they end, the calls
-        that are still in there (`unfinished`). Raises Error where the C has no such
-        variable or map.
+        It adds up what the C counts in its variable `lost` and the events at which a program
+        did not run. `begun` is the name of your map of calls that have begun:
+        `lost(begun="calls")`. The calls that are still in there count as lost, too, and
+        `unfinished` is their number. Raises Error where the C has no such variable or map.
         """
         self.unfinished = sum(1 for _ in self.map(begun).items()) if begun else 0
         # A call whose end was missed is still in the map.
