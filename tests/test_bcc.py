@@ -365,7 +365,9 @@ def test_a_hook_without_a_program(own: Own, c: str, there: str) -> None:
     assert cause == (
         f"no program in own.bcc.c is for tracepoint syscalls:sys_enter_getppid: there is no {PROBE}"
     )
-    assert hint == f"write it, or take the hook out of the record; the file has {there}"
+    assert hint == (
+        f"write it, or change the hook in the record, in the tool's Python; own.bcc.c has {there}"
+    )
 
 
 @pytest.mark.parametrize(

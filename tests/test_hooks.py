@@ -91,7 +91,9 @@ def test_a_section_that_is_no_hook_of_the_record(own: Path) -> None:
         'SEC("tp/syscalls/sys_enter_kill")'
     )
     there = 'SEC("tp/syscalls/sys_enter_tkill")'
-    assert hint == f"write it, or take the hook out of the record; the file has {there}"
+    assert hint == (
+        f"write it, or change the hook in the record, in the tool's Python; kills.bpf.c has {there}"
+    )
 
 
 @pytest.mark.kernel

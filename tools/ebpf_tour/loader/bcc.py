@@ -203,7 +203,7 @@ class BccProgram(Program):
                 raise Error(
                     f"no program in {file} is for {hook}: there is no "
                     f"{bcc_functions.spelled(hook.function)}",
-                    "write it, or take the hook out of the record; the file has "
+                    f"write it, or change the hook in the record, in the tool's Python; {file} has "
                     f"{there or 'no program at all'}",
                 )
         chosen = [hook.function for hook in self._options.hooks]

@@ -335,7 +335,7 @@ class LibbpfProgram(Program):
                 there = ", ".join(f'SEC("{section}")' for section, _ in found)
                 raise Error(
                     f'no program in {file} is for {hook}: there is no SEC("{hook.section}")',
-                    "write it, or take the hook out of the record; the file has "
+                    f"write it, or change the hook in the record, in the tool's Python; {file} has "
                     f"{there or 'no program at all'}",
                 )
         for section, function in found if self._options.known else ():
