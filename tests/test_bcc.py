@@ -429,7 +429,7 @@ def test_a_size_that_is_fixed(own: Own) -> None:
     """The hint makes it right."""
     tool = with_line('program.max_entries["rb"] = 65536', before_load=True)
     cause, hint = assert_refused(own.run(tool=tool))
-    assert cause == "own.bcc.c does not say rb_max_entries, so the size of the map rb is fixed"
+    assert cause == "own.bcc.c does not contain rb_max_entries, so the size of the map rb is fixed"
     assert hint.startswith("write rb_max_entries where rb is declared")
     sized = "BPF_RINGBUF_OUTPUT(rb, rb_max_entries / PAGE_SIZE)"
     c = changed(C, "BPF_RINGBUF_OUTPUT(rb, 16)", sized)
