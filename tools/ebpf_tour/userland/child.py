@@ -35,12 +35,12 @@ _NOBODY = 65534
 
 _MEMORY_BYTES = 256 << 20  # beside what Python itself takes
 _FILES = 65536  # as many as a process can have mapped
-_CPU_SECONDS = 2.0  # for a request
-_SECONDS = 5.0
+_CPU_SECONDS = 5.0  # for a request
+_SECONDS = 10.0
 
 # How long an answer is waited for: until the child's own limits have ended it, and
 # after a signal to the tool only so long.
-_PATIENCE_SECONDS = 6.0
+_PATIENCE_SECONDS = 11.0
 _PATIENCE_AFTER_SIGNAL = 0.4
 
 _MOST_ANSWER_BYTES = 64 << 20
