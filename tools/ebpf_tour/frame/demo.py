@@ -37,9 +37,9 @@ class Demo(NamedTuple):
     them, by its `ppid`; in a container, where PIDs are not ours to compare, `caused` alone
     decides. With `exclusive`, a row that the demo did not cause is an error. With
     `makes_files`, the workload runs in a directory of its own, which is removed. (To find a
-    place for it, the tool makes and removes one file before: a row that is not the demo's.) With
-    `lives_on`, the workload is done before the first row, and the child goes on until the rows
-    have come.
+    place for it, the tool makes and removes one file before: a row that is not the demo's. If
+    you count deletions, expect one more.) With `lives_on`, the workload is done before the
+    first row, and the child goes on until the rows have come.
     """
 
     story: str
