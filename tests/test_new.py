@@ -40,7 +40,8 @@ def test_a_tool_of_ones_own(installed: Path, tmp_path: Path, like: str) -> None:
     assert made.returncode == 0, made.stderr
     files, steps = made.stdout.split("Then:\n")
     assert set(files.split()) == {path.name for path in tmp_path.iterdir()}
-    build, demo, reference = (line.strip() for line in steps.splitlines())
+    change, build, demo, reference = (line.strip() for line in steps.splitlines())
+    assert change.endswith("in my_tool.py, and the C")
     assert reference.startswith("What a tool can use: examples/reference.md")
     assert run(*shlex.split(build), cwd=tmp_path).returncode == 0
     for engine in ENGINES:
@@ -64,7 +65,8 @@ def test_a_tool_like_an_example(tmp_path: Path, like: str) -> None:
     files, steps = made.stdout.split("Then:\n")
     names = {f"my_tool{suffix}" for suffix in (".bcc.c", ".bpf.c", ".h", ".py")}
     assert set(files.split()) == {path.name for path in tmp_path.iterdir()} == names
-    build, demo, _ = (line.strip() for line in steps.splitlines())
+    change, build, demo, _ = (line.strip() for line in steps.splitlines())
+    assert change.endswith("in my_tool.py, and the C")
     assert run(*shlex.split(build), cwd=tmp_path).returncode == 0
     for engine in ENGINES:
         done = run(*shlex.split(demo)[1:], "--engine", engine, cwd=tmp_path)

@@ -114,10 +114,16 @@ def of_an_example(old: str, new: Names, directory: Path) -> Made:
     return Made(files, next_steps(new, directory))
 
 
+def what_to_change(module: str) -> str:
+    """Return the first step: what makes the copy a tool of one's own."""
+    return f"change the hook (via), the columns, the demo and the summary in {module}, and the C"
+
+
 def next_steps(new: Names, directory: Path) -> list[str]:
-    """Return what to run once the files of a tool of one's own are there."""
+    """Return what to do once the files of a tool of one's own are there."""
     where = os.path.relpath(directory)
     return [
+        what_to_change(os.path.relpath(directory / f"{new.stem}.py")),
         f"{sys.executable} -m ebpf_tour.build {where}",
         f"sudo {os.path.join(where, new.stem)}.py --demo",
     ]
@@ -140,7 +146,11 @@ def of_the_package(old: Names, new: Names, root: Path) -> Made:
     files[project] = with_script(project.read_text(encoding="utf-8"), new)
     return Made(
         files,
-        ["make man", f'make test ARGS="tests/test_{new.stem}.py tests/test_records.py"'],
+        [
+            what_to_change(os.path.relpath(module)),
+            "make man",
+            f'make test ARGS="tests/test_{new.stem}.py tests/test_records.py"',
+        ],
     )
 
 
