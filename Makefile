@@ -15,7 +15,8 @@ help: ## list the targets
 
 demo: setup-demo bpf ## install what is missing, then see ebpf-minimal at work
 	@tools/as_root.sh .venv/bin/ebpf-minimal --demo
-	@echo "Next: examples/ebpf.md, lesson 0. What this machine lacks: .venv/bin/ebpf-tour check, as root"
+	@echo "Next: examples/ebpf.md, lesson 0. To see what this machine lacks, as root:"
+	@echo "    .venv/bin/ebpf-tour check"
 
 test: setup-test bpf ## install what is missing, then run the tests
 	@$(PYTEST) $(ARGS)
