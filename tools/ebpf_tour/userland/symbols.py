@@ -10,6 +10,7 @@ from this machine's debug files, and what a JIT compiler has made from its own l
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING
 
 from ebpf_tour.userland import opening
@@ -104,8 +105,17 @@ class Symbols:
                 self._known[spot] = name
 
     def _ask(self, places: list[Spot]) -> list[tuple[str, int] | None]:
-        """Return the name for each place, and how far from its beginning. Raises ChildError."""
-        answer = self._child.ask("names", places) if places else []
+        """Return the name for each place, and how far from its beginning. Raises ChildError.
+
+        Each file is a request of its own, since the child's limits are for a request.
+        """
+        names = []
+        for _, of_a_file in itertools.groupby(places, key=lambda spot: spot[0]):
+            names += self._ask_of_a_file(list(of_a_file))
+        return names
+
+    def _ask_of_a_file(self, places: list[Spot]) -> list[tuple[str, int] | None]:
+        answer = self._child.ask("names", places)
         try:
             names = [None if name is None else (str(name[0]), int(name[1])) for name in answer]
         except (TypeError, ValueError, LookupError):
