@@ -51,7 +51,11 @@ def via_option(tool: Tool, via: str) -> tuple[str, ...]:
     return ("--via", via) if len(tool.via) > 1 else ()
 
 
-OPTIONAL = [tool for tool in TOOLS if any(hook.optional for hook in tool.hooks)]
+OPTIONAL = [
+    tool
+    for tool in TOOLS
+    if any(hook.optional and hook.kind == "tracepoint" for hook in tool.hooks)
+]
 
 
 @pytest.mark.native

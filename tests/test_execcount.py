@@ -83,6 +83,7 @@ def test_by_comm(engine: str, compiled: Compiled, tmp_path: Path) -> None:
 
 
 @pytest.mark.native
+@pytest.mark.alone  # the same on the other engine has the same name
 def test_two_processes_at_one_counter(engine: str) -> None:
     """What the walkthrough lets the reader try: with a plain addition, some are missing."""
     with Running(EXECCOUNT, "--by-comm", "--json", "--engine", engine) as tool:
