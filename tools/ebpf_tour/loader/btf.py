@@ -126,13 +126,21 @@ def kernel_function(name: str) -> Prototype:
 
 
 @functools.cache
+def kernel_function_id(name: str) -> int:
+    """Return the id of a function in the running kernel's BTF, 0 if it has none of that name."""
+    try:
+        btf = Btf.of_kernel(load_libbpf())
+    except Unsupported:
+        return 0
+    try:
+        return btf.function_id(name)
+    finally:
+        btf.close()
+
+
 def has_kernel_function(name: str) -> bool:
     """Say whether the running kernel's BTF has a function of that name."""
-    try:
-        kernel_function(name)
-    except Unsupported:
-        return False
-    return True
+    return kernel_function_id(name) > 0
 
 
 def _info(fd: int, asked: bytes) -> bytes:
@@ -409,9 +417,13 @@ class Btf:
                     return start + found[0], found[1]
         return None
 
+    def function_id(self, function: str) -> int:
+        """Return the id of a function, 0 if there is none of that name."""
+        return self._find(function, KIND_FUNC)
+
     def prototype(self, function: str) -> Prototype | None:
         """Return the prototype of a function, or None if there is none of that name."""
-        number = self._find(function, KIND_FUNC)
+        number = self.function_id(function)
         if not number:
             return None
         prototype = self._type(number)[0].size  # the field is `type` in this kind

@@ -99,9 +99,10 @@ class FileIterator(TaskIterator):
     def unsupported(self) -> Error | None:
         if missing := without_btf(self.kind):
             return missing
-        from ebpf_tour.loader import raw_btf, syscall
+        from ebpf_tour.loader import syscall
+        from ebpf_tour.loader.btf import kernel_function_id
 
-        iterator = raw_btf.of_kernel().functions.get("bpf_iter_task_file")
+        iterator = kernel_function_id("bpf_iter_task_file")  # raw_btf would walk all of it
         try:
             if iterator and syscall.may_ask_for_paths(iterator):
                 return None
