@@ -168,7 +168,7 @@ def _check(sources: Path) -> None:
     if sources.is_file():
         again = f"{_AGAIN} {shlex.quote(str(sources.parent))}"
         raise UsageError(
-            f"{sources} is a file, not a directory", (f"compile the files beside it: {again}")
+            f"{sources} is a file, not a directory", f"compile the files beside it: {again}"
         )
     if not sources.is_dir():
         raise UsageError(

@@ -90,7 +90,7 @@ def c_files(old: Names, new: Names) -> dict[str, str]:
 
 
 def of_ones_own(old: Names, new: Names, directory: Path) -> Made:
-    """Return the files of a tool in a directory of one's own."""
+    """Return the files of a tool in a directory of your own."""
     text = renamed((PACKAGE / f"commands/{old.stem}.py").read_text(encoding="utf-8"), old, new)
     text = re.sub(r"\n    lesson=\d+,", "\n    directory=os.path.dirname(__file__),", text)
     text = re.sub(r"\n    (for_work|read_before)=.*,", "", text)  # it has no place in the course
@@ -103,7 +103,7 @@ def of_ones_own(old: Names, new: Names, directory: Path) -> Made:
 
 
 def of_an_example(old: str, new: Names, directory: Path) -> Made:
-    """Return the files of a tool of examples/own in a directory of one's own."""
+    """Return the files of a tool of examples/own in a directory of your own."""
     files: dict[Path, str] = {}
     for path in sorted(EXAMPLES.glob(f"{old}.*")):
         if path.suffix in (".c", ".h", ".py"):
@@ -115,12 +115,12 @@ def of_an_example(old: str, new: Names, directory: Path) -> Made:
 
 
 def what_to_change(module: str) -> str:
-    """Return the first step: what makes the copy a tool of one's own."""
+    """Return the first step: what makes the copy your own tool."""
     return f"change the hook (via), the columns, the demo and the summary in {module}, and the C"
 
 
 def next_steps(new: Names, directory: Path) -> list[str]:
-    """Return what to do once the files of a tool of one's own are there."""
+    """Return what to do once the files of your own tool are there."""
     where = os.path.relpath(directory)
     return [
         what_to_change(os.path.relpath(directory / f"{new.stem}.py")),

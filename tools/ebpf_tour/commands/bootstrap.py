@@ -162,7 +162,7 @@ TOOL = Tool(
         Column(
             "since_exec_ns",
             "",
-            ("nanoseconds from its last exec to its exit; null if the tool saw no exec"),
+            "nanoseconds from its last exec to its exit; null if the tool saw no exec",
         ),
     ),
     examples=(

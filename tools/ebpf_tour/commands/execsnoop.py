@@ -311,7 +311,7 @@ TOOL = Tool(
     ),
     columns=(
         Column(
-            "time", "TIME", ("with -T: local time at the end of the call"), width=8, option="time"
+            "time", "TIME", "with -T: local time at the end of the call", width=8, option="time"
         ),
         Column(
             "time_s",
@@ -374,7 +374,7 @@ TOOL = Tool(
         Example("ebpf-execsnoop -n '^(ba)?sh$' -q", "shells, each argument in quotes"),
         Example("ebpf-execsnoop -l testpkg", "command lines that contain testpkg"),
         Example(
-            "ebpf-execsnoop --cgroupmap /sys/fs/bpf/set", ("only in the cgroups in this BPF map")
+            "ebpf-execsnoop --cgroupmap /sys/fs/bpf/set", "only in the cgroups in this BPF map"
         ),
         Example("ebpf-execsnoop --demo", "see programs that the demo executes"),
     ),

@@ -80,7 +80,7 @@ TOOL = Tool(
         Column(
             "tid",
             "TID",
-            ("its thread ID; if the process has one thread, the PID"),
+            "its thread ID; if the process has one thread, the PID",
             width=7,
             right=True,
         ),

@@ -110,7 +110,7 @@ TOOL = Tool(
         Example("ebpf-lsm", "every directory that is about to be made"),
         Example(
             "ebpf-lsm --cgroup /sys/fs/cgroup/x --deny",
-            ("refuse mkdir to the processes in the cgroup x"),
+            "refuse mkdir to the processes in the cgroup x",
         ),
         Example("ebpf-lsm --demo", "see three directories that the demo makes"),
         Example("ebpf-lsm --demo --deny", "the same, refused"),

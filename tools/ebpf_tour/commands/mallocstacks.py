@@ -78,7 +78,7 @@ def check(args: argparse.Namespace) -> None:
     """Raise UsageError where options do not go together."""
     if args.pid is None and not (args.demo or args.show):
         raise UsageError(
-            "which process? PID is missing", ("name a process by its PID, or try --demo")
+            "which process? PID is missing", "name a process by its PID, or try --demo"
         )
     if args.pid is not None and args.demo:
         raise UsageError("--demo starts its own process", "leave out PID")

@@ -187,7 +187,7 @@ TOOL = Tool(
         Example("ebpf-mkdir --via tracepoint -x", "only the attempts that fail"),
         Example(
             "ebpf-mkdir -u root -n systemd",
-            ("directories that root's processes named systemd make"),
+            "directories that root's processes named systemd make",
         ),
         Example("ebpf-mkdir --demo", "see directories that the demo makes"),
         Example("ebpf-mkdir --show asm", "the bytecode that runs in the kernel"),

@@ -224,7 +224,7 @@ TOOL = Tool(
     ),
     columns=(
         Column(
-            "time", "TIME", ("with -T: local time at the end of the call"), width=8, option="time"
+            "time", "TIME", "with -T: local time at the end of the call", width=8, option="time"
         ),
         Column(
             "time_s",

@@ -234,7 +234,7 @@ TOOL = Tool(
         Column(
             "probe",
             "PROBE",
-            ("the full name, as a pattern and as bpftrace writes it"),
+            "the full name, as a pattern and as bpftrace writes it",
             kernel_bytes=True,
         ),
         Column("kind", "", "the kind of probe"),

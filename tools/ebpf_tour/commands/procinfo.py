@@ -185,12 +185,12 @@ TOOL = Tool(
         Column(
             "process_comm",
             "",
-            ("its thread ID: the leader's, so the same as the PID"),
+            "its thread ID: the leader's, so the same as the PID",
             kernel_bytes=True,
         ),
         Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
         Column(
-            "ppid", "PPID", ("its parent's process ID, in the same namespace"), width=7, right=True
+            "ppid", "PPID", "its parent's process ID, in the same namespace", width=7, right=True
         ),
         Column(
             "ns_pid", "NSPID", "its process ID inside its own PID namespace", width=7, right=True

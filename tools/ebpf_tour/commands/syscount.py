@@ -221,7 +221,7 @@ TOOL = Tool(
         Map(
             "counts",
             "per-CPU hash",
-            ("system call, process or command to number of calls"),
+            "system call, process or command to number of calls",
             tool="reads",
         ),
     ),
@@ -236,7 +236,7 @@ TOOL = Tool(
         Column(
             "pid",
             "PID",
-            ("with --by pid: the process ID, in the initial PID namespace"),
+            "with --by pid: the process ID, in the initial PID namespace",
             width=7,
             right=True,
         ),

@@ -65,7 +65,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     network.add_interface(parser)
     cli.add_flag(parser, "--egress", help="what the interface sends, not what it receives")
     cli.add_flag(
-        parser, "--count", help=("show the number of packets in each interval, not the packets")
+        parser, "--count", help="show the number of packets in each interval, not the packets"
     )
     cli.add_interval(parser, 1.0, "time between reports of --count (default: 1)")
     cli.add_buffer_option(parser)

@@ -94,7 +94,7 @@ TOOL = Tool(
         Example("ebpf-uprobe --binary bash --function readline", "what users type into bash"),
         Example(
             "ebpf-uprobe --binary libc --function getenv",
-            ("which environment variables programs look up"),
+            "which environment variables programs look up",
         ),
         Example("ebpf-uprobe -p 1 --function malloc", "how much memory process 1 requests"),
         Example("ebpf-uprobe --demo", "see that calls by other processes are filtered out"),

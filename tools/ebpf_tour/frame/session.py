@@ -364,7 +364,7 @@ def cannot_write(error: OSError | Blocked) -> Exception:
     if isinstance(error, BrokenPipeError):
         return Finished()
     return Error(
-        f"cannot write to standard output: {error.strerror}", ("redirect it to another file")
+        f"cannot write to standard output: {error.strerror}", "redirect it to another file"
     )
 
 

@@ -268,7 +268,7 @@ class Program(Closing, abc.ABC):
             reader.close()
 
     def read(self, reader: Reader, pace: Pace) -> Iterator[Any]:
-        """Yield what a reader of one's own has, such as a `TraceInstance`, until the pace ends.
+        """Yield what a reader of your own has, such as a `TraceInstance`, until the pace ends.
 
         Then everything is detached, and what was recorded until then still comes, so
         that nothing is between "shown" and "lost".

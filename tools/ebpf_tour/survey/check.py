@@ -222,7 +222,7 @@ def clang() -> str:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
         raise Error(
-            f"cannot run {path}: {error.strerror}", ("see what it says: clang --version")
+            f"cannot run {path}: {error.strerror}", "see what it says: clang --version"
         ) from None
     version = re.search(r"version (\S+)", done.stdout)
     return f"{version[1]}, {path}" if version else path
@@ -259,7 +259,7 @@ CHECKS = (
         *(
             "kernel",
             "configuration",
-            ("the reasons given here: what options the kernel was built without"),
+            "the reasons given here: what options the kernel was built without",
         ),
         configuration,
     ),
@@ -267,7 +267,7 @@ CHECKS = (
     Check(
         "rights",
         "user namespace",
-        ("loading and attaching programs: a container's root is not enough"),
+        "loading and attaching programs: a container's root is not enough",
         user_namespace,
     ),
     Check("rights", "reading memory", "programs that follow the kernel's pointers", lockdown),
