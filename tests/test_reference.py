@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import reference
 from support import ROOT
-from test_generated import load_generate
 from test_readme import blocks
 
 from ebpf_tour import new
@@ -81,18 +81,17 @@ def test_is_linked() -> None:
 
 
 def test_entries_are_made_anew() -> None:
-    generate = load_generate()
-    assert generate.reference(PAGE.replace("Return the value of a key", "Something")) == PAGE
+    assert reference.reference(PAGE.replace("Return the value of a key", "Something")) == PAGE
     # Nothing but the entries is touched, also where there are none yet.
     marker = "<!-- in brief from ebpf_tour.loader.maps:Map as map: get -->\n"
-    made = generate.reference(f"{marker}<!-- end -->\nbetween\n{marker}<!-- end -->\n")
+    made = reference.reference(f"{marker}<!-- end -->\nbetween\n{marker}<!-- end -->\n")
     assert made.count("- `map.get(key)`: Return") == 2
     assert "<!-- end -->\nbetween\n" in made
 
 
 def test_what_has_no_docstring_is_refused() -> None:
     with pytest.raises(AssertionError, match="PACKAGE has no docstring"):
-        load_generate().entry_of(new, "PACKAGE", "", brief=True)
+        reference.entry_of(new, "PACKAGE", "", brief=True)
 
 
 def all_hooks() -> list[Hook]:
