@@ -60,9 +60,19 @@ def sentence(phrase: str) -> str:
 
 def synopsis(tool: Tool, parser: argparse.ArgumentParser) -> str:
     """Return the forms of the command line: without a word behind its name, and with each."""
-    words = []
+    only = {name for command in tool.commands for name in command.options}
+    forms = [("", words(tool, parser, only))]
+    for command in tool.commands:
+        others = only.difference(command.options)
+        forms.append((f"{bold(command.name)}\n", words(tool, parser, others)))
+    return "".join(f".SY {roff(tool.command)}\n{form}{text}.YS\n" for form, text in forms)
+
+
+def words(tool: Tool, parser: argparse.ArgumentParser, without: set[str]) -> str:
+    """Return the arguments and options of a form of the command line."""
+    found = []
     for action in parser._actions:  # noqa: SLF001 - argparse shows them nowhere else
-        if tool.commands and action.dest == "command":
+        if action.dest in without or (tool.commands and action.dest == "command"):
             continue
         value = str(action.metavar or "|".join(action.choices or ()) or action.dest)
         text = rf"\fI{roff(value)}\fR"
@@ -70,9 +80,8 @@ def synopsis(tool: Tool, parser: argparse.ArgumentParser) -> str:
             names = "|".join(map(bold, action.option_strings))
             text = names if action.nargs == 0 else rf"{names}\~{text}"
         optional = action.option_strings or action.nargs == "?"
-        words.append(f"[{text}]\n" if optional else f"{text}\n")
-    forms = ["", *(f"{bold(command.name)}\n" for command in tool.commands)]
-    return "".join(f".SY {roff(tool.command)}\n{form}{''.join(words)}.YS\n" for form in forms)
+        found.append(f"[{text}]\n" if optional else f"{text}\n")
+    return "".join(found)
 
 
 def how_it_works(tool: Tool) -> str:

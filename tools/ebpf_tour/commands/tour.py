@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -18,13 +19,35 @@ def run(session: Session) -> None:
     from ebpf_tour.frame.catalogue import tools
 
     word = session.args.command
+    if word != EXERCISES.name:
+        refuse_their_options(session.args)
     others = [tool for tool in tools() if tool.name != TOOL.name]
     if word is None:
         catalogue(session, others)
     elif word == CHECK.name:
         check(session)
+    elif word == EXERCISES.name:
+        exercises(session)
     else:
         card(session, tool_called(word, others))
+
+
+def refuse_their_options(args: argparse.Namespace) -> None:
+    """Raise UsageError if something is given that only `ebpf-tour exercises` takes."""
+    given = [text for text in (args.action, args.exercise) if text is not None]
+    given += ["--directory"] if args.directory is not None else []
+    given += ["--engine"] if args.engine != "auto" else []
+    if given:
+        raise UsageError(
+            f"only {TOOL.command} exercises takes {printable(given[0])}",
+            f"see the options: {TOOL.command} --help",
+        )
+
+
+def exercises(session: Session) -> None:
+    from ebpf_tour.frame.exercises import command
+
+    command.run(session)
 
 
 def catalogue(session: Session, others: list[Tool]) -> None:
@@ -136,7 +159,7 @@ def tool_called(word: str, others: list[Tool]) -> Tool:
             return tool
     import difflib
 
-    names = [CHECK.name, *(tool.command.removeprefix("ebpf-") for tool in others)]
+    names = [CHECK.name, EXERCISES.name, *(tool.command.removeprefix("ebpf-") for tool in others)]
     near = difflib.get_close_matches(word.removeprefix("ebpf-"), names, n=1)
     raise UsageError(
         f"there is no tool {printable(word)!r}",
@@ -146,6 +169,7 @@ def tool_called(word: str, others: list[Tool]) -> Tool:
 
 def card(session: Session, tool: Tool) -> None:
     from ebpf_tour.frame.catalogue import course
+    from ebpf_tour.frame.exercises import exercises
 
     row = catalogue_row(tool) | {
         "description": tool.description,
@@ -153,6 +177,7 @@ def card(session: Session, tool: Tool) -> None:
         "requirements": tool.requirements,
         "try": [example.command for example in things_to_try(tool)],
         "walkthrough": f"examples/{tool.name}.md",
+        "exercises": [exercise.name for exercise in exercises() if exercise.page == tool.name],
     }
     pages = [page.name for page in course()]
     place = f"{pages.index(tool.name) + 1} of {len(pages)}"
@@ -184,6 +209,9 @@ def card_lines(tool: Tool, rows: Iterable[Row], place: str) -> Iterator[str]:
         yield f"            {example.doc}"
         head = " " * 8
     yield f"Lesson  {place}: {row['walkthrough']}, man {tool.command}"
+    if isinstance(row["exercises"], list):
+        for name in row["exercises"]:
+            yield f"Do      {TOOL.command} exercises start {name}"
 
 
 def how_it_runs_here(row: Row) -> str:
@@ -262,6 +290,40 @@ CHECK = Command(
     ),
 )
 
+EXERCISES = Command(
+    name="exercises",
+    summary="list the exercises of the course, and start, check or solve one",
+    description=(
+        "List the exercises with their state. With an action and the name of an exercise, do one "
+        "of these. start copies its files to ./ebpf-exercises/NAME and shows what to do. check "
+        "builds the program, runs it, causes events, and compares what it saw with what it "
+        "should see, exactly; it needs root. Without a name, it takes the next exercise that is "
+        "not solved. It checks each C file that was changed: NAME.bpf.c with libbpf, NAME.bcc.c "
+        "with BCC. hint shows three hints, one more each time. solution shows what to change, "
+        "as a diff. reset puts the files back as they came, and keeps yours with a ~ behind the "
+        "name. The files, and the state in $XDG_STATE_HOME/ebpf-tour, belong to the user who "
+        "calls sudo."
+    ),
+    columns=(
+        Column("exercise", "EXERCISE", "its name"),
+        Column("page", "LESSON", "the page of the course that it belongs to"),
+        Column(
+            "state",
+            "STATE",
+            "new, started, solved (its files are those that a check has passed), or not here",
+        ),
+        Column("reason", "", "why it cannot be done here"),
+        Column("directory", "", "where its files are; null if it is new"),
+        Column("summary", "WHAT TO DO", "what the program should do"),
+        Column("text", "", "what an action says, a list of lines; null in the list"),
+    ),
+    exit_status=(
+        "check ends with 0 if the exercise is solved, 1 if it is not, and 69 if this machine "
+        "lacks what it needs. The list and the next exercise leave such an exercise out."
+    ),
+    options=("action", "exercise", "directory", "engine"),
+)
+
 CARD = Command(
     name="NAME",
     summary="show a tool's card: what it shows and needs, its picture, what to try",
@@ -276,8 +338,34 @@ CARD = Command(
         Column("requirements", "", "what it needs"),
         Column("try", "", "three command lines to try"),
         Column("walkthrough", "", "the file of its lesson, in the source"),
+        Column("exercises", "", "the names of its exercises"),
     ),
 )
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        nargs="?",
+        metavar="ACTION",
+        help="of exercises: list (the default), start, check, hint, solution, or reset",
+    )
+    parser.add_argument(
+        "exercise", nargs="?", metavar="EXERCISE", help="the name of an exercise, such as user"
+    )
+    parser.add_argument(
+        "--directory",
+        metavar="DIRECTORY",
+        help="where start makes the exercise's directory (default: ./ebpf-exercises)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=cli.ENGINES,
+        default="auto",
+        help="what check takes; auto takes the engine of each C file that was changed (default: "
+        "auto)",
+    )
+
 
 TOOL = Tool(
     name="tour",
@@ -306,6 +394,9 @@ TOOL = Tool(
         Example("ebpf-tour mkdir", "the card of ebpf-mkdir"),
         Example("ebpf-tour check", "what is missing on this machine, and how to get it"),
         Example("ebpf-tour check -v", "the same, with what everything is for"),
+        Example("ebpf-tour exercises", "the exercises, and which of them are solved"),
+        Example("ebpf-tour exercises start user", "begin with one of them"),
+        Example("ebpf-tour exercises check", "check the next one that is not solved"),
         Example("ebpf-tour --json", "the catalogue for a script"),
     ),
     requirements=(
@@ -314,7 +405,7 @@ TOOL = Tool(
     ),
     see_also=("bpftool(8)", "bpf(2)", "capabilities(7)"),
     verbose="with check: say what everything is for, not only what is missing",
-    commands=(CHECK, CARD),
+    commands=(CHECK, EXERCISES, CARD),
 )
 
-main = cli.command(TOOL, run)
+main = cli.command(TOOL, run, options)

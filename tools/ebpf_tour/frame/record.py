@@ -81,7 +81,8 @@ class Flow(NamedTuple):
 class Command(NamedTuple):
     """A word behind a tool's name that makes it do something else, with columns of its own.
 
-    A name in capitals stands for any word.
+    A name in capitals stands for any word. `options` are the arguments and options that
+    only this command takes, by their argparse names.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Command(NamedTuple):
     description: str
     columns: tuple[Column, ...]
     exit_status: str = ""
+    options: tuple[str, ...] = ()
 
 
 class Page(NamedTuple):

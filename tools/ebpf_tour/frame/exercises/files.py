@@ -1,0 +1,131 @@
+"""The files of an exercise: those that come with the suite, and the learner's copies."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ebpf_tour
+from ebpf_tour.base.caller import as_caller
+from ebpf_tour.base.errors import Error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIRECTORY = "ebpf-exercises"
+_SOURCES = Path(ebpf_tour.__path__[0]) / "exercises/files"
+_SOLVED = "solved"
+
+
+def originals(name: str) -> dict[str, bytes]:
+    """Return the files that a learner gets, by their names.
+
+    The Python is run by who runs this: another one does not have this package.
+    """
+    files = {p.name: p.read_bytes() for p in sorted((_SOURCES / name).iterdir()) if p.is_file()}
+    script = f"{name}.py"
+    files[script] = files[script].replace(b"/usr/bin/env python3", os.fsencode(sys.executable), 1)
+    return files
+
+
+def start(name: str, directory: Path) -> list[str]:
+    """Copy the files of an exercise, and return the names of those that were not there.
+
+    Raises Error if one of them was changed: nothing is overwritten.
+    """
+    files = originals(name)
+    with as_caller(), _explained(directory):
+        differ = changed(name, directory)
+        if differ:
+            raise Error(
+                f"{directory} has files that you changed: {', '.join(differ)}",
+                f"check them: ebpf-tour exercises check {name}; to begin again: ebpf-tour "
+                f"exercises reset {name}",
+            )
+        missing = [file for file in files if not (directory / file).exists()]
+        directory.mkdir(parents=True, exist_ok=True)
+        for file in missing:
+            _write(directory / file, files[file])
+    return missing
+
+
+def changed(name: str, directory: Path) -> list[str]:
+    """Return the names of the files that are not as they came. Missing ones do not count."""
+    return [
+        file
+        for file, content in originals(name).items()
+        if (directory / file).exists() and (directory / file).read_bytes() != content
+    ]
+
+
+def reset(name: str, directory: Path) -> list[str]:
+    """Put the files back as they came, and return the names of those that were not so.
+
+    What was changed stays beside them, with a ~ behind its name.
+    """
+    files = originals(name)
+    with as_caller(), _explained(directory):
+        differ = changed(name, directory)
+        for file in differ:
+            (directory / file).replace(directory / f"{file}~")
+        directory.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            if not (directory / file).exists():
+                _write(directory / file, content)
+    return differ
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    if path.suffix == ".py":
+        path.chmod(path.stat().st_mode | 0o111)
+
+
+def digest(name: str, directory: Path) -> str:
+    """Return a number for the files as they are now, "" if one is missing."""
+    total = hashlib.sha256()
+    for file in originals(name):
+        try:
+            content = (directory / file).read_bytes()
+        except OSError:
+            return ""
+        total.update(f"{file} {len(content)}\n".encode() + content)
+    return total.hexdigest()
+
+
+def solution(name: str) -> Iterator[str]:
+    """Yield the lines of a diff: how the files look in the solved exercise."""
+    for path in sorted((_SOURCES / name / _SOLVED).iterdir()):
+        before = (_SOURCES / name / path.name).read_text(encoding="utf-8")
+        after = path.read_text(encoding="utf-8")
+        yield from difflib.unified_diff(
+            *(before.splitlines(), after.splitlines()),
+            *(path.name, f"{path.name} (solved)"),
+            lineterm="",
+        )
+
+
+def solved(name: str) -> dict[str, bytes]:
+    """Return the files that are different in the solved exercise."""
+    return {path.name: path.read_bytes() for path in (_SOURCES / name / _SOLVED).iterdir()}
+
+
+class _explained:  # noqa: N801 - used like a function
+    """Turns an OSError into an Error about the directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        if isinstance(error, OSError):
+            raise Error(
+                f"cannot use {self._directory}: {error.strerror}",
+                "name another place: --directory DIRECTORY",
+            ) from None
