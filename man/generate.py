@@ -25,6 +25,7 @@ from reference import hooks_table, reference
 
 from ebpf_tour import __version__
 from ebpf_tour.frame.catalogue import course, parser_of, tools
+from ebpf_tour.frame.exercises import exercises
 from ebpf_tour.frame.picture import drawing
 from ebpf_tour.frame.record import Page
 
@@ -256,6 +257,9 @@ def course_index() -> str:
         if not isinstance(page, Page):
             kinds, types = kinds_and_types(page)
             lines.append(f"   ({kinds or 'no program'}; {types or 'no map'})")
+        names = [f"`{exercise.name}`" for exercise in exercises() if exercise.page == page.name]
+        if names:
+            lines.append(f"   Exercises: {', '.join(names)}")
     return "\n".join(lines).strip()
 
 

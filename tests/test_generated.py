@@ -86,10 +86,11 @@ def test_reading() -> None:
 @each
 def test_sections(tool: Tool) -> None:
     found = re.findall(r"(?m)^\.SH (.*)$", page(tool).read_text())
-    optional = {"ENVIRONMENT", "COMMANDS"}
+    optional = {"ENVIRONMENT", "COMMANDS", "EXERCISES"}
     assert [heading for heading in found if heading not in optional] == list(SECTIONS)
     assert ("ENVIRONMENT" in found) == bool(tool.via)
     assert ("COMMANDS" in found) == bool(tool.commands)
+    assert ("EXERCISES" in found) == (tool.name == "tour")
 
 
 def squeezed(text: str) -> str:

@@ -88,7 +88,7 @@ def test_shell_of_the_course(tmp_path: Path) -> None:
         (others / name).chmod(0o755)
     (tmp_path / ".bashrc").write_text(f'PATH="{others}:$PATH"\n')
     text = (ROOT / "examples/README.md").read_text(encoding="utf-8")
-    start, activate = re.findall(r"(?m)^    (.*)$", text)
+    start, activate, *_ = re.findall(r"(?m)^    (.*)$", text)
     assert start == "sudo bash"
     done = subprocess.run(
         ["bash", "-i"],

@@ -294,15 +294,9 @@ EXERCISES = Command(
     name="exercises",
     summary="list the exercises of the course, and start, check or solve one",
     description=(
-        "List the exercises with their state. With an action and the name of an exercise, do one "
-        "of these. start copies its files to ./ebpf-exercises/NAME and shows what to do. check "
-        "builds the program, runs it, causes events, and compares what it saw with what it "
-        "should see, exactly; it needs root. Without a name, it takes the next exercise that is "
-        "not solved. It checks each C file that was changed: NAME.bpf.c with libbpf, NAME.bcc.c "
-        "with BCC. hint shows three hints, one more each time. solution shows what to change, "
-        "as a diff. reset puts the files back as they came, and keeps yours with a ~ behind the "
-        "name. The files, and the state in $XDG_STATE_HOME/ebpf-tour, belong to the user who "
-        "calls sudo."
+        "List the exercises of the course with their state, or do something with one of them: "
+        "start copies its files, check says whether your change is right, hint and solution "
+        "help, reset puts its files back. See EXERCISES."
     ),
     columns=(
         Column("exercise", "EXERCISE", "its name"),
