@@ -118,10 +118,13 @@ run() {
 		echo "echo \$? >$(quote "$box/status")"
 	} >"$box/command"
 
+	# --verbose: the console has what the kernel says when it dies. Then the guest ends
+	# at once (panic=-1).
 	PATH="$vng/bin:$PATH" timeout "${KERNELS_TIMEOUT:-3600}" \
-		vng --run "$cache/kernels/$version/vmlinuz" --user root --disable-kvm \
+		vng --run "$cache/kernels/$version/vmlinuz" --verbose --user root --disable-kvm \
 		--memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
-		--append "lsm=lockdown,capability,bpf" --qemu-opts="-cpu Nehalem" \
+		--append "lsm=lockdown,capability,bpf oops=panic panic=-1" \
+		--qemu-opts="-cpu Nehalem" \
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
 	# Neither is there if the guest has not come as far as the command.
 	cat "$box/stdout" 2>/dev/null || true
