@@ -85,7 +85,7 @@ def test_unsolved_then_solved(exercise: Exercise, engine: str, learner: Path) ->
     cause, hint = assert_error(unsolved, 1, "ebpf-tour")
     assert cause.startswith(f"{name} with {engine} is not solved yet: ")
     assert exercise.unsolved in unsolved.stderr
-    assert hint == f"for a hint: ebpf-tour exercises hint {name}"
+    assert hint == f"see a hint: ebpf-tour exercises hint {name}"
     apply(name, learner / files.DIRECTORY / name, engine)
     solved = tour("check", name, "--engine", engine)
     assert solved.status == 0, solved.stderr

@@ -184,7 +184,7 @@ def check(session: Session, state: State, exercise: Exercise) -> None:
         if verdict.said:
             raise Error(
                 f"{exercise.name} with {engine} is not solved yet: {verdict.said}",
-                f"for a hint: {COMMAND} hint {exercise.name}",
+                f"see a hint: {COMMAND} hint {exercise.name}",
                 verdict.detail,
             )
     state.solved(exercise.name, directory)
