@@ -81,6 +81,16 @@ def test_sdist_has_what_a_checkout_has(dist: Path) -> None:
     assert [name for name in wanted if name not in names] == []
 
 
+def test_wheel_has_the_exercises(dist: Path) -> None:
+    (path,) = dist.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+    place = "examples/exercises/"
+    wanted = [name.removeprefix(place) for name in checked_in() if name.startswith(place)]
+    assert wanted
+    assert [n for n in wanted if f"ebpf_tour/exercises/files/{n}" not in names] == []
+
+
 def test_compiling_twice_gives_the_same_bytes(sources: Path, tmp_path: Path) -> None:
     """In two different directories, too."""
     another = shutil.copytree(sources, tmp_path / "another")
