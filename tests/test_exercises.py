@@ -277,7 +277,8 @@ def test_what_is_broken_is_said(
 def test_check_needs_root(learner: Path) -> None:
     assert learner
     tour("start", "user")
-    result = run("setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon", TOUR, "exercises", "check")
+    without = ("setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon")
+    result = run(*without, TOUR, "exercises", "check", "user")
     assert_error(result, 77, "ebpf-tour")
 
 
