@@ -22,13 +22,20 @@ _SOLVED = "solved"
 
 
 def originals(name: str) -> dict[str, bytes]:
-    """Return the files that a learner gets, by their names.
+    """Return the files that a learner gets, by their names."""
+    return _files(_SOURCES / name)
+
+
+def _files(directory: Path) -> dict[str, bytes]:
+    """Return the files in a directory, by their names.
 
     The Python is run by who runs this: another one does not have this package.
     """
-    files = {p.name: p.read_bytes() for p in sorted((_SOURCES / name).iterdir()) if p.is_file()}
-    script = f"{name}.py"
-    files[script] = files[script].replace(b"/usr/bin/env python3", os.fsencode(sys.executable), 1)
+    python = os.fsencode(sys.executable)
+    files = {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.is_file()}
+    for file, content in files.items():
+        if file.endswith(".py"):
+            files[file] = content.replace(b"/usr/bin/env python3", python, 1)
     return files
 
 
@@ -99,19 +106,18 @@ def digest(name: str, directory: Path) -> str:
 
 def solution(name: str) -> Iterator[str]:
     """Yield the lines of a diff: how the files look in the solved exercise."""
-    for path in sorted((_SOURCES / name / _SOLVED).iterdir()):
-        before = (_SOURCES / name / path.name).read_text(encoding="utf-8")
-        after = path.read_text(encoding="utf-8")
+    before = originals(name)
+    for file, after in solved(name).items():
         yield from difflib.unified_diff(
-            *(before.splitlines(), after.splitlines()),
-            *(path.name, f"{path.name} (solved)"),
+            *(before[file].decode().splitlines(), after.decode().splitlines()),
+            *(file, f"{file} (solved)"),
             lineterm="",
         )
 
 
 def solved(name: str) -> dict[str, bytes]:
     """Return the files that are different in the solved exercise."""
-    return {path.name: path.read_bytes() for path in (_SOURCES / name / _SOLVED).iterdir()}
+    return _files(_SOURCES / name / _SOLVED)
 
 
 class _explained:  # noqa: N801 - used like a function
