@@ -51,8 +51,8 @@ def check(exercise: Exercise, directory: Path, engine: str) -> Verdict:
     from ebpf_tour.loader import features
 
     features.require_privileges()
-    if missing := why_not(exercise):
-        raise missing
+    if missing := why_not(exercise):  # a kernel that refuses it cannot do it either
+        raise Unsupported(str(missing), missing.hint)
     if engine == "libbpf" and (broken := _build(directory)):
         return broken
     with _Running(exercise, directory, engine) as tool:
