@@ -26,6 +26,7 @@ TOUR = BIN / "ebpf-tour"
 ALL = exercises()
 ENGINES = ("libbpf", "bcc")
 NOBODY = 65534
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 DIALECTS = {"libbpf": "bpf", "bcc": "bcc"}
 
 each = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
@@ -150,6 +151,14 @@ def test_the_list(learner: Path) -> None:
     header, *rows = tour("--format", "csv").stdout.splitlines()
     assert header.split(",") == [c.key for c in EXERCISES.columns]
     assert len(rows) == len(ALL)
+
+
+def test_the_list_without_root(learner: Path) -> None:
+    """What only root may find out does not make an exercise one that cannot be done."""
+    learner.chmod(0o777)
+    rows = run(*AS_NOBODY, "env", f"XDG_STATE_HOME={learner}", TOUR, "exercises", "--json").records
+    assert {row["state"] for row in rows} <= {"new", "not here"}
+    assert next(row["state"] for row in rows if row["exercise"] == "user") == "new"
 
 
 def test_start_keeps_what_was_changed(learner: Path) -> None:

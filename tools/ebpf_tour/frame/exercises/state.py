@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.base.caller import as_caller, state_directory
-from ebpf_tour.base.errors import Error
+from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.frame.exercises import files
 
 if TYPE_CHECKING:
@@ -89,8 +89,11 @@ class State:
 
 
 def why_not(exercise: Exercise) -> Error | None:
-    """Return why an exercise cannot be done on this machine, None if it can."""
-    from ebpf_tour.base.errors import Unsupported
+    """Return why an exercise cannot be done on this machine, None if it can.
+
+    Without privileges, what only root may find out is no reason.
+    """
+    from ebpf_tour.loader import features
     from ebpf_tour.loader.hooks import what_is_missing
 
     cpus = len(os.sched_getaffinity(0))
@@ -99,4 +102,10 @@ def why_not(exercise: Exercise) -> Error | None:
             f"the exercise {exercise.name} needs {exercise.cpus} CPUs, and here it may use {cpus}",
             "use a machine with more CPUs",
         )
-    return what_is_missing(exercise.hooks)
+    missing = what_is_missing(exercise.hooks)
+    if isinstance(missing, NotPermitted):
+        try:
+            features.require_privileges()
+        except NotPermitted:
+            return None
+    return missing
