@@ -13,7 +13,14 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ebpf_tour.base.caller import as_caller
-from ebpf_tour.base.errors import FAILED, NOT_PERMITTED, UNSUPPORTED, Error, Unsupported
+from ebpf_tour.base.errors import (
+    FAILED,
+    NOT_PERMITTED,
+    UNSUPPORTED,
+    Error,
+    NotPermitted,
+    Unsupported,
+)
 from ebpf_tour.frame.exercises import files
 from ebpf_tour.frame.exercises.record import Seen
 from ebpf_tour.frame.exercises.state import why_not
@@ -40,8 +47,9 @@ class Verdict(NamedTuple):
 
 def engines(exercise: Exercise, directory: Path) -> list[str]:
     """Return the engines to check with: those of the C files that were changed, or libbpf."""
+    originals = files.originals(exercise.name)
     with as_caller():
-        differ = files.changed(exercise.name, directory)
+        differ = files.changed(originals, directory)
     kinds = {f"{exercise.name}.bpf.c": "libbpf", f"{exercise.name}.bcc.c": "bcc"}
     return [engine for file, engine in kinds.items() if file in differ] or ["libbpf"]
 
@@ -65,8 +73,15 @@ def check(exercise: Exercise, directory: Path, engine: str) -> Verdict:
 
 
 def _build(directory: Path) -> Verdict | None:
-    from ebpf_tour.build import compile_all
+    from ebpf_tour.build import PACKAGE, compile_all
 
+    with as_caller():
+        readable = os.access(PACKAGE / "vmlinux.h", os.R_OK, effective_ids=True)
+    if not readable:
+        raise NotPermitted(
+            f"the user who called sudo may not read {PACKAGE}",
+            "become root by su in place of sudo, or move it to a directory that the user may read",
+        )
     try:
         with as_caller():
             compile_all(directory, directory)

@@ -46,7 +46,7 @@ def start(name: str, directory: Path) -> list[str]:
     """
     files = originals(name)
     with as_caller(), _explained(directory):
-        differ = changed(name, directory)
+        differ = changed(files, directory)
         if differ:
             raise Error(
                 f"{directory} has files that you changed: {', '.join(differ)}",
@@ -60,11 +60,11 @@ def start(name: str, directory: Path) -> list[str]:
     return missing
 
 
-def changed(name: str, directory: Path) -> list[str]:
+def changed(files: dict[str, bytes], directory: Path) -> list[str]:
     """Return the names of the files that are not as they came. Missing ones do not count."""
     return [
         file
-        for file, content in originals(name).items()
+        for file, content in files.items()
         if (directory / file).exists() and (directory / file).read_bytes() != content
     ]
 
@@ -76,7 +76,7 @@ def reset(name: str, directory: Path) -> list[str]:
     """
     files = originals(name)
     with as_caller(), _explained(directory):
-        differ = changed(name, directory)
+        differ = changed(files, directory)
         for file in differ:
             (directory / file).replace(directory / f"{file}~")
         directory.mkdir(parents=True, exist_ok=True)
@@ -95,12 +95,14 @@ def _write(path: Path, content: bytes) -> None:
 def digest(name: str, directory: Path) -> str:
     """Return a number for the files as they are now, "" if one is missing."""
     total = hashlib.sha256()
-    for file in originals(name):
-        try:
-            content = (directory / file).read_bytes()
-        except OSError:
-            return ""
-        total.update(f"{file} {len(content)}\n".encode() + content)
+    names = list(originals(name))
+    with as_caller():
+        for file in names:
+            try:
+                content = (directory / file).read_bytes()
+            except OSError:
+                return ""
+            total.update(f"{file} {len(content)}\n".encode() + content)
     return total.hexdigest()
 
 

@@ -43,8 +43,7 @@ class State:
     def of(self, exercise: Exercise) -> str:
         """Return NEW, STARTED, SOLVED, or CANNOT: it is not solved, and cannot be done here."""
         directory = self.directory(exercise.name)
-        with as_caller():
-            now = files.digest(exercise.name, directory) if directory else ""
+        now = files.digest(exercise.name, directory) if directory else ""
         if now and now == self._known[exercise.name].get("solved"):
             return SOLVED
         if why_not(exercise):
@@ -57,9 +56,7 @@ class State:
 
     def solved(self, name: str, directory: Path) -> None:
         """Remember that the files as they are now have passed a check."""
-        with as_caller():
-            now = files.digest(name, directory)
-        self._update(name, solved=now)
+        self._update(name, solved=files.digest(name, directory))
 
     def hint(self, exercise: Exercise) -> int:
         """Return the number of the hint to show, from 0 on: one more each time."""
