@@ -75,9 +75,21 @@ class OwnCgroup(Closing):
                 time.sleep(0.01)
 
 
+def own_cgroups() -> list[tuple[int, str]]:
+    """Return the path of each OwnCgroup that there is, with the PID of who made it.
+
+    Raises Unsupported.
+    """
+    return _own_cgroups(_top())
+
+
+def _own_cgroups(top: str) -> list[tuple[int, str]]:
+    found = (re.fullmatch(rf"{_PREFIX}(\d+)", name) for name in os.listdir(top))
+    return [(int(name[1]), f"{top}/{name[0]}") for name in found if name]
+
+
 def _remove_abandoned(top: str) -> None:
-    for name in os.listdir(top):
-        maker = re.fullmatch(rf"{_PREFIX}(\d+)", name)
-        if maker and not os.path.exists(f"/proc/{maker[1]}"):
+    for maker, path in _own_cgroups(top):
+        if not os.path.exists(f"/proc/{maker}"):
             with contextlib.suppress(OSError):
-                os.rmdir(f"{top}/{name}")
+                os.rmdir(path)
