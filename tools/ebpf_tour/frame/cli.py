@@ -467,7 +467,7 @@ def _as_root(command: str) -> str:
 
 def _report(command: str, error: Error) -> None:
     if error.detail:
-        lines = error.detail.strip().splitlines()
+        lines = error.detail.strip("\n").splitlines()
         say("".join(f"  {printable(line)}\n" for line in lines[-20:]))
     # An argument that is quoted may hold anything.
     say(f"{command}: error: {printable(str(error))}\n")

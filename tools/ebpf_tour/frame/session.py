@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.clock import kernel_ns
 from ebpf_tour.base.descriptors import is_readable
-from ebpf_tour.base.errors import Error
+from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.base.text import printable, printable_lines
 from ebpf_tour.frame.demo import Demo, DemoRun
 from ebpf_tour.frame.interrupt import Blocked, Interrupt
@@ -153,6 +153,11 @@ class Session:
         run, if not the tool's. `report=True` says that rows come by `report()`. Returns
         False if the run has ended before.
         """
+        if self.args.demo and not demo:
+            raise UsageError(
+                f"{self.tool.command} has no demo",
+                "run it without --demo, and cause events in another terminal",
+            )
         # See commands/__init__.py. Records and rows hold no cycles, so that a look
         # for garbage need not come often, nor at what was there before them.
         gc.freeze()
@@ -276,6 +281,10 @@ class Session:
             left = min(until, self._deadline) - time.monotonic()
             if left <= 0 or not set(fds).isdisjoint(wait(left, *ends)):
                 return
+
+    def say(self, text: str) -> None:
+        """Write lines for the user on stderr, as they are but for what a terminal would obey."""
+        say("".join(f"  {printable(line)}\n" for line in text.strip("\n").splitlines()))
 
     def warn(self, text: str) -> None:
         """Write a line for the user on stderr, with the tool's name before it."""
