@@ -9,8 +9,8 @@ TRACEPOINT_PROBE(syscalls, sys_enter_pwrite64)
 	struct event e = { .bytes = args->count };
 	int first = 0;
 
-	bpf_probe_read_user(&e.text, e.bytes, (void *)args->buf);
 	bpf_get_current_comm(&e.comm, sizeof(e.comm));
+	bpf_probe_read_user(&e.text, e.bytes, (void *)args->buf);
 	if (rb.ringbuf_output(&e, sizeof(e), 0))
 		lost.atomic_increment(first);
 	return 0;

@@ -18,8 +18,8 @@ int handle_write(struct trace_event_raw_sys_enter *ctx)
 {
 	struct event e = { .bytes = ctx->args[2] };
 
-	bpf_probe_read_user(&e.text, e.bytes, (void *)ctx->args[1]);
 	bpf_get_current_comm(&e.comm, sizeof(e.comm));
+	bpf_probe_read_user(&e.text, e.bytes, (void *)ctx->args[1]);
 	if (bpf_ringbuf_output(&rb, &e, sizeof(e), 0))
 		__sync_fetch_and_add(&lost, 1);
 	return 0;

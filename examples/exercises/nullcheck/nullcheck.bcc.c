@@ -10,7 +10,9 @@ TRACEPOINT_PROBE(syscalls, sys_enter_sched_get_priority_max)
 	u32 tid = bpf_get_current_pid_tgid();
 	int policy = args->policy;
 
-	return calls.update(&tid, &policy);
+	if (policy)	/* not 0: SCHED_OTHER, which most threads have */
+		calls.update(&tid, &policy);
+	return 0;
 }
 
 /* TODO: the verifier refuses this program. Find out why, and change it */

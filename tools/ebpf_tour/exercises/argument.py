@@ -32,9 +32,10 @@ def judge(seen: Seen) -> str:
     if lines == expected:
         return ""
     right = sum(line == wanted for line, wanted in zip(lines, expected, strict=False))
+    ours = [row["message"] for row in seen.rows if str(PROCESS) in row["message"]] or ["none"]
     return (
         f"of 3 calls, {len(lines)} have a line, and {right} of these lines have the process, then "
-        f"the signal; expected are 3 lines, all with both"
+        f"the signal; the first line is {ours[0]!r}, expected is 'kill {PROCESS} {SIGNALS[0]}'"
     )
 
 

@@ -56,4 +56,5 @@ EXERCISE = Exercise(
             "and give it length in place of e.bytes."
         ),
     ),
+    place=3,
 )

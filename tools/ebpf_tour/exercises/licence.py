@@ -52,4 +52,5 @@ EXERCISE = Exercise(
             "licence.bcc.c write: #define BPF_LICENSE GPL, or remove that line."
         ),
     ),
+    place=5,
 )

@@ -55,4 +55,5 @@ EXERCISE = Exercise(
             "nothing is in the queue."
         ),
     ),
+    place=2,
 )

@@ -7,10 +7,10 @@ import os
 from ebpf_tour.frame.exercises import Exercise, Seen, in_child
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 
-# Policies with the highest priority that each one has: sched(7).
+# Policies with the highest priority that each one has: sched(7). The program leaves
+# SCHED_OTHER out.
 HIGHEST = {
     os.SCHED_FIFO: 99,
-    os.SCHED_OTHER: 0,
     os.SCHED_RR: 99,
     os.SCHED_BATCH: 0,
     os.SCHED_IDLE: 0,
@@ -18,7 +18,8 @@ HIGHEST = {
 
 
 def workload() -> str:
-    return in_child(lambda: [os.sched_get_priority_max(policy) for policy in HIGHEST])
+    policies = [os.SCHED_OTHER, *HIGHEST, os.SCHED_OTHER]
+    return in_child(lambda: [os.sched_get_priority_max(policy) for policy in policies])
 
 
 def judge(seen: Seen) -> str:
@@ -28,8 +29,8 @@ def judge(seen: Seen) -> str:
         return ""
     found = sum(HIGHEST.get(row["policy"]) == row["highest"] for row in rows)
     return (
-        f"of 5 calls with 5 policies, it showed {len(rows)}, and {found} of these with a policy "
-        "and its result; expected are 5 and 5, in the order of the calls"
+        f"of 4 calls with a policy and 2 with policy 0, it showed {len(rows)}, and {found} of "
+        "these with a policy and its result; expected are 4 and 4, in the order of the calls"
     )
 
 
@@ -50,9 +51,10 @@ EXERCISE = Exercise(
             "hold there?"
         ),
         (
-            "A call that began before the tool was attached has no element in the hash. What "
-            "does the lookup return then?"
+            "A call with policy 0 has no element in the hash, nor has one that began before the "
+            "tool was attached. What does the lookup return then?"
         ),
         "Before the program reads *policy, write: if (!policy) return 0;",
     ),
+    place=1,
 )

@@ -46,4 +46,5 @@ EXERCISE = Exercise(
         "A struct text has two members. How many of them does the program set?",
         "After the line that sets name.address, write: name.size = sizeof(e.name);",
     ),
+    place=4,
 )

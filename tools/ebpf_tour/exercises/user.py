@@ -36,7 +36,7 @@ def judge(seen: Seen) -> str:
 
 EXERCISE = Exercise(
     name="user",
-    page="minimal",
+    page="ksyscall",
     summary="show only the calls of one user",
     hooks=(Tracepoint("syscalls", "sys_enter_getpriority"),),
     arguments=("--user", str(NOBODY)),

@@ -9,10 +9,10 @@ TRACEPOINT_PROBE(syscalls, sys_enter_pwrite64)
 	u64 length = e.bytes;
 	int first = 0;
 
+	bpf_get_current_comm(&e.comm, sizeof(e.comm));
 	if (length > sizeof(e.text))
 		length = sizeof(e.text);
 	bpf_probe_read_user(&e.text, length, (void *)args->buf);
-	bpf_get_current_comm(&e.comm, sizeof(e.comm));
 	if (rb.ringbuf_output(&e, sizeof(e), 0))
 		lost.atomic_increment(first);
 	return 0;

@@ -18,10 +18,10 @@ int handle_write(struct trace_event_raw_sys_enter *ctx)
 	struct event e = { .bytes = ctx->args[2] };
 	__u64 length = e.bytes;
 
+	bpf_get_current_comm(&e.comm, sizeof(e.comm));
 	if (length > sizeof(e.text))
 		length = sizeof(e.text);
 	bpf_probe_read_user(&e.text, length, (void *)ctx->args[1]);
-	bpf_get_current_comm(&e.comm, sizeof(e.comm));
 	if (bpf_ringbuf_output(&rb, &e, sizeof(e), 0))
 		__sync_fetch_and_add(&lost, 1);
 	return 0;

@@ -10,7 +10,9 @@ TRACEPOINT_PROBE(syscalls, sys_enter_sched_get_priority_max)
 	u32 tid = bpf_get_current_pid_tgid();
 	int policy = args->policy;
 
-	return calls.update(&tid, &policy);
+	if (policy)	/* not 0: SCHED_OTHER, which most threads have */
+		calls.update(&tid, &policy);
+	return 0;
 }
 
 TRACEPOINT_PROBE(syscalls, sys_exit_sched_get_priority_max)
@@ -19,7 +21,7 @@ TRACEPOINT_PROBE(syscalls, sys_exit_sched_get_priority_max)
 	int first = 0, *policy = calls.lookup(&tid);
 	struct event e = { .highest = args->ret };
 
-	if (!policy)	/* the call began before we were attached */
+	if (!policy)	/* policy 0, or a call that began before us */
 		return 0;
 	e.policy = *policy;
 	calls.delete(&tid);

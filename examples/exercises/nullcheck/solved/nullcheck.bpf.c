@@ -25,7 +25,9 @@ int handle_enter(struct trace_event_raw_sys_enter *ctx)
 	__u32 tid = bpf_get_current_pid_tgid();
 	int policy = ctx->args[0];
 
-	return bpf_map_update_elem(&calls, &tid, &policy, BPF_ANY);
+	if (policy)	/* not 0: SCHED_OTHER, which most threads have */
+		bpf_map_update_elem(&calls, &tid, &policy, BPF_ANY);
+	return 0;
 }
 
 SEC("tp/syscalls/sys_exit_sched_get_priority_max")
@@ -35,7 +37,7 @@ int handle_exit(struct trace_event_raw_sys_exit *ctx)
 	int *policy = bpf_map_lookup_elem(&calls, &tid);
 	struct event e = { .highest = ctx->ret };
 
-	if (!policy)	/* the call began before we were attached */
+	if (!policy)	/* policy 0, or a call that began before us */
 		return 0;
 	e.policy = *policy;
 	bpf_map_delete_elem(&calls, &tid);

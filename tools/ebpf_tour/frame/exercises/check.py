@@ -54,7 +54,7 @@ def engines(exercise: Exercise, directory: Path) -> list[str]:
     return [engine for file, engine in kinds.items() if file in differ] or ["libbpf"]
 
 
-def check(exercise: Exercise, directory: Path, engine: str) -> Verdict:
+def check(exercise: Exercise, directory: Path, engine: str, *, verbose: bool = False) -> Verdict:
     """Check one dialect of an exercise. Raises Unsupported, NotPermitted."""
     from ebpf_tour.loader import features
 
@@ -63,7 +63,7 @@ def check(exercise: Exercise, directory: Path, engine: str) -> Verdict:
         raise Unsupported(str(missing), missing.hint)
     if engine == "libbpf" and (broken := _build(directory)):
         return broken
-    with _Running(exercise, directory, engine) as tool:
+    with _Running(exercise, directory, engine, *(["-v"] if verbose else [])) as tool:
         if failed := tool.wait_attached():
             return failed
         maps = tool.map_types()
@@ -95,7 +95,7 @@ def _build(directory: Path) -> Verdict | None:
 class _Running:
     """The learner's tool, as it runs."""
 
-    def __init__(self, exercise: Exercise, directory: Path, engine: str) -> None:
+    def __init__(self, exercise: Exercise, directory: Path, engine: str, *options: str) -> None:
         self._exercise = exercise
         script = str(directory / f"{exercise.name}.py")
         limit = f"{_PATIENCE_SECONDS:.0f}"  # it ends also if we are killed
@@ -103,7 +103,7 @@ class _Running:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-B", script, "--json", "--engine", engine),
-                *("--time-limit", limit, *exercise.arguments),
+                *("--time-limit", limit, *options, *exercise.arguments),
             ],
             cwd=directory,
             stdin=subprocess.DEVNULL,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpf_tour.base.caller import as_caller
 from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.base.paths import absolute
 from ebpf_tour.base.text import printable
@@ -16,6 +18,7 @@ from ebpf_tour.frame.exercises.state import CANNOT, NEW, SOLVED, State, why_not
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ebpf_tour.frame.exercises.check import Verdict
     from ebpf_tour.frame.exercises.record import Exercise
     from ebpf_tour.frame.record import Column, Row
     from ebpf_tour.frame.session import Session
@@ -29,8 +32,12 @@ def run(session: Session) -> None:
     state = State()
     action = args.action or "list"
     if action not in (*ACTIONS, "list"):
+        known = {exercise.name for exercise in exercises()}
         raise UsageError(
-            f"exercises cannot {printable(args.action)}", f"it can list, {', '.join(ACTIONS)}"
+            f"there is no action {printable(action)!r}",
+            f"did you mean {COMMAND} start {action}?"
+            if action in known
+            else f"take one of these: list, {', '.join(ACTIONS)}",
         )
     if action == "list":
         if args.exercise:
@@ -118,8 +125,9 @@ def list_lines(rows: Iterable[Row]) -> Iterator[str]:
             f"Not here: {', '.join(names)}: {reason}", 80, subsequent_indent="    "
         )
     solved = sum(row["state"] == SOLVED for row in shown)
+    able = sum(row["state"] != CANNOT for row in shown)
     yield ""
-    yield f"{solved} of {len(shown)} solved. {what_next(shown)}"
+    yield f"{solved} of {able} solved. {what_next(shown)}"
 
 
 def what_next(rows: list[Row]) -> str:
@@ -145,11 +153,31 @@ def say(session: Session, state: State, exercise: Exercise, text: Iterable[str])
 def start(session: Session, state: State, exercise: Exercise) -> None:
     """Copy the files, and show the task."""
     directory = place(session, state, exercise)
-    new = files.start(exercise.name, directory)
+    copied = files.start(exercise.name, directory)
+    build_if_possible(directory)
     state.started(exercise.name, directory)
-    what = ", ".join(new) if new else "nothing is new: all files were there"
+    text = [f"In {directory}:"]
+    text += listed("new", copied.new) + listed("changed by you", copied.changed)
+    text += [] if copied.new else ["  all files were there"]
+    if missing := why_not(exercise):
+        text += textwrap.wrap(f"It cannot be checked here: {missing}.", 80)
     task = files.originals(exercise.name)["task.md"].decode().splitlines()
-    say(session, state, exercise, [f"{directory}: {what}", "", *task])
+    say(session, state, exercise, [*text, "", *task])
+
+
+def listed(what: str, names: list[str]) -> list[str]:
+    return textwrap.wrap(f"  {what}: {', '.join(names)}", 80) if names else []
+
+
+def build_if_possible(directory: Path) -> None:
+    """Compile the objects. So NAME.py takes libbpf, and says so when the C changes.
+
+    Nothing is said where there is no compiler: check says it.
+    """
+    from ebpf_tour.build import compile_all
+
+    with contextlib.suppress(Error), as_caller():
+        compile_all(directory, directory)
 
 
 def place(session: Session, state: State, exercise: Exercise) -> Path:
@@ -177,19 +205,42 @@ def check(session: Session, state: State, exercise: Exercise) -> None:
     from ebpf_tour.frame.exercises import check
 
     directory = started(state, exercise)
+    require_files(exercise, directory)
     engine = session.args.engine
     chosen = [engine] if engine != "auto" else check.engines(exercise, directory)
     for engine in chosen:
-        verdict = check.check(exercise, directory, engine)
+        verdict = check.check(exercise, directory, engine, verbose=session.args.verbose)
         if verdict.said:
-            raise Error(
-                f"{exercise.name} with {engine} is not solved yet: {verdict.said}",
-                f"see a hint: {COMMAND} hint {exercise.name}",
-                verdict.detail,
-            )
+            raise not_yet(session, exercise, engine, verdict)
     state.solved(exercise.name, directory)
     rest = what_next([row_of(other, state) for other in exercises()])
     say(session, state, exercise, [f"{exercise.name} with {' and '.join(chosen)}: solved.", rest])
+
+
+def require_files(exercise: Exercise, directory: Path) -> None:
+    """Raise Error if a file of the exercise is gone."""
+    originals = files.originals(exercise.name)
+    with as_caller():
+        missing = files.missing(originals, directory)
+    if missing:
+        raise Error(
+            f"{directory} has no {', '.join(missing)}",
+            f"get what is missing: {COMMAND} start {exercise.name}",
+        )
+
+
+def not_yet(session: Session, exercise: Exercise, engine: str, verdict: Verdict) -> Error:
+    """Return the error for an exercise that is not solved. With -v, all is said before it."""
+    detail = verdict.detail
+    if detail and session.args.verbose:
+        session.say(detail)
+        detail = ""
+    first = "read what is said above; " if verdict.detail else ""
+    return Error(
+        f"{exercise.name} with {engine} is not solved yet: {verdict.said}",
+        f"{first}see a hint: {COMMAND} hint {exercise.name}",
+        detail,
+    )
 
 
 def hint(session: Session, state: State, exercise: Exercise) -> None:
@@ -210,11 +261,10 @@ def solution(session: Session, state: State, exercise: Exercise) -> None:
 def reset(session: Session, state: State, exercise: Exercise) -> None:
     """Put the files back as they came, and forget the hints."""
     directory = started(state, exercise)
-    differ = files.reset(exercise.name, directory)
+    kept = files.reset(exercise.name, directory)
     state.forget(exercise.name)
-    kept = [f"{name} (yours is {name}~ now)" for name in differ]
-    what = ", ".join(kept) or "nothing was changed"
-    say(session, state, exercise, [f"{directory}: {what}"])
+    text = [f"  {name}: yours is {other} now" for name, other in kept.items()]
+    say(session, state, exercise, [f"In {directory}:", *(text or ["  nothing was changed"])])
 
 
 ACTIONS: dict[str, Callable[[Session, State, Exercise], None]] = {

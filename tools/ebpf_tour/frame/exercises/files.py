@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import ebpf_tour
 from ebpf_tour.base.caller import as_caller
@@ -39,25 +40,27 @@ def _files(directory: Path) -> dict[str, bytes]:
     return files
 
 
-def start(name: str, directory: Path) -> list[str]:
-    """Copy the files of an exercise, and return the names of those that were not there.
+class Copied(NamedTuple):
+    """What a start did: the files that are new, and those that the learner had changed."""
 
-    Raises Error if one of them was changed: nothing is overwritten.
-    """
+    new: list[str]
+    changed: list[str]
+
+
+def start(name: str, directory: Path) -> Copied:
+    """Copy the files of an exercise that are not there. Nothing is overwritten. Raises Error."""
     files = originals(name)
     with as_caller(), _explained(directory):
-        differ = changed(files, directory)
-        if differ:
-            raise Error(
-                f"{directory} has files that you changed: {', '.join(differ)}",
-                f"check them: ebpf-tour exercises check {name}; to begin again: ebpf-tour "
-                f"exercises reset {name}",
-            )
-        missing = [file for file in files if not (directory / file).exists()]
         directory.mkdir(parents=True, exist_ok=True)
-        for file in missing:
+        copied = Copied(missing(files, directory), changed(files, directory))
+        for file in copied.new:
             _write(directory / file, files[file])
-    return missing
+    return copied
+
+
+def missing(files: dict[str, bytes], directory: Path) -> list[str]:
+    """Return the names of the files that are not in a directory."""
+    return [file for file in files if not (directory / file).exists()]
 
 
 def changed(files: dict[str, bytes], directory: Path) -> list[str]:
@@ -69,21 +72,25 @@ def changed(files: dict[str, bytes], directory: Path) -> list[str]:
     ]
 
 
-def reset(name: str, directory: Path) -> list[str]:
-    """Put the files back as they came, and return the names of those that were not so.
+def reset(name: str, directory: Path) -> dict[str, str]:
+    """Put the files back as they came.
 
-    What was changed stays beside them, with a ~ behind its name.
+    What was changed stays beside them: returned are the names, and what each is called now.
     """
     files = originals(name)
     with as_caller(), _explained(directory):
-        differ = changed(files, directory)
-        for file in differ:
-            (directory / file).replace(directory / f"{file}~")
-        directory.mkdir(parents=True, exist_ok=True)
-        for file, content in files.items():
-            if not (directory / file).exists():
-                _write(directory / file, content)
-    return differ
+        kept = {file: _free_name(directory, file) for file in changed(files, directory)}
+        for file, other in kept.items():
+            (directory / file).replace(directory / other)
+        for file in missing(files, directory):
+            _write(directory / file, files[file])
+    return kept
+
+
+def _free_name(directory: Path, file: str) -> str:
+    """Return a name for a file to keep: with a ~ behind it, or ~2, ~3 if there are others."""
+    numbers = itertools.chain([""], map(str, itertools.count(2)))
+    return next(f"{file}~{n}" for n in numbers if not (directory / f"{file}~{n}").exists())
 
 
 def _write(path: Path, content: bytes) -> None:
