@@ -153,7 +153,8 @@ class Session:
         run, if not the tool's. `report=True` says that rows come by `report()`. Returns
         False if the run has ended before.
         """
-        if self.args.demo and not demo:
+        # (ebpf-mallocstacks has its demo's process already: the one that it looks at.)
+        if self.args.demo and not demo and self.tool.directory:
             raise UsageError(
                 f"{self.tool.command} has no demo",
                 "run it without --demo, and cause events in another terminal",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # A tool that does not attach, or does not end, is broken. A virtual machine without
 # hardware support takes longer: its tests say so.
-_PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE_S") or 30)
+_PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE_S") or 60)
 
 
 class Verdict(NamedTuple):
