@@ -185,10 +185,12 @@ def test_only_this_process(engine: str, compiled: Compiled) -> None:
 @leaves_nothing
 def test_the_whole_machine(engine: str, compiled: Compiled) -> None:
     """Each process by its own names, and nothing of CPUs that have nothing to do."""
+    # An emulated machine takes seconds to look at a process, which must not end before.
+    milliseconds = "10000" if in_guest() else "2000"
     with Running(PROFILE, "--engine", engine, "--json", "-F", "499") as tool:
         tool.wait_attached()
         with (
-            Workload(compiled("sampled"), "share", "2000") as workload,
+            Workload(compiled("sampled"), "share", milliseconds) as workload,
             Workload(sys.executable, "-c", "print(end='r', flush=True); input()") as waiting,
         ):
             workload.begin()
