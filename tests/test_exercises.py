@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BIN, ROOT, UNSUPPORTED, Result, assert_error, everyones, run
+from support import BIN, PATIENCE_S, ROOT, UNSUPPORTED, Result, assert_error, everyones, run
 
 from ebpf_tour.commands.tour import EXERCISES
 from ebpf_tour.frame.catalogue import course
@@ -61,7 +61,8 @@ def learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tour(*words: str | Path) -> Result:
-    return run(TOUR, "exercises", *words)
+    patience = ("--time-limit", str(PATIENCE_S)) if "check" in words else ()
+    return run(TOUR, "exercises", *words, *patience)
 
 
 def apply(name: str, directory: Path, engine: str | None = None) -> None:
@@ -166,8 +167,8 @@ def states() -> dict[str, str]:
     return {row["exercise"]: row["state"] for row in tour("--json").records}
 
 
-def test_the_list(learner: Path) -> None:
-    assert learner
+@pytest.mark.usefixtures("learner")
+def test_the_list() -> None:
     result = tour("--json")
     assert [row["exercise"] for row in result.records] == [e.name for e in ALL]
     assert all(list(row) == [c.key for c in EXERCISES.columns] for row in result.records)
@@ -263,8 +264,8 @@ def test_another_place(learner: Path) -> None:
     assert hint == "name another place: --directory DIRECTORY"
 
 
-def test_hints_help_more_and_more(learner: Path) -> None:
-    assert learner
+@pytest.mark.usefixtures("learner")
+def test_hints_help_more_and_more() -> None:
     (exercise,) = (e for e in ALL if e.name == "user")
     for number, more in enumerate(("hint", "hint", "solution", "solution")):
         text = tour("hint", "user").stdout.splitlines()
@@ -291,10 +292,8 @@ def test_hints_help_more_and_more(learner: Path) -> None:
         (("list", "user"), "list takes no exercise", "leave it out: ebpf-tour exercises"),
     ],
 )
-def test_words_that_make_no_sense(
-    learner: Path, words: tuple[str, ...], cause: str, hint: str
-) -> None:
-    assert learner
+@pytest.mark.usefixtures("learner")
+def test_words_that_make_no_sense(words: tuple[str, ...], cause: str, hint: str) -> None:
     assert assert_error(tour(*words), 2, "ebpf-tour") == (cause, hint)
 
 
@@ -350,8 +349,8 @@ def test_what_is_broken_is_said(
     assert said in result.stderr
 
 
-def test_check_needs_root(learner: Path) -> None:
-    assert learner
+@pytest.mark.usefixtures("learner")
+def test_check_needs_root() -> None:
     tour("start", "user")
     without = ("setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon")
     result = run(*without, TOUR, "exercises", "check", "user")

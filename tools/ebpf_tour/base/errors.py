@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 FAILED = 1
 USAGE = 2
 UNSUPPORTED = 69  # EX_UNAVAILABLE of sysexits.h
@@ -46,3 +51,11 @@ class NotPermitted(Error):  # noqa: N818 - reads better where it is raised
     """The kernel has it, but not for this user or in this container."""
 
     status = NOT_PERMITTED
+
+
+def did_you_mean(word: str, names: Iterable[str], otherwise: str) -> str:
+    """Return the hint for a wrong name: the one that is most like it, or another hint."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise

@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.errors import Error, Unsupported, UsageError, did_you_mean
 from ebpf_tour.base.text import printable
 from ebpf_tour.frame import Column, Command, Example, Row, Session, Tool, cli
 from ebpf_tour.frame.picture import drawing
@@ -37,6 +37,7 @@ def refuse_their_options(args: argparse.Namespace) -> None:
     given = [text for text in (args.action, args.exercise) if text is not None]
     given += ["--directory"] if args.directory is not None else []
     given += ["--engine"] if args.engine != "auto" else []
+    given += ["--time-limit"] if args.time_limit != 60 else []
     if given:
         raise UsageError(
             f"only {TOOL.command} exercises takes {printable(given[0])}",
@@ -157,13 +158,10 @@ def tool_called(word: str, others: list[Tool]) -> Tool:
     for tool in others:
         if word in (tool.name, tool.command, tool.command.removeprefix("ebpf-")):
             return tool
-    import difflib
-
     names = [CHECK.name, EXERCISES.name, *(tool.command.removeprefix("ebpf-") for tool in others)]
-    near = difflib.get_close_matches(word.removeprefix("ebpf-"), names, n=1)
     raise UsageError(
         f"there is no tool {printable(word)!r}",
-        f"did you mean {near[0]}?" if near else "list the tools: ebpf-tour",
+        did_you_mean(word.removeprefix("ebpf-"), names, "list the tools: ebpf-tour"),
     )
 
 
@@ -315,7 +313,7 @@ EXERCISES = Command(
         "check ends with 0 if the exercise is solved, 1 if it is not, and 69 if this machine "
         "lacks what it needs. The list and the next exercise leave such an exercise out."
     ),
-    options=("action", "exercise", "directory", "engine"),
+    options=("action", "exercise", "directory", "engine", "time_limit"),
 )
 
 CARD = Command(
@@ -358,6 +356,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="what check takes; auto takes the engine of each C file that was changed (default: "
         "auto)",
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=cli.seconds,
+        default="60",
+        metavar="SECONDS",
+        help="how long check waits until the program is attached (default: 60)",
     )
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ebpf_tour.base.caller import as_caller
 from ebpf_tour.base.errors import (
-    FAILED,
     NOT_PERMITTED,
     UNSUPPORTED,
     Error,
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ebpf_tour.frame.exercises.record import Exercise
-
-# A tool that does not attach, or does not end, is broken. A virtual machine without
-# hardware support takes longer: its tests say so.
-_PATIENCE_SECONDS = float(os.environ.get("TEST_PATIENCE_S") or 60)
 
 
 class Verdict(NamedTuple):
@@ -54,8 +49,13 @@ def engines(exercise: Exercise, directory: Path) -> list[str]:
     return [engine for file, engine in kinds.items() if file in differ] or ["libbpf"]
 
 
-def check(exercise: Exercise, directory: Path, engine: str, *, verbose: bool = False) -> Verdict:
-    """Check one dialect of an exercise. Raises Unsupported, NotPermitted."""
+def check(
+    exercise: Exercise, directory: Path, engine: str, seconds: float, *, verbose: bool = False
+) -> Verdict:
+    """Check one dialect of an exercise. Raises Unsupported, NotPermitted.
+
+    A tool that is not attached after so many seconds, or then does not end, is broken.
+    """
     from ebpf_tour.loader import features
 
     features.require_privileges()
@@ -63,7 +63,7 @@ def check(exercise: Exercise, directory: Path, engine: str, *, verbose: bool = F
         raise Unsupported(str(missing), missing.hint)
     if engine == "libbpf" and (broken := _build(directory)):
         return broken
-    with _Running(exercise, directory, engine, *(["-v"] if verbose else [])) as tool:
+    with _Running(exercise, directory, engine, seconds, *(["-v"] if verbose else [])) as tool:
         if failed := tool.wait_attached():
             return failed
         maps = tool.map_types()
@@ -95,10 +95,13 @@ def _build(directory: Path) -> Verdict | None:
 class _Running:
     """The learner's tool, as it runs."""
 
-    def __init__(self, exercise: Exercise, directory: Path, engine: str, *options: str) -> None:
+    def __init__(
+        self, exercise: Exercise, directory: Path, engine: str, seconds: float, *options: str
+    ) -> None:
         self._exercise = exercise
+        self._seconds = seconds
         script = str(directory / f"{exercise.name}.py")
-        limit = f"{_PATIENCE_SECONDS:.0f}"  # it ends also if we are killed
+        limit = str(seconds)  # it ends also if we are killed
         self._said = b""
         self.process = subprocess.Popen(
             [
@@ -125,7 +128,7 @@ class _Running:
         stderr = self.process.stderr.fileno()
         poll = select.poll()
         poll.register(stderr)
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until = time.monotonic() + self._seconds
         while b"Ctrl-C to end.\n" not in self._said:
             ready = poll.poll(max(0.0, until - time.monotonic()) * 1000)
             text = os.read(stderr, 65536) if ready else b""
@@ -142,7 +145,7 @@ class _Running:
         if status in (UNSUPPORTED, NOT_PERMITTED):
             raise _told(said, status)
         if status is None:
-            return Verdict(f"it was not attached after {_PATIENCE_SECONDS:.0f} seconds", said)
+            return Verdict(f"it was not attached after {self._seconds:g} seconds", said)
         if status == 0:
             return Verdict("it ended before it was attached", said)
         return Verdict("the program does not start", said)
@@ -162,9 +165,9 @@ class _Running:
     def verdict(self, caused: object, maps: set[int]) -> Verdict:
         """Return what is to be said of its rows."""
         try:
-            output, said = self.process.communicate(timeout=_PATIENCE_SECONDS)
+            output, said = self.process.communicate(timeout=self._seconds)
         except subprocess.TimeoutExpired:
-            return Verdict(f"it does not end after Ctrl-C, within {_PATIENCE_SECONDS:.0f} seconds")
+            return Verdict(f"it does not end after Ctrl-C, within {self._seconds:g} seconds")
         detail = (self._said + said).decode("utf-8", "replace")
         if self.process.returncode:
             return Verdict("the program ends with an error", detail)
@@ -184,5 +187,5 @@ def _told(said: str, status: int) -> Error:
         cause = text if found else cause
         hint = line.removeprefix("hint: ") if line.startswith("hint: ") else hint
     error = Error(cause, hint)
-    error.status = status or FAILED
+    error.status = status
     return error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.caller import as_caller
-from ebpf_tour.base.errors import Error, UsageError
+from ebpf_tour.base.errors import Error, UsageError, did_you_mean
 from ebpf_tour.base.paths import absolute
 from ebpf_tour.base.text import printable
 from ebpf_tour.frame.exercises import files
@@ -57,12 +57,9 @@ def called(name: str | None) -> Exercise:
     if name is None:
         raise UsageError("which exercise?", f"list them: {COMMAND}")
     if name not in known:
-        import difflib
-
-        near = difflib.get_close_matches(name, known, n=1)
         raise UsageError(
             f"there is no exercise {printable(name)!r}",
-            f"did you mean {near[0]}?" if near else f"list them: {COMMAND}",
+            did_you_mean(name, known, f"list them: {COMMAND}"),
         )
     return known[name]
 
@@ -209,7 +206,8 @@ def check(session: Session, state: State, exercise: Exercise) -> None:
     engine = session.args.engine
     chosen = [engine] if engine != "auto" else check.engines(exercise, directory)
     for engine in chosen:
-        verdict = check.check(exercise, directory, engine, verbose=session.args.verbose)
+        args = session.args
+        verdict = check.check(exercise, directory, engine, args.time_limit, verbose=args.verbose)
         if verdict.said:
             raise not_yet(session, exercise, engine, verdict)
     state.solved(exercise.name, directory)

@@ -97,4 +97,4 @@ def in_child(function: Callable[[], object], uid: int = 0) -> str:
 
 
 _numbers = itertools.count()
-_GROUP = 60001  # not the number of the user: who takes one for the other is to see it
+_GROUP = 60001  # no user has this number: a program that takes the group for the user fails
