@@ -29,6 +29,10 @@ def test_wheel_has_everything(wheel: Path) -> None:
         assert f"ebpf_tour/bpf/{path.relative_to(ROOT / 'bpf')}" in names
     for path in (ROOT / "tools/ebpf_tour").rglob("*.py"):
         assert str(path.relative_to(ROOT / "tools")) in names
+    place = "examples/exercises/"
+    exercises = [name.removeprefix(place) for name in checked_in() if name.startswith(place)]
+    assert exercises
+    assert [name for name in exercises if f"ebpf_tour/exercises/files/{name}" not in names] == []
     assert "ebpf_tour/py.typed" in names
     pages = {name.rpartition("/")[2] for name in names if "/share/man/man8/" in name}
     assert pages == {f"{tool.command}.{tool.section}" for tool in tools()}
@@ -79,16 +83,6 @@ def test_sdist_has_what_a_checkout_has(dist: Path) -> None:
     parts = ("bpf/", "examples/", "man/", "tests/", "tools/", "Makefile", "CHANGELOG.md")
     wanted = [name for name in checked_in() if name.startswith(parts) and (ROOT / name).is_file()]
     assert [name for name in wanted if name not in names] == []
-
-
-def test_wheel_has_the_exercises(dist: Path) -> None:
-    (path,) = dist.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-    place = "examples/exercises/"
-    wanted = [name.removeprefix(place) for name in checked_in() if name.startswith(place)]
-    assert wanted
-    assert [n for n in wanted if f"ebpf_tour/exercises/files/{n}" not in names] == []
 
 
 def test_compiling_twice_gives_the_same_bytes(sources: Path, tmp_path: Path) -> None:

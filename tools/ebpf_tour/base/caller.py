@@ -45,7 +45,7 @@ def as_caller() -> Iterator[None]:
 
 
 def state_directory() -> str:
-    """Return where that user's programs keep their state: $XDG_STATE_HOME, or what it stands for.
+    """Return where that user's programs keep their state: $XDG_STATE_HOME or ~/.local/state.
 
     See the XDG Base Directory Specification. A path that is not absolute does not count.
     """
