@@ -1,8 +1,9 @@
 """A child process without privileges, which reads what hostile processes may have written.
 
 Root opens files and passes them on; the child, as nobody, with limits of memory and
-time, reads them. What it answers is data, checked before it is used. If it
-dies or takes too long, there are no more answers, and `died` says why.
+time, reads them. What it answers is data, checked before it is used. A request that
+takes too long is given up, and costs the others nothing. If the child dies, or gives up
+too often, there are no more answers, and `died` says why.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ebpf_tour.base.descriptors import Closing, is_readable
 from ebpf_tour.base.errors import Error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
     # By name, what the child does with the arguments and files of a request.
@@ -38,10 +39,14 @@ _FILES = 65536  # as many as a process can have mapped
 _CPU_SECONDS = 5.0  # for a request
 _SECONDS = 10.0
 
-# How long an answer is waited for: until the child's own limits have ended it, and
-# after a signal to the tool only so long.
+# How long an answer is waited for: until the child's own limits must have ended the
+# request. After a signal to the tool the child is told to give up sooner: a small
+# computer takes a second for the symbols of a large library.
 _PATIENCE_SECONDS = 11.0
-_PATIENCE_AFTER_SIGNAL = 0.4
+_PATIENCE_AFTER_SIGNAL = 2.0
+_PATIENCE_TO_GIVE_UP = 0.4
+
+_MOST_GIVEN_UP = 3  # requests
 
 _MOST_ANSWER_BYTES = 64 << 20
 _LENGTH = struct.Struct("=I")
@@ -53,14 +58,16 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 # do, until the answer is False.
 PREPARE = "prepare"
 
-_WHY = {
-    signal.SIGPROF: f"a file took more than {_CPU_SECONDS:.0f} s of CPU time",
-    signal.SIGALRM: f"a file took more than {_SECONDS:.0f} s",
-}
+_TOO_LONG = "a file took too long to read"
+_ENDED_BY_ITSELF = 75  # the exit status for that
 
 
 class ChildError(Error):
     """There is no answer: the child has ended, or was ended."""
+
+
+class GivenUp(ChildError):  # noqa: N818 - nothing is wrong with the child
+    """There is no answer, since the request took too long. The child goes on."""
 
 
 class Child(Closing):
@@ -71,6 +78,7 @@ class Child(Closing):
     """
 
     died = ""
+    _given_up = 0
 
     def __init__(self, make: Callable[[], Work], wake: int = -1) -> None:
         self._wake = wake
@@ -88,7 +96,10 @@ class Child(Closing):
             self._send(False, request, arguments, fd)
 
     def ask(self, request: str, *arguments: object) -> Any:
-        """Return the answer to a request: what JSON can hold. Raises ChildError, Error."""
+        """Return the answer to a request: what JSON can hold.
+
+        Raises GivenUp if it took too long, ChildError, Error.
+        """
         self._send(True, request, arguments, -1)
         size = _LENGTH.unpack(self._receive(_LENGTH.size))[0]
         if size > _MOST_ANSWER_BYTES:
@@ -97,6 +108,11 @@ class Child(Closing):
             kind, value = json.loads(self._receive(size))
         except (ValueError, TypeError, RecursionError):
             self._end("the child's answer makes no sense")
+        if kind == "given up":
+            self._given_up += 1
+            if self._given_up == _MOST_GIVEN_UP:
+                self._end(f"{_MOST_GIVEN_UP} files took too long to read")
+            raise GivenUp(_TOO_LONG)
         if kind == "error":
             raise Error(str(value), "see what the file is: file, readelf -a")
         return value
@@ -110,10 +126,10 @@ class Child(Closing):
             raise ChildError(self.died)
         data = json.dumps([answer, request, *arguments]).encode()
         message = memoryview(_LENGTH.pack(len(data)) + data)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = _Deadline()
         try:
             while message:
-                deadline = self._wait(select.POLLOUT, deadline)
+                self._wait(select.POLLOUT, deadline)
                 fds = [fd] if fd >= 0 else []
                 try:
                     sent = socket.send_fds(self._socket, [message], fds)
@@ -129,9 +145,9 @@ class Child(Closing):
 
     def _receive(self, size: int) -> bytes:
         data = bytearray()
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = _Deadline()
         while len(data) < size:
-            deadline = self._wait(select.POLLIN, deadline)
+            self._wait(select.POLLIN, deadline)
             try:
                 part = self._socket.recv(size - len(data))
             except OSError:
@@ -141,28 +157,34 @@ class Child(Closing):
             data += part
         return bytes(data)
 
-    def _wait(self, event: int, deadline: float) -> float:
-        """Wait for the child; return until when to do so. Raises ChildError."""
+    def _wait(self, event: int, deadline: _Deadline) -> None:
+        """Wait for the child; have it give up at the deadline. Raises ChildError."""
         poll = select.poll()
         poll.register(self._socket, event)
         if self._wake >= 0:
             poll.register(self._wake, select.POLLIN)
         while True:
-            ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+            ready = dict(poll.poll(deadline.seconds_left() * 1000))
             if self._wake in ready:
                 poll.unregister(self._wake)
-                deadline = min(deadline, time.monotonic() + _PATIENCE_AFTER_SIGNAL)
+                deadline.shorten(_PATIENCE_AFTER_SIGNAL)
             if self._socket.fileno() in ready:
-                return deadline
-            if time.monotonic() >= deadline:
-                self._end("the child that reads files took too long")
+                return
+            if not deadline.seconds_left():
+                if deadline.told:
+                    self._end("the child that reads files does not answer")
+                deadline.told = True
+                deadline.until = time.monotonic() + _PATIENCE_TO_GIVE_UP
+                os.kill(self._pid, signal.SIGALRM)
 
     def _end(self, why: str = "") -> NoReturn:
         """End the child and say so. Raises ChildError."""
         status = self._reap(kill=bool(why))
         if not why and os.WIFSIGNALED(status):
             number = signal.Signals(os.WTERMSIG(status))
-            why = _WHY.get(number, f"the child that reads files was ended by {number.name}")
+            why = f"the child that reads files was ended by {number.name}"
+        elif not why and os.WEXITSTATUS(status) == _ENDED_BY_ITSELF:
+            why = _TOO_LONG
         self.died = why or f"the child that reads files ended with {os.WEXITSTATUS(status)}"
         raise ChildError(self.died)
 
@@ -179,6 +201,22 @@ class Child(Closing):
     def close(self) -> None:
         """End the child. May be called twice."""
         self._reap(kill=True)
+
+
+class _Deadline:
+    """Until when the child is waited for, and whether it was told to give up."""
+
+    def __init__(self) -> None:
+        self.until = time.monotonic() + _PATIENCE_SECONDS
+        self.told = False
+
+    def seconds_left(self) -> float:
+        return max(0.0, self.until - time.monotonic())
+
+    def shorten(self, seconds: float) -> None:
+        """Wait so long at most, if it was not told yet."""
+        if not self.told:
+            self.until = min(self.until, time.monotonic() + seconds)
 
 
 def _live(connection: socket.socket, make: Callable[[], Work], parent: int) -> NoReturn:
@@ -252,7 +290,7 @@ def _limit_itself() -> None:
     ):
         resource.setrlimit(kind, (most, most))
     for number in (signal.SIGPROF, signal.SIGALRM):
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, _Limited.give_up)
 
 
 def _serve(connection: socket.socket, work: Work) -> None:
@@ -260,7 +298,7 @@ def _serve(connection: socket.socket, work: Work) -> None:
     more = True
     while True:
         if more and not is_readable(connection.fileno()):
-            with _limited():
+            with contextlib.suppress(_TooLong), _Limited():
                 more = work[PREPARE]()
             continue
         message = _next(connection)
@@ -271,8 +309,12 @@ def _serve(connection: socket.socket, work: Work) -> None:
         answer, name, *arguments = json.loads(request)
         result: tuple[str, Any]
         try:
-            with _limited():
+            with _Limited():
                 result = "value", work[name](*arguments, *files)
+        except _TooLong:
+            if not answer:
+                os._exit(_ENDED_BY_ITSELF)  # nobody would hear of it
+            result = "given up", None
         except Exception as error:  # noqa: BLE001 - whatever a file has led to
             result = "error", str(error) or "there is not enough memory"
         if answer:
@@ -280,16 +322,34 @@ def _serve(connection: socket.socket, work: Work) -> None:
             connection.sendall(_LENGTH.pack(len(data)) + data)
 
 
-@contextlib.contextmanager
-def _limited() -> Iterator[None]:
-    """End the process where something takes too long."""
-    signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
-    signal.setitimer(signal.ITIMER_REAL, _SECONDS)
-    try:
-        yield
-    finally:
+class _TooLong(BaseException):  # which nothing that reads a file takes for an error of that
+    """What is being done takes too long."""
+
+
+class _Limited:
+    """Limits the time of what is done in it. Raises _TooLong.
+
+    What no exception ends, as a call of C that does not return, is for the tool to end.
+    """
+
+    _inside = False
+
+    def __enter__(self) -> None:
+        _Limited._inside = True
+        signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        _Limited._inside = False
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @staticmethod
+    def give_up(_number: int, _frame: object) -> None:
+        """Handle a signal. It may come just after the work was done, and is ignored then."""
+        if _Limited._inside:
+            _Limited._inside = False
+            raise _TooLong
 
 
 def _next(connection: socket.socket) -> tuple[bytes, list[int]] | None:

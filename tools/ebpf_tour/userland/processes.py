@@ -9,7 +9,7 @@ from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error
 from ebpf_tour.userland import reader
 from ebpf_tour.userland.child import Child
-from ebpf_tour.userland.symbols import Symbols
+from ebpf_tour.userland.symbols import Symbols, why_not
 from ebpf_tour.userland.target import Handed, Target
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Processes(Closing):
 
     @property
     def why_not(self) -> str:
-        """Why there are no more names, "" if there are."""
-        return self._child.died
+        """Why there are no more names, or not of some files, "" if there are."""
+        return why_not(self._child, self._handed)
 
     def stacks(self, pid: int, stacks: Sequence[Sequence[int]], program: int) -> list[list[str]]:
         """Return the names of several stacks of a process, innermost first.

@@ -14,13 +14,13 @@ import itertools
 from typing import TYPE_CHECKING
 
 from ebpf_tour.userland import opening
-from ebpf_tour.userland.child import ChildError
+from ebpf_tour.userland.child import ChildError, GivenUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ebpf_tour.userland.child import Child
-    from ebpf_tour.userland.target import Target
+    from ebpf_tour.userland.target import Handed, Target
 
     # A frame: an address, and how many bytes before it the call is.
     Frame = tuple[int, int]
@@ -45,8 +45,8 @@ class Symbols:
 
     @property
     def why_not(self) -> str:
-        """Why there are no more names, "" if there are."""
-        return self._child.died
+        """Why there are no more names, or not of some files, "" if there are."""
+        return why_not(self._child, self._target.handed)
 
     def know(self, program: int) -> bool:
         """Say whether the process was looked at while it ran the program."""
@@ -115,7 +115,14 @@ class Symbols:
         return names
 
     def _ask_of_a_file(self, places: list[Spot]) -> list[tuple[str, int] | None]:
-        answer = self._child.ask("names", places)
+        number = places[0][0]
+        if number in self._target.handed.given_up:
+            return [None] * len(places)
+        try:
+            answer = self._child.ask("names", places)
+        except GivenUp:
+            self._target.handed.given_up.add(number)
+            return [None] * len(places)
         try:
             names = [None if name is None else (str(name[0]), int(name[1])) for name in answer]
         except (TypeError, ValueError, LookupError):
@@ -143,3 +150,10 @@ class Symbols:
             opening.closing(opening.perf_map(target.tid, target.pid_in_namespace)) as fd,
         ):
             self._child.tell("add_perf_map", self._perf_map, fd=fd)
+
+
+def why_not(child: Child, handed: Handed) -> str:
+    """Return why a child has no names, or not of some files, "" if it has."""
+    if child.died or not handed.given_up:
+        return child.died
+    return f"{len(handed.given_up)} of the files took too long to read"

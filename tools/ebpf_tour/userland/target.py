@@ -64,11 +64,15 @@ class Provider(NamedTuple):
 
 
 class Handed:
-    """What a child has got: files by device and inode, and for which of them debug files."""
+    """What a child has got: files by device and inode, and for which of them debug files.
+
+    `given_up` are those whose names took too long to find. Each is told by its number.
+    """
 
     def __init__(self) -> None:
         self.modules: dict[tuple[int, int], Module] = {}
         self.debugged: set[int] = set()
+        self.given_up: set[int] = set()
 
 
 class Target(Process):
