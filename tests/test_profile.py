@@ -187,7 +187,9 @@ def test_the_whole_machine(engine: str, compiled: Compiled) -> None:
     """Each process by its own names, and nothing of CPUs that have nothing to do."""
     # An emulated machine takes seconds to look at a process, which must not end before.
     milliseconds = "10000" if in_guest() else "2000"
-    with Running(PROFILE, "--engine", engine, "--json", "-F", "499") as tool:
+    # And there the tool itself has thousands of stacks, one of which may have the slot of three().
+    words = ("-F", "99", "--stack-storage-size", "131072")
+    with Running(PROFILE, "--engine", engine, "--json", *words) as tool:
         tool.wait_attached()
         with (
             Workload(compiled("sampled"), "share", milliseconds) as workload,
