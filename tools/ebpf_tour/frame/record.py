@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ebpf_tour.frame.histogram import Histogram
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ebpf_tour.loader.hooks import Hook
 
-Value = int | float | str | list[str] | None
+Value = int | float | str | list[str] | Histogram | None
 Row = dict[str, Value]
 
 
@@ -26,7 +28,9 @@ class Column(NamedTuple):
     the cell ("%.6f"); `text(row)` returns the cell instead, a string or a list of lines. A
     column without a header is only in JSON and CSV. With an `option`, the table has it only
     if that was given ("timestamp" for --timestamp). `kernel_bytes` says that the value may
-    hold any byte: a name, a path.
+    hold any byte: a name, a path. With `histogram`, the value is a Histogram. A report draws
+    it below the row's other values, with the header as its unit. JSON has its buckets, and CSV
+    has a line for each of them, with `from`, `to` and `count` in place of the key.
     """
 
     key: str
@@ -38,6 +42,7 @@ class Column(NamedTuple):
     text: Callable[[Row], str | list[str]] | None = None
     option: str = ""
     kernel_bytes: bool = False
+    histogram: bool = False
 
 
 class Example(NamedTuple):

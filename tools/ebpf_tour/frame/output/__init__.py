@@ -7,11 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.text import printable
+from ebpf_tour.frame.histogram import Histogram
+from ebpf_tour.frame.record import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from ebpf_tour.frame.record import Column, Row
+    from ebpf_tour.frame.record import Row
 
     Lines = Callable[[Iterable[Row]], Iterable[str]]
 
@@ -76,11 +78,25 @@ class TableWriter(Writer):
         if lines:
             self._stdout.writelines(f"{printable(line)}\n" for line in lines(rows))
             return
+        if any(column.histogram for column in self._shown):
+            self._stdout.writelines(f"{printable(line)}\n" for line in self._drawn(rows))
+            return
         from ebpf_tour.frame.output.report import table
 
         headers = [column.header for column in self._shown]
         cells = [[report_cell(column, row) for column in self._shown] for row in rows]
         self._stdout.write(table(headers, cells, [column.right for column in self._shown]))
+
+    def _drawn(self, rows: Iterable[Row]) -> Iterator[str]:
+        """Yield each row as a line of its values, and its histograms below."""
+        others = [column for column in self._shown if not column.histogram]
+        for row in rows:
+            yield "  ".join(f"{column.header} {cell(column, row)}" for column in others)
+            for column in self._shown:
+                value = row[column.key]
+                if isinstance(value, Histogram):
+                    yield from value.drawn(column.header)
+            yield ""
 
     def _line(self, texts: list[str]) -> None:
         line = self._form % tuple(texts)
@@ -99,7 +115,7 @@ class JsonWriter(Writer):
         import json
 
         super().__init__(columns)
-        self._encode = json.JSONEncoder().encode
+        self._encode = json.JSONEncoder(default=lambda value: value.buckets).encode
 
     def row(self, row: Row) -> None:
         line = self._encode(row)
@@ -130,13 +146,26 @@ class CsvWriter(Writer):
         self._cell = exact.cell
 
     def begin(self) -> None:
+        bucket = [Column(key, "") for key in ("from", "to", "count")]
+        self._has_histogram = any(column.histogram for column in self._columns)
+        self._columns = tuple(
+            part for column in self._columns for part in (bucket if column.histogram else [column])
+        )
         self._csv.writerow([column.key for column in self._columns])
 
     def row(self, row: Row) -> None:
-        self._csv.writerow(
-            self._cell(value) if column.kernel_bytes or isinstance(value, list) else value
-            for column, value in ((column, row[column.key]) for column in self._columns)
-        )
+        for line in _lines(row) if self._has_histogram else (row,):
+            self._csv.writerow(
+                self._cell(value) if column.kernel_bytes or isinstance(value, list) else value
+                for column, value in ((column, line[column.key]) for column in self._columns)
+            )
+
+
+def _lines(row: Row) -> Iterator[Row]:
+    """Yield what CSV has of a row with a histogram: a line for each bucket."""
+    for value in row.values():
+        if isinstance(value, Histogram):
+            yield from ({**row, **bucket} for bucket in value.buckets)
 
 
 def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str] = ()) -> Writer:
