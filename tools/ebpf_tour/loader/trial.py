@@ -108,8 +108,8 @@ class Trial(NamedTuple):
 
     `attach` takes the program's file descriptor and returns the one that keeps
     it attached. `function` is the kernel's function that a program of this
-    type is for, by its BTF. With `own_network`, it is tried in a network namespace
-    that goes with all that was attached there.
+    type is for, by its BTF, or the typedef of a tracepoint. With `own_network`, it is
+    tried in a network namespace that goes with all that was attached there.
     """
 
     name: str
@@ -154,7 +154,8 @@ class Trial(NamedTuple):
     def _btf_id(self) -> int:
         if not self.function:
             return 0
-        number = raw_btf.of_kernel().functions.get(self.function)
+        btf = raw_btf.of_kernel()
+        number = btf.functions.get(self.function) or btf.typedefs.get(self.function)
         if number is None:
             raise Unsupported(f"the kernel's BTF has no function {self.function}")
         return number

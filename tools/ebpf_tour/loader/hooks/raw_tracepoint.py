@@ -27,8 +27,16 @@ class RawTracepoint(Hook):
     rank = 20
     program_type = 17
 
-    def __init__(self, event: str, *, needs_btf: bool = False, within: bool = False) -> None:
+    def __init__(
+        self,
+        event: str,
+        *,
+        needs_btf: bool = False,
+        within: bool = False,
+        engines: tuple[str, ...] = Hook.engines,
+    ) -> None:
         self.name = self.event = event
+        self.engines = engines
         self.needs_btf = needs_btf
         self.within = within
         self.section = f"raw_tp/{event}"
