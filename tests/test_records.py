@@ -239,7 +239,7 @@ def test_maps_and_hooks_stand_in_the_source(tool: Tool) -> None:
         return
     text = c_source.read(str(ROOT / f"bpf/{tool.name}.bpf.c"), (str(ROOT / "bpf"),)).text
     for hook in tool.hooks:
-        assert f'SEC("{hook.section}")' in text
+        assert f'SEC("{hook.section}")' in text or "libbpf" not in hook.engines
     for item in tool.maps:
         if item.name.startswith("__bpf_usdt_"):
             assert "#include <bpf/usdt.bpf.h>" in text  # has it
