@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-syscount, BCC dialect: count the system calls. */
-#include <uapi/linux/ptrace.h>
-#include <linux/sched.h>
 #include "syscount.h"
 #include "lib/filter.bcc.h"
+#include "lib/syscall.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
@@ -16,9 +15,6 @@
  *	-Dcounts_max_entries=	how many counters there can be
  */
 
-#define TS_COMPAT 2		/* in thread_info.status: in a 32-bit system call */
-#define PSR_MODE32_BIT 16	/* in arm64's pstate: a 32-bit program */
-
 BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
 
 /* A hash with a value for each CPU. A program gets the value of its own CPU, and
@@ -26,22 +22,6 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
  * line moves from CPU to CPU. The Python side adds up the values.
  */
 BPF_PERCPU_HASH(counts, struct key, u64, counts_max_entries);
-
-/* The tracepoint also sees 32-bit programs, but number 1 is exit() to them and
- * write() to others. How to tell them apart depends on the architecture.
- */
-static __always_inline bool is_32bit(struct bpf_raw_tracepoint_args *ctx)
-{
-#if defined(__x86_64__)
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return task->thread_info.status & TS_COMPAT;
-#else
-	struct pt_regs *regs = (void *)ctx->args[0];
-
-	return regs->pstate & PSR_MODE32_BIT;
-#endif
-}
 
 static __always_inline bool is_wanted(struct bpf_raw_tracepoint_args *ctx)
 {

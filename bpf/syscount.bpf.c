@@ -2,10 +2,10 @@
 /* ebpf-syscount, libbpf dialect: count the system calls. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
 #include "syscount.h"
 #include "lib/filter.bpf.h"
 #include "lib/maps.bpf.h"
+#include "lib/syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -32,22 +32,6 @@ struct {
 	__type(key, struct key);
 	__type(value, __u64);
 } counts SEC(".maps");
-
-/* The tracepoint also sees 32-bit programs, but number 1 is exit() to them and
- * write() to others. How to tell them apart depends on the architecture.
- */
-static __always_inline bool is_32bit(struct bpf_raw_tracepoint_args *ctx)
-{
-#if defined(__TARGET_ARCH_x86)
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
-#else
-	struct pt_regs *regs = (void *)ctx->args[0];
-
-	return BPF_CORE_READ(regs, pstate) & PSR_MODE32_BIT;
-#endif
-}
 
 static __always_inline bool is_wanted(struct bpf_raw_tracepoint_args *ctx)
 {
