@@ -25,6 +25,7 @@ class RawTracepoint(Hook):
         "them. That costs less, and the arguments may be pointers to its structures."
     )
     rank = 20
+    context = "bpf_raw_tracepoint_args"
     program_type = 17
 
     def __init__(
