@@ -153,6 +153,7 @@ SEEN = {
     "kprobe": {"comm": b"", "path": b"f/"},
     "fentry": {"comm": b"", "path": b"f/"},
     "lsm": {"comm": b"", "name": b""},
+    "tailcall": {"comm": b""},
     "execcount": {"comm": b""},
     "syscount": {"comm": b""},
 }
@@ -171,6 +172,7 @@ def options_for(case: Case) -> list[str]:
         "kprobe": ["--buffer", "16384"],
         "fentry": ["--buffer", "16384"],
         "lsm": ["--buffer", "16384"],
+        "tailcall": ["--buffer", "16384"],
         "execcount": ["--by-comm", "--interval", "3600"],
         "syscount": ["--by", "comm", "--top", "0", "--entries", "100000"],
         "execsnoop": ["--max-args", "5", "--buffer", "16384"],
