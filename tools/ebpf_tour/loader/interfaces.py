@@ -65,6 +65,29 @@ def enter_own_network() -> None:
         ) from None
 
 
+def enter_network(path: str) -> None:
+    """Move this process, which has one thread, into the network namespace at a path.
+
+    Raises UsageError, NotPermitted.
+    """
+    try:
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscall.enter_network(namespace)
+        finally:
+            os.close(namespace)
+    except (OSError, ValueError) as error:  # ValueError: the path has a NUL
+        number = error.errno if isinstance(error, OSError) else 0
+        if number == errno.EPERM:
+            raise features.explain_eperm("enter a network namespace") from None
+        # EINVAL: that is no namespace, or one of another kind.
+        why = os.strerror(number) if number and number != errno.EINVAL else "it is something else"
+        raise UsageError(
+            f"cannot use {path} as a network namespace: {why}",
+            "name one as /run/netns/NAME or /proc/PID/ns/net",
+        ) from None
+
+
 def send_to_ourselves() -> None:
     """Send a datagram over lo to a socket of our own."""
     import socket

@@ -357,6 +357,17 @@ def leave_network() -> None:
         raise OSError(number, f"unshare(2): {os.strerror(number)}")
 
 
+def enter_network(fd: int) -> None:
+    """Move this thread into a network namespace, by a descriptor of it.
+
+    Python has os.setns() since 3.12. Raises OSError.
+    """
+    network = 0x40000000  # CLONE_NEWNET
+    if _libc.setns(ct.c_int(fd), ct.c_int(network)):
+        number = ct.get_errno()
+        raise OSError(number, f"setns(2): {os.strerror(number)}")
+
+
 def bind_packets(fd: int, ifindex: int) -> None:
     """Let a packet socket get every packet of an interface; see packet(7).
 
