@@ -267,6 +267,21 @@ struct filename {
 	const char *name;
 };
 
+/* A packet, and where it is on its way through netfilter. */
+struct sk_buff {
+	unsigned int len;
+	unsigned char *data;	/* its address; at netfilter's hooks, of the IP header */
+};
+
+struct nf_hook_state {
+	__u8 hook;		/* NF_INET_* */
+};
+
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+};
+
 #pragma clang attribute pop
 
 /* enum bpf_map_type and the flags of map updates, as far as they are used. */
@@ -368,5 +383,6 @@ struct bpf_iter__task_file {
 #include "include/uapi/linux/ip.h"
 #include "include/uapi/linux/ipv6.h"
 
-/* What a program of traffic control answers. */
+/* What a program of traffic control answers, and one of netfilter. */
 #include "include/uapi/linux/pkt_cls.h"
+#include "include/uapi/linux/netfilter.h"
