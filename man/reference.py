@@ -125,7 +125,8 @@ def hooks_table() -> str:
         near = (other for other in kind.__subclasses__() if other.__module__ == kind.__module__)
         for hook, in_python in (pair for each in (kind, *near) for pair in examples_of(each)):
             target = f"`{hook.takes}`" if hook.takes else "-"
-            both = f"`{hook.section}` | `{hook.in_bcc}`"
+            in_bcc = f"`{hook.in_bcc}`" if "bcc" in hook.engines else "-"
+            both = f"`{hook.section}` | {in_bcc}"
             lines.append(f"| `{in_python}` | {both} | {target} |")
     return "\n".join(lines)
 
