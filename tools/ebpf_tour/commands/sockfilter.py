@@ -52,14 +52,6 @@ def demo() -> Demo:
     return network.datagrams(10, lambda row: row["destination"] in ("127.0.0.1", "::1"))
 
 
-def end(row: Row, which: str) -> str:
-    """Return one end of a packet: "127.0.0.1:53", "[::1]:53"; without ports, the address."""
-    address, port = str(row[which]), row[f"{which}_port"]
-    if port is None:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 FILTER = SocketFilter("handle_packet")
 
 TOOL = Tool(
@@ -83,7 +75,7 @@ TOOL = Tool(
             "SRC",
             "the sender's address, with the port if there is one",
             width=21,
-            text=lambda row: end(row, "source"),
+            text=lambda row: network.endpoint(row, "source", "source_port"),
         ),
         Column("source_port", "", "the sender's port; null if this packet has none"),
         Column(
@@ -91,7 +83,7 @@ TOOL = Tool(
             "DST",
             "the receiver's address, with the port if there is one",
             width=21,
-            text=lambda row: end(row, "destination"),
+            text=lambda row: network.endpoint(row, "destination", "destination_port"),
         ),
         Column("destination_port", "", "the receiver's port, or null"),
         Column("bytes", "BYTES", "its length, with the Ethernet header", width=5, right=True),

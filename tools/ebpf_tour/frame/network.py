@@ -51,6 +51,17 @@ def cidr(text: str) -> IPv4Network | IPv6Network:
         ) from None
 
 
+def endpoint(row: Row, address: str, port: str) -> str:
+    """Return one end of a packet or connection: "127.0.0.1:53", "[::1]:53".
+
+    `address` and `port` are the keys. Without a port, it is the address.
+    """
+    host = str(row[address])
+    if row[port] is None:
+        return host
+    return f"[{host}]:{row[port]}" if ":" in host else f"{host}:{row[port]}"
+
+
 def interface(session: Session) -> Interface:
     """Return the interface of -i. With --demo, it is in a network namespace of the demo's own.
 
