@@ -25,7 +25,8 @@ def run(session: Session) -> None:
         program.load()
         program.attach()
 
-        session.attached("Tracing getpgid, kill and umask", demo())
+        if not session.attached("Tracing getpgid, kill and umask", demo()):
+            return
         for event in program.events("rb", session):
             session.row(row_of(event))
         session.lost = program.lost()
