@@ -295,6 +295,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_STACK_TRACE = 7,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
+	BPF_MAP_TYPE_SOCKMAP = 15,
 	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -350,6 +351,29 @@ enum xdp_action {
 	XDP_DROP = 1,
 	XDP_PASS = 2,
 };
+
+/* A lookup of a socket. Numbers are in network byte order, but for local_port. Up to
+ * Linux 5.17, remote_port has four bytes, of which the first two are the port.
+ */
+struct bpf_sk_lookup {
+	__u64 cookie;
+	__u32 family;		/* AF_* */
+	__u32 protocol;		/* IPPROTO_* */
+	__u32 remote_ip4;
+	__u32 remote_ip6[4];
+	__be16 remote_port;
+	__u16 unused;
+	__u32 local_ip4;
+	__u32 local_ip6[4];
+	__u32 local_port;
+};
+
+enum sk_action {
+	SK_DROP,
+	SK_PASS,
+};
+
+#define AF_INET 2
 
 #define BPF_HDR_START_NET 1	/* of bpf_skb_load_bytes_relative(): from the IP header */
 
