@@ -106,11 +106,11 @@ def _choose_way(
         others = [hook for hook in hooks if engine not in hook.engines]
         if others:
             able = " or ".join(others[0].engines)
+            instead = "take other hooks (--via), or " * (len(ways) > 1)
             reasons.append(
                 EngineUnavailable(
                     f"the {engine} engine cannot attach to {others[0]}",
-                    "take other hooks (--via), or the engine that can attach to these: --engine "
-                    f"{able}",
+                    f"{instead}use the engine that can: --engine {able}",
                 )
             )
             continue
