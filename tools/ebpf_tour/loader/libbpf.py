@@ -147,6 +147,7 @@ def declared_libbpf() -> ct.CDLL:
         ("libbpf_bpf_map_type_str", string, [integer]),
         ("bpf_map__max_entries", ct.c_uint32, [pointer]),
         ("bpf_map__set_max_entries", integer, [pointer, ct.c_uint32]),
+        ("bpf_map__set_map_flags", integer, [pointer, ct.c_uint32]),
         ("bpf_map__btf_key_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__btf_value_type_id", ct.c_uint32, [pointer]),
         ("bpf_map__initial_value", pointer, [pointer, ct.POINTER(size)]),
@@ -246,6 +247,10 @@ class Function:
         error = self._lib.bpf_program__set_attach_target(self._program, 0, function.encode())
         if error:
             raise OSError(-error, os.strerror(-error))
+
+    def set_map_flags(self, name: str, flags: int) -> None:
+        """Before load: set the flags (BPF_F_*) of a map of its object. Raises Error."""
+        self._lib.bpf_map__set_map_flags(self.of.find_map(name), flags)
 
     def attach(self) -> Detach:
         """Attach it to what its SEC() names; return what detaches it. Raises OSError."""
@@ -357,10 +362,10 @@ class LibbpfProgram(Program):
                 self._lib.bpf_program__set_expected_attach_type(program, hook.attach_type)
 
     def omit_map(self, name: str) -> None:
-        self._lib.bpf_map__set_autocreate(self._find_map(name), False)
+        self._lib.bpf_map__set_autocreate(self.find_map(name), False)
 
     def _reuse_map(self, name: str, path: str, fd: int) -> None:
-        error = self._lib.bpf_map__reuse_fd(self._find_map(name), fd)
+        error = self._lib.bpf_map__reuse_fd(self.find_map(name), fd)
         if error:
             raise self._error(f"libbpf cannot use the map {path}", -error)
 
@@ -422,7 +427,7 @@ class LibbpfProgram(Program):
 
     def _not_created(self, name: str, number: int, said: str) -> Error:
         """Return the error for a map that the kernel did not create."""
-        item, where = self._find_map(name), f"{self._options.name}.bpf.c"
+        item, where = self.find_map(name), f"{self._options.name}.bpf.c"
         kind = self._lib.bpf_map__type(item)
         if self._lib.libbpf_probe_bpf_map_type(kind, None) != 1:
             known = self._lib.libbpf_bpf_map_type_str(kind)
@@ -487,14 +492,19 @@ class LibbpfProgram(Program):
             raise not_there("structure", name, self.source, ())
         return found
 
-    def _find_map(self, name: str) -> int:
+    def fds_by_hook(self) -> dict[Hook, int]:
+        """Return the file descriptor of the program of each hook."""
+        return dict(self._hooks_and_fds())
+
+    def find_map(self, name: str) -> int:
+        """Return libbpf's struct bpf_map. Raises Error if there is none of that name."""
         return find_map(self._lib, self._object, name, self.source)
 
     def counter(self, name: str) -> int:
         return self._globals.read(name)
 
     def map_fd(self, name: str) -> int:
-        fd: int = self._lib.bpf_map__fd(self._find_map(name))
+        fd: int = self._lib.bpf_map__fd(self.find_map(name))
         return fd
 
     def _record_layout(self, name: str) -> Layout:

@@ -26,7 +26,7 @@ _MAP_CREATE = 0
 _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
 _PROG_LOAD = 5
 _OBJ_GET = 7
-_PROG_GET_FD_BY_ID = 13
+_MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID = 12, 13, 14
 _OBJ_GET_INFO_BY_FD = 15
 _PROG_QUERY = 16
 _RAW_TRACEPOINT_OPEN = 17
@@ -76,6 +76,13 @@ def update(fd: int, key: bytes, value: bytes) -> None:
     _element(_MAP_UPDATE_ELEM, fd, key, ct.create_string_buffer(value, len(value)))
 
 
+def delete(fd: int, key: bytes) -> None:
+    """Delete an element. Raises OSError."""
+    key_buffer = ct.create_string_buffer(key, len(key))
+    # map_fd, key
+    bpf(_MAP_DELETE_ELEM, struct.pack("=I4xQ", fd, ct.addressof(key_buffer)))
+
+
 def keys(fd: int, key_bytes: int, most: int) -> Iterator[bytes]:
     """Yield the keys of a map, `most` at the most. Raises OSError.
 
@@ -88,6 +95,34 @@ def keys(fd: int, key_bytes: int, most: int) -> Iterator[bytes]:
             return
         key = following.raw
         yield key
+
+
+def open_maps(kind: int) -> Iterator[int]:
+    """Yield a file descriptor of each map of a type that there is, whoever made it.
+
+    It is closed afterwards. Raises OSError.
+    """
+    number = 0
+    while number := _next_map(number):
+        try:
+            fd, _ = bpf(_MAP_GET_FD_BY_ID, struct.pack("=III", number, 0, 0))
+        except FileNotFoundError:  # gone meanwhile
+            continue
+        try:
+            if map_info(fd).type == kind:
+                yield fd
+        finally:
+            os.close(fd)
+
+
+def _next_map(number: int) -> int:
+    """Return the id of the map after this one, or 0. Raises OSError."""
+    try:
+        # start_id, next_id, open_flags
+        _, answer = bpf(_MAP_GET_NEXT_ID, struct.pack("=III", number, 0, 0))
+    except FileNotFoundError:
+        return 0
+    return int(struct.unpack("=III", answer)[1])
 
 
 def open_pinned_map(path: str) -> int:
