@@ -118,8 +118,13 @@ def lists(tool: Tool) -> bool:
     return any(isinstance(hook, TaskIterator) for hook in tool.hooks)
 
 
+def stands_in(tool: Tool) -> bool:
+    """Say whether a tool's programs replace other functions, for who asks for that."""
+    return any(hook.kind in ("struct_ops", "freplace") for hook in tool.hooks)
+
+
 # The tools that tell what every process does, and by which name.
-_NOT_ALL = (prints, looks_into_programs, sees_packets, samples, lists)
+_NOT_ALL = (prints, looks_into_programs, sees_packets, samples, lists, stands_in)
 SEE_ALL = [tool for tool in TOOLS if not any(is_so(tool) for is_so in _NOT_ALL)]
 
 

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import CAN_RUN, Case, lists, option, samples, sees_packets, watches_a_process
+from cases import (
+    CAN_RUN,
+    Case,
+    lists,
+    option,
+    samples,
+    sees_packets,
+    stands_in,
+    watches_a_process,
+)
 from own_tool import own_tool
 from support import BIN, ENGINES, UNSUPPORTED, Result, Running, assert_error, run, wait_until
 from test_session import TOOL as PIPE
@@ -36,7 +45,11 @@ EVENTS = [tool for tool in CAN_RUN if not counts(tool) and tool.name != "xdp"]
 # Of some, which watch themselves or a network of the demo's own, no other process can
 # cause a row.
 ALONE = ("minimal", "uprobe", "usdt")
-OF_ALL = [tool for tool in EVENTS if tool.name not in ALONE and not sees_packets(tool)]
+OF_ALL = [
+    tool
+    for tool in EVENTS
+    if tool.name not in ALONE and not sees_packets(tool) and not stands_in(tool)
+]
 
 
 def on_one_engine(some_tools: list[Tool]) -> list[Case]:

@@ -186,7 +186,7 @@ def test_picture(tool: Tool) -> None:
     text = c_source.read(str(ROOT / f"bpf/{tool.name}.bpf.c"), (str(ROOT / "bpf"),)).text
     for hook, name in programs.items():
         section = re.escape(f'SEC("{hook.section}")')
-        assert re.search(rf"{section}\nint (BPF_\w+\()?{name}\b", text)
+        assert re.search(rf"{section}\n(int|void|__u32) (BPF_\w+\()?{name}\b", text)
     used = {name for flow in tool.picture for name in (*flow.reads, *flow.writes)}
     assert {item.name for item in tool.maps} <= used | NOT_OF_THE_FIRST_WAY.get(tool.name, set())
     assert used <= {item.name for item in tool.maps} | NO_MAPS
