@@ -282,6 +282,29 @@ struct bpf_nf_ctx {
 	struct sk_buff *skb;
 };
 
+/* A socket of TCP begins with a struct sock, and that with what all sockets have. */
+struct sock_common {
+	__u16 skc_num;		/* its own port */
+	__be16 skc_dport;	/* the peer's, in network byte order */
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
+struct tcp_sock {
+	__u32 snd_cwnd;		/* packets that may be on their way at once */
+};
+
+/* The functions of a congestion control. */
+struct tcp_congestion_ops {
+	__u32 (*ssthresh)(struct sock *sk);
+	void (*cong_avoid)(struct sock *sk, __u32 ack, __u32 acked);
+	__u32 (*undo_cwnd)(struct sock *sk);
+	void (*init)(struct sock *sk);
+	char name[16];
+};
+
 #pragma clang attribute pop
 
 /* enum bpf_map_type and the flags of map updates, as far as they are used. */
