@@ -42,7 +42,7 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 		return 0;
 	if (!is_32bit(ctx))
 		jump.call(ctx, ctx->args[1]);
-	/* A jump does not come back. It comes here if no program is at that index. */
+	/* A jump does not come back. We get here if no program is at that index. */
 	others.atomic_increment(zero);
 	return 0;
 }

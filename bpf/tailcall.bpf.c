@@ -59,7 +59,7 @@ int handle_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	if (!is_32bit(ctx))
 		bpf_tail_call(ctx, &jump, ctx->args[1]);
-	/* A jump does not come back. It comes here if no program is at that index. */
+	/* A jump does not come back. We get here if no program is at that index. */
 	__sync_fetch_and_add(&others, 1);
 	return 0;
 }

@@ -126,7 +126,6 @@ def test_table(engine: str) -> None:
     assert [row.partition(f" {pid} ")[2] for row in rows] == wanted
 
 
-@pytest.mark.core
 @kernel
 @leaves_nothing
 def test_pid(engine: str, compiled: Compiled) -> None:

@@ -15,7 +15,6 @@ from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.names import address_text
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, network
-from ebpf_tour.loader import interfaces
 from ebpf_tour.loader.hooks.netfilter import HOOKS, Netfilter, Place
 
 
@@ -24,10 +23,7 @@ def run(session: Session) -> None:
     check(args)
     hooks = [hook for hook in HOOKS if hook in (args.hook or HOOKS)]
     with session.open(TOOL) as program:
-        if args.demo:
-            interfaces.enter_own_network()
-        elif args.netns:
-            interfaces.enter_network(args.netns)
+        network.enter_namespace(session)
         program.globals["drop_protocol"] = PROTOCOLS.get(args.drop, 0)
         program.max_entries["rb"] = args.buffer
         program.load()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import socket
 import sys
 from typing import Any
@@ -16,9 +15,7 @@ from typing import Any
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.base.names import address_text
-from ebpf_tour.base.text import printable
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, network
-from ebpf_tour.loader import interfaces
 from ebpf_tour.loader.hooks.sk_lookup import SkLookup
 
 
@@ -28,10 +25,7 @@ def run(session: Session) -> None:
     ports = args.ports or (DEMO_PORTS if args.demo else None)
     with contextlib.ExitStack() as stack:
         program = stack.enter_context(session.open(TOOL))
-        if args.demo:
-            interfaces.enter_own_network()
-        elif args.netns:
-            interfaces.enter_network(args.netns)
+        network.enter_namespace(session)
         own = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         address = int.from_bytes(socket.inet_aton(args.address), sys.byteorder)
         program.globals["wanted_address"] = address
@@ -85,7 +79,8 @@ def receive(own: socket.socket, seconds: float = 0) -> int:
     count = 0
     own.settimeout(seconds)
     with contextlib.suppress(BlockingIOError, TimeoutError):
-        while own.recv(1) is not None:
+        while True:
+            own.recv(1)
             count += 1
     return count
 
@@ -106,13 +101,13 @@ def row_of(event: Any) -> Row:
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ports",
-        type=port_range,
+        type=network.port_range,
         metavar="FIRST-LAST",
         help="assign UDP datagrams for these ports to one socket, that of the tool",
     )
     parser.add_argument(
         "--address",
-        type=ipv4_address,
+        type=network.ipv4_address,
         default="127.0.0.1",
         metavar="IPV4",
         help="the address that has these ports (default: 127.0.0.1)",
@@ -121,22 +116,6 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--netns", metavar="PATH", help="the network namespace (default: that of the tool)"
     )
     cli.add_buffer_option(parser)
-
-
-def port_range(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?", text, re.ASCII)
-    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if not 0 < first <= last < 1 << 16:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text)!r} are no ports such as 7000-7099, from 1 to 65535"
-        )
-    return first, last
-
-
-def ipv4_address(text: str) -> str:
-    with contextlib.suppress(OSError, UnicodeError, ValueError):
-        return socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, text))
-    raise argparse.ArgumentTypeError(f"{printable(text)!r} is not an address such as 192.0.2.1")
 
 
 def demo() -> Demo:

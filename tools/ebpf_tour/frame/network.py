@@ -51,6 +51,40 @@ def cidr(text: str) -> IPv4Network | IPv6Network:
         ) from None
 
 
+def port_range(text: str) -> tuple[int, int]:
+    """Convert ports, 7000 or 7000-7099, to the first and the last; for argparse.
+
+    Raises ArgumentTypeError.
+    """
+    import argparse
+    import re
+
+    from ebpf_tour.base.text import printable
+
+    found = re.fullmatch(r"([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?", text, re.ASCII)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 0 < first <= last < 1 << 16:
+        raise argparse.ArgumentTypeError(
+            f"{printable(text)!r} are no ports such as 7000-7099, from 1 to 65535"
+        )
+    return first, last
+
+
+def ipv4_address(text: str) -> str:
+    """Convert an address such as 192.0.2.1; for argparse. Raises ArgumentTypeError."""
+    import argparse
+    import ipaddress
+
+    from ebpf_tour.base.text import printable
+
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{printable(text)!r} is not an address such as 192.0.2.1"
+        ) from None
+
+
 def endpoint(row: Row, address: str, port: str) -> str:
     """Return one end of a packet or connection: "127.0.0.1:53", "[::1]:53".
 
@@ -60,6 +94,19 @@ def endpoint(row: Row, address: str, port: str) -> str:
     if row[port] is None:
         return host
     return f"[{host}]:{row[port]}" if ":" in host else f"{host}:{row[port]}"
+
+
+def enter_namespace(session: Session) -> None:
+    """Move to the network namespace of --netns, with --demo to one of the demo's own.
+
+    Raises UsageError, NotPermitted, Error.
+    """
+    from ebpf_tour.loader import interfaces
+
+    if session.args.demo:
+        interfaces.enter_own_network()
+    elif session.args.netns:
+        interfaces.enter_network(session.args.netns)
 
 
 def interface(session: Session) -> Interface:
