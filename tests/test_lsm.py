@@ -15,7 +15,7 @@ from support import BIN, Result, Running, Workload, assert_error, cgroup, in_mou
 
 from ebpf_tour.commands.lsm import TOOL
 from ebpf_tour.loader.hooks import without_btf
-from ebpf_tour.userland.cgroup import OwnCgroup, _top
+from ebpf_tour.userland.cgroup import OwnCgroup, top
 
 COMMAND = "ebpf-lsm"
 LSM = BIN / COMMAND
@@ -130,13 +130,13 @@ def test_demo(engine: str, words: tuple[str, ...]) -> None:
     assert result.stderr.endswith(wanted)
     action = "refused" if words else "allowed"
     assert seen(result.records) == [(action, name) for name in ("one", "two", "three")]
-    assert not list(Path(_top()).glob("ebpf-tour-[0-9]*"))
+    assert not list(Path(top()).glob("ebpf-tour-[0-9]*"))
 
 
 def test_an_own_cgroup_goes(tmp_path: Path) -> None:
     """At its end; and that of a tool that was killed, when the next one begins."""
     with cgroup(tmp_path):  # so that cgroup2 is mounted
-        left = Path(_top()) / "ebpf-tour-2147483647"
+        left = Path(top()) / "ebpf-tour-2147483647"
         left.mkdir()
         with OwnCgroup() as own:
             assert not left.exists()

@@ -20,18 +20,28 @@ def cgroup_id(path: str) -> int:
 
     The first cgroup, which is the whole machine, is refused.
     """
+    require_cgroup(path)
+    require_a_part(path)
+    return os.stat(path).st_ino
+
+
+def require_cgroup(path: str) -> None:
+    """Raise UsageError if a path is not a cgroup."""
     if not os.path.exists(f"{path}/cgroup.controllers"):
         raise UsageError(
             f"{path} is not a cgroup of version 2", "name a directory below the cgroup2 mount"
         )
+
+
+def require_a_part(path: str) -> None:
+    """Raise UsageError if a cgroup is the first one, which is the whole machine."""
     if not os.path.exists(f"{path}/cgroup.events"):  # which only the first one lacks
         raise UsageError(
             f"{path} is the root cgroup, which is the whole machine", "name one below it"
         )
-    return os.stat(path).st_ino
 
 
-def _top() -> str:
+def top() -> str:
     """Return where cgroup2 is mounted. Raises Unsupported."""
     with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
@@ -41,13 +51,19 @@ def _top() -> str:
     raise Unsupported("cgroup2 is not mounted", "mount it: mount -t cgroup2 none /sys/fs/cgroup")
 
 
+def enter(path: str) -> None:
+    """Move this process to a cgroup. Raises OSError."""
+    with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
+        file.write("0")
+
+
 class OwnCgroup(Closing):
     """A cgroup that is removed at the end. Of one that was killed, the next one removes it."""
 
     def __init__(self) -> None:
-        top = _top()
-        self.path = f"{top}/{_PREFIX}{os.getpid()}"
-        _remove_abandoned(top)
+        where = top()
+        self.path = f"{where}/{_PREFIX}{os.getpid()}"
+        _remove_abandoned(where)
         try:
             os.mkdir(self.path)
         except OSError as error:
@@ -58,8 +74,7 @@ class OwnCgroup(Closing):
 
     def enter(self) -> None:
         """Move this process there. Raises OSError."""
-        with open(f"{self.path}/cgroup.procs", "w", encoding="ascii") as file:
-            file.write("0")
+        enter(self.path)
 
     def close(self) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -80,16 +95,16 @@ def own_cgroups() -> list[tuple[int, str]]:
 
     Raises Unsupported.
     """
-    return _own_cgroups(_top())
+    return _own_cgroups(top())
 
 
-def _own_cgroups(top: str) -> list[tuple[int, str]]:
-    found = (re.fullmatch(rf"{_PREFIX}(\d+)", name) for name in os.listdir(top))
-    return [(int(name[1]), f"{top}/{name[0]}") for name in found if name]
+def _own_cgroups(where: str) -> list[tuple[int, str]]:
+    found = (re.fullmatch(rf"{_PREFIX}(\d+)", name) for name in os.listdir(where))
+    return [(int(name[1]), f"{where}/{name[0]}") for name in found if name]
 
 
-def _remove_abandoned(top: str) -> None:
-    for maker, path in _own_cgroups(top):
+def _remove_abandoned(where: str) -> None:
+    for maker, path in _own_cgroups(where):
         if not os.path.exists(f"/proc/{maker}"):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
