@@ -118,9 +118,13 @@ def protocol_name(number: int) -> str:
 
 
 def address_text(version: int, raw: bytes) -> str:
-    """Return an IP address as text: "127.0.0.1", "::1". Of IPv4, 4 of the bytes count."""
-    import ipaddress
+    """Return an IP address as text: "127.0.0.1", "::1". Of IPv4, 4 of the bytes count.
+
+    An IPv4 address within IPv6 is "::ffff:127.0.0.1". Python's ipaddress writes it so only
+    since 3.13.
+    """
+    import socket
 
     if version == 4:
-        return str(ipaddress.IPv4Address(raw[:4]))
-    return str(ipaddress.IPv6Address(raw))
+        return socket.inet_ntop(socket.AF_INET, raw[:4])
+    return socket.inet_ntop(socket.AF_INET6, raw)
