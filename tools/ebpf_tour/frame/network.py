@@ -51,6 +51,18 @@ def cidr(text: str) -> IPv4Network | IPv6Network:
         ) from None
 
 
+def port(text: str) -> int:
+    """Convert the number of a port; for argparse. Raises ArgumentTypeError."""
+    import argparse
+
+    from ebpf_tour.base.text import printable
+
+    number = int(text) if text.isdecimal() and len(text) < 6 else 0
+    if not 0 < number < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not a port: 1 to 65535")
+    return number
+
+
 def port_range(text: str) -> tuple[int, int]:
     """Convert ports, 7000 or 7000-7099, to the first and the last; for argparse.
 
