@@ -109,7 +109,8 @@ class Trial(NamedTuple):
     `attach` takes the program's file descriptor and returns the one that keeps
     it attached. `function` is the kernel's function that a program of this
     type is for, by its BTF, or the typedef of a tracepoint. With `own_network`, it is
-    tried in a network namespace that goes with all that was attached there.
+    tried in a network namespace that goes with all that was attached there. `close` is
+    called at the end.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Trial(NamedTuple):
     attach_type: int = 0
     function: str = ""
     own_network: bool = False
+    close: Callable[[], object] | None = None
 
     def run(self) -> None:
         """Try it, and leave nothing behind.
@@ -130,6 +132,8 @@ class Trial(NamedTuple):
             in_own_network(self._replace(own_network=False).run)
             return
         with contextlib.ExitStack() as stack:
+            if self.close:
+                stack.callback(self.close)
 
             def keep(fd: int) -> int:
                 stack.callback(os.close, fd)
