@@ -398,6 +398,19 @@ enum sk_action {
 
 #define AF_INET 2
 
+/* What a program gets of connect(2), as the caller gave it: up to the last member that
+ * is used. Addresses and port are in network byte order.
+ */
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;		/* IPPROTO_* */
+};
+
 #define BPF_HDR_START_NET 1	/* of bpf_skb_load_bytes_relative(): from the IP header */
 
 /* What an iterator hands over: fixed, too. */

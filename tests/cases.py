@@ -8,9 +8,11 @@ tries it on every one.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import io
+import os
 import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +25,7 @@ from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.hooks.iterator import TaskIterator
 from ebpf_tour.loader.hooks.perf_event import PerfEvent
 from ebpf_tour.loader.hooks.uprobe import Uprobe
+from ebpf_tour.userland.cgroup import top
 
 if TYPE_CHECKING:
     import argparse
@@ -52,6 +55,8 @@ class Case(NamedTuple):
         # Where an interface has room for one of them only, each gets a network of its own.
         alone = any(hook.alone for hook in self.tool.hooks) and not {"--demo", "--show"} & {*words}
         where = ("unshare", "--net") if alone else ()
+        if is_for_a_cgroup(self.tool) and not {"--demo", "--show"} & {*words}:
+            words += (empty_cgroup(),)
         return [*where, BIN / self.tool.command, *engine, *self.options, *words]
 
     @property
@@ -92,10 +97,29 @@ def looks_into_programs(tool: Tool) -> bool:
     return any(isinstance(hook, Uprobe) for hook in tool.hooks)
 
 
+def is_for_a_cgroup(tool: Tool) -> bool:
+    """Say whether a tool needs the path of a cgroup."""
+    return any(action.dest == "cgroup" for action in arguments_of(tool))
+
+
+@functools.cache
+def empty_cgroup() -> str:
+    """Return a cgroup without processes. It goes when the tests of this process are done."""
+    path = f"{top()}/ebpf-tour-cases-{os.getpid()}"
+    os.mkdir(path)
+    atexit.register(os.rmdir, path)
+    return path
+
+
+def arguments_of(tool: Tool) -> list[argparse.Action]:
+    """Return the words without a dash that a tool takes."""
+    return [action for action in parser_of(tool)._actions if not action.option_strings]
+
+
 def watches_a_process(tool: Tool) -> bool:
     """Say whether a tool needs the PID of a process: one of these that has it as an argument."""
-    arguments = [action.dest for action in parser_of(tool)._actions if not action.option_strings]
-    return looks_into_programs(tool) and "pid" in arguments
+    arguments = arguments_of(tool)
+    return looks_into_programs(tool) and any(action.dest == "pid" for action in arguments)
 
 
 def prints(tool: Tool) -> bool:

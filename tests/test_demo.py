@@ -40,8 +40,8 @@ def counts(tool: Tool) -> bool:
     return any(column.key == "count" or column.histogram for column in tool.columns)
 
 
-# Rows of ebpf-xdp are counts, too, but in its demo nobody else has a part in them.
-EVENTS = [tool for tool in CAN_RUN if not counts(tool) and tool.name != "xdp"]
+# Rows of these are counts, too, but in their demos nobody else has a part in them.
+EVENTS = [tool for tool in CAN_RUN if not counts(tool) and tool.name not in ("xdp", "cgroup")]
 # Of some, which watch themselves or a network of the demo's own, no other process can
 # cause a row.
 ALONE = ("minimal", "uprobe", "usdt")

@@ -241,6 +241,8 @@ PROOFS = {
     "tcx": ("ebpf-tc", "--via", "tcx", "--demo"),
     "xdp": ("ebpf-xdp", "--demo"),
     "clsact": ("ebpf-tc", "--via", "clsact", "--demo"),
+    "cgroup_skb": ("ebpf-cgroup", "--demo"),
+    "cgroup_sock_addr": ("ebpf-cgroup", "--connect", "--demo"),
     "libbpf": ("ebpf-hello", "--engine", "libbpf", "--show", "maps"),
     "BCC": ("ebpf-hello", "--engine", "bcc", "--show", "maps"),
 }
