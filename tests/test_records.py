@@ -86,6 +86,7 @@ def test_no_file_without_a_tool() -> None:
         "examples/README.md",
         "examples/ebpf.md",
         "examples/glossary.md",
+        "examples/packets.md",
         "examples/verifier.md",
         "examples/reference.md",
         "examples/where.md",

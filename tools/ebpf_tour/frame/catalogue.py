@@ -25,6 +25,13 @@ PAGES = (
         summary="six programs that are broken on purpose",
         read_before=("execcount",),
     ),
+    Page(
+        "packets",
+        lesson=179,
+        title="Five places for a packet",
+        summary="five hooks on the way of a packet, side by side",
+        read_before=("xdp", "sockfilter", "tc", "netfilter", "cgroup"),
+    ),
 )
 
 
