@@ -443,7 +443,9 @@ def test_no_such_command() -> None:
 
 def made_for(kind: type[Hook]) -> trial.Trial:
     """Return the first trial of a kind of hook."""
-    return kind.checks()[0].make()
+    make = kind.checks()[0].make
+    assert make
+    return make()
 
 
 @leaves_nothing

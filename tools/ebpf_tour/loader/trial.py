@@ -79,15 +79,15 @@ def _count_in(fd: int) -> bytes:
 class HookCheck(NamedTuple):
     """A kind of hook in `ebpf-tour check`: what it is for, and how to find out if it works.
 
-    `missing` returns what the tools would say, `make` the trial. `loads` says
-    that already `missing` loads a program. `otherwise` is what to say where the
-    kernel refuses the trial, if that is plainer.
+    `missing` returns what the tools would say, `make` the trial, if there is more to
+    try than that. `loads` says that already `missing` loads a program. `otherwise` is
+    what to say where the kernel refuses the trial, if that is plainer.
     """
 
     name: str
     used_for: str
     missing: Callable[[], Error | None]
-    make: Callable[[], Trial]
+    make: Callable[[], Trial] | None
     loads: bool = False
     otherwise: Unsupported | None = None
 
@@ -96,7 +96,8 @@ class HookCheck(NamedTuple):
         if missing := self.missing():
             raise missing
         try:
-            self.make().run()
+            if self.make:
+                self.make().run()
         except Unsupported:
             if self.otherwise:
                 raise self.otherwise from None

@@ -81,7 +81,7 @@ def hook(of: HookCheck) -> Callable[[], Found | str]:
     def find() -> Found | str:
         if trial.may_try():
             of.run()
-            return "attached, run, and detached"
+            return "attached, run, and detached" if of.make else "the kernel has it"
         missing = None if of.loads else of.missing()
         if isinstance(missing, Unsupported):
             raise missing

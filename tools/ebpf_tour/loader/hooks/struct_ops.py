@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.libbpf import LibbpfProgram
+    from ebpf_tour.loader.trial import HookCheck
 
 _MAP = 26  # BPF_MAP_TYPE_STRUCT_OPS
 _STRUCT_OPS = 44  # BPF_STRUCT_OPS
@@ -88,6 +89,14 @@ class StructOps(Hook):
                 "end the process that has registered it",
             ) from None
         return lambda: os.close(link)
+
+    @classmethod
+    def checks(cls) -> list[HookCheck]:
+        from ebpf_tour.loader import trial
+
+        missing = cls("", "", "").unsupported
+        used_for = "ebpf-congestion: functions that the kernel calls"
+        return [trial.HookCheck(cls.kind, used_for, missing, make=None)]
 
     def _value(self, program: LibbpfProgram, fd: int, name: str) -> bytes:
         """Return what the map is to hold: descriptors in place of functions, and the name."""
