@@ -54,10 +54,6 @@ class StructOps(Hook):
         self.section = f"struct_ops/{member}"
         self.function = member
 
-    @property
-    def in_bcc(self) -> str:
-        return "-"
-
     def unsupported(self) -> Error | None:
         if missing := without_btf(self.kind):
             return missing
