@@ -26,6 +26,7 @@ _MAP_CREATE = 0
 _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 3, 4
 _PROG_LOAD = 5
 _OBJ_GET = 7
+_PROG_ATTACH, _PROG_DETACH = 8, 9
 _MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID = 12, 13, 14
 _OBJ_GET_INFO_BY_FD = 15
 _PROG_QUERY = 16
@@ -269,6 +270,36 @@ def create_link(
     attr = struct.pack("=IIII", program, target, attach_type, flags) + extra
     fd, _ = bpf(_LINK_CREATE, attr.ljust(64, b"\0"))
     return fd
+
+
+def attach(program: int, target: int, attach_type: int) -> None:
+    """Attach a program to a map of sockets, by its file descriptor; no link can. Raises OSError.
+
+    It is attached until `detach()`, or until the map is gone.
+    """
+    # target_fd, attach_bpf_fd, attach_type, attach_flags
+    bpf(_PROG_ATTACH, struct.pack("=IIII", target, program, attach_type, 0))
+
+
+def detach(program: int, target: int, attach_type: int) -> None:
+    """Detach what `attach()` has attached. Raises OSError."""
+    bpf(_PROG_DETACH, struct.pack("=IIII", target, program, attach_type, 0))
+
+
+def has_helper(kind: int, number: int) -> bool:
+    """Say whether programs of a type (BPF_PROG_TYPE_*) can call a helper, with the context alone.
+
+    By loading one that does. Raises OSError.
+    """
+    call = struct.pack("=BBhi", 0x85, 0, 0, number)
+    leave = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)  # r0 = 1; exit
+    try:
+        os.close(load_program(kind, call + leave))
+    except ProgramRefused as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    return True
 
 
 def has_attach_type(target: int, attach_type: int) -> bool:
