@@ -319,6 +319,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_SOCKMAP = 15,
+	BPF_MAP_TYPE_SOCKHASH = 18,
 	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -411,6 +412,64 @@ struct bpf_sock_addr {
 	__u32 protocol;		/* IPPROTO_* */
 };
 
+/* What a program gets of a TCP socket to which something happens. Addresses are in
+ * network byte order, and so is remote_port; local_port is not.
+ */
+struct bpf_sock_ops {
+	__u32 op;		/* what: BPF_SOCK_OPS_* */
+	__u32 args[4];
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 is_fullsock;
+	__u32 snd_cwnd;
+	__u32 srtt_us;
+	__u32 bpf_sock_ops_cb_flags;
+	__u32 state;
+	__u32 rtt_min;
+	__u32 snd_ssthresh;
+	__u32 rcv_nxt;
+	__u32 snd_nxt;
+	__u32 snd_una;
+	__u32 mss_cache;
+	__u32 ecn_flags;
+	__u32 rate_delivered;
+	__u32 rate_interval_us;
+	__u32 packets_out;
+	__u32 retrans_out;
+	__u32 total_retrans;
+	__u32 segs_in;
+	__u32 data_segs_in;
+	__u32 segs_out;
+};
+
+enum {
+	BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4,	/* connect(2) has made a connection */
+	BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5,	/* there is one for accept(2) */
+	BPF_SOCK_OPS_STATE_CB = 10,	/* args: the old state and the new one */
+	BPF_SOCK_OPS_STATE_CB_FLAG = 4,	/* asks for it */
+	BPF_TCP_CLOSE = 7,
+};
+
+/* What a program gets of a message that a socket sends. */
+struct sk_msg_md {
+	void *data;
+	void *data_end;
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;	/* in network byte order */
+	__u32 local_port;
+	__u32 size;
+};
+
+#define BPF_F_INGRESS 1		/* to what a socket receives */
 #define BPF_HDR_START_NET 1	/* of bpf_skb_load_bytes_relative(): from the IP header */
 
 /* What an iterator hands over: fixed, too. */

@@ -242,6 +242,7 @@ PROOFS = {
     "xdp": ("ebpf-xdp", "--demo"),
     "clsact": ("ebpf-tc", "--via", "clsact", "--demo"),
     "cgroup_skb": ("ebpf-cgroup", "--demo"),
+    "sock_ops": ("ebpf-sockops", "--demo"),
     "cgroup_sock_addr": ("ebpf-cgroup", "--connect", "--demo"),
     "libbpf": ("ebpf-hello", "--engine", "libbpf", "--show", "maps"),
     "BCC": ("ebpf-hello", "--engine", "bcc", "--show", "maps"),
