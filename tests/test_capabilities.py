@@ -11,6 +11,8 @@ import pytest
 from cases import fault
 from support import Running
 
+from ebpf_tour.base import capabilities
+
 if TYPE_CHECKING:
     from cases import Case
 
@@ -60,3 +62,9 @@ def test_an_attached_tool_keeps_only_what_it_needs(case: Case) -> None:
     }
     (said,) = re.findall("capabilities that the tool keeps: (.*)", result.stderr)
     assert set(said.split(", ")) == (kept or {"none"})
+
+
+def test_a_capability_that_is_named_twice() -> None:
+    """By a tool, and by the session for any user but root."""
+    once, twice = ("CAP_KILL", "CAP_BPF"), ("CAP_KILL", "CAP_BPF", "CAP_KILL")
+    assert capabilities._set_of(twice) == capabilities._set_of(once) == 1 << 5 | 1 << 39

@@ -40,7 +40,7 @@ def use(*names: str) -> None:
 
 
 def _set_of(names: tuple[str, ...]) -> int:
-    return sum(1 << _BITS[name] for name in names)
+    return sum(1 << _BITS[name] for name in set(names))
 
 
 def _get() -> tuple[int, int, int]:
