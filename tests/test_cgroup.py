@@ -393,7 +393,6 @@ def test_usage(words: tuple[Any, ...], wanted: str) -> None:
     assert wanted in cause
 
 
-@pytest.mark.core
 @kernel
 def test_bytes_of_many(engine: str, group: Path) -> None:
     """No packet is lost to the other CPU."""

@@ -41,7 +41,6 @@ def run(session: Session) -> None:
 def watch(session: Session, program: Program, path: str) -> None:
     args = session.args
     connect = args.connect or args.deny_port > 0
-    traffic = program.map("traffic")
     for hook in (CONNECT4, CONNECT6) if connect else (INGRESS, EGRESS):
         program.attach_to(hook, path)
 
@@ -49,20 +48,20 @@ def watch(session: Session, program: Program, path: str) -> None:
     demo = demo_of_connect(path, args.deny_port) if connect else demo_of_packets(path)
     session.attached(f"{doing} in {path}", demo, columns(connect=connect))
     if not connect:
-        report_often(program, traffic, session)
+        report_often(program, session)
         return
     for event in program.events("rb", session):
         session.row(row_of(event))
     session.lost = program.lost()
 
 
-def report_often(program: Program, traffic: Any, session: Session) -> None:
+def report_often(program: Program, session: Session) -> None:
     """Make a row for each direction at each interval, and at the end of the session."""
     before = [(0, 0), (0, 0)]
     interval = float("inf") if session.args.demo else session.args.interval
     for passed in program.intervals(session, interval):
         for number, direction in enumerate(("ingress", "egress")):
-            now = traffic.get(number)
+            now = program.map("traffic").get(number)
             packets, size = before[number]
             row: Row = {"time": time.strftime("%H:%M:%S"), "direction": direction}
             row |= {"packets": now.packets - packets, "bytes": now.bytes - size}

@@ -27,13 +27,11 @@ def run(session: Session) -> None:
         program.max_entries["rb"] = args.buffer
         program.load()
         with cgroups.place(session) as path:
-            where = f"within {path}, or cgroups below it,"
-            session.warn(f"from now on, new connections {where} go past TCP, until they are closed")
             program.attach()
-            program.attach_to(MESSAGES, program.map_fd("sockets"))
+            program.attach_to(MESSAGES, program.map("sockets").fd)
             program.attach_to(SOCKETS, path)
 
-            session.attached(f"Watching TCP sockets of {path}", demo(path))
+            session.attached(f"Taking new connections within {path} past TCP", demo(path))
             for event in program.events("rb", session):
                 session.row(row_of(event))
             session.lost = program.lost(begun="passed")  # those that are still open
