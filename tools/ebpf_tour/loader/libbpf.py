@@ -407,6 +407,15 @@ class LibbpfProgram(Program):
         if failed and log:
             error = self._refused(failed[1], log.decode("utf-8", "backslashreplace"), number)
             return self._unlicensed(error) if "GPL" in str(error) else error
+        # An array of programs has one that was not loaded.
+        if missing := re.search(r"map '(\w+)': failed to initialize slot .* prog '(\w+)'", said):
+            array, function = missing.groups()
+            return Error(
+                f"{self._options.name}.bpf.c puts {function}() into {array}, but no hook of the "
+                "record is for it",
+                f'add its hook to the record: TailCall("{function}", "{array}", INDEX)',
+                said,
+            )
         error = self._error(what, number, said)
         not_created = re.search(r"map '([^']+)': failed to create", said)
         if not_created and not isinstance(error, NotPermitted):
