@@ -9,7 +9,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ROOT, UNSUPPORTED, Result, Running, Workload, assert_error, run, scaled
+from support import (
+    BIN,
+    ROOT,
+    UNSUPPORTED,
+    Result,
+    Running,
+    Workload,
+    assert_error,
+    may_be_skipped,
+    run,
+    scaled,
+)
 
 from ebpf_tour.base.names import syscall_numbers
 from ebpf_tour.base.syscall_table import SYSCALLS
@@ -62,9 +73,13 @@ def shown(engine: str, workload: Workload, *words: str) -> Result:
 
 
 def rows_of(result: Result) -> list[dict[str, Any]]:
-    """Return its rows. Demands an orderly end without losses."""
+    """Return its rows. Demands an orderly end without losses.
+
+    Linux 7.2 may skip the program for calls of others, which count as lost, too.
+    """
     assert result.status == 0, result.stderr
-    assert result.summary == {"type": "summary", "events": len(result.records), "lost": 0}
+    lost = result.summary["lost"] if may_be_skipped(*TOOL.hooks) else 0
+    assert result.summary == {"type": "summary", "events": len(result.records), "lost": lost}
     return result.records
 
 
@@ -191,7 +206,9 @@ def test_demo(engine: str) -> None:
     result = run(TAILCALL, "--engine", engine, "--demo", "--json")
     assert result.status == 0, result.stderr
     assert result.stderr.endswith("Demo: saw every row that it caused (7).\n")
-    assert result.summary["lost"] == 0
+    rows = rows_of(result)
+    made = [row["syscall"] for row in rows if row["pid"] == rows[-1]["pid"]]
+    assert made == [*5 * ["getpgid"], "kill", "umask"]
 
 
 @pytest.mark.core
@@ -219,17 +236,15 @@ def test_both_engines_agree() -> None:
     assert answers[0] == answers[1]
 
 
-# The same program at another index than the C declares.
-MISPLACED = """
-import sys
+# Loads the tool's programs for other hooks than those of its record.
+OTHER_HOOKS = """
 from ebpf_tour.base.errors import Error
+from ebpf_tour.commands.tailcall import GETPGID, KILL, SYS_ENTER, UMASK
 from ebpf_tour.loader import open_program
 from ebpf_tour.loader.hooks.tail_call import TailCall
-from ebpf_tour.commands.tailcall import GETPGID, SYS_ENTER, UMASK
-hooks = [SYS_ENTER, GETPGID, UMASK, TailCall("on_kill", "jump", 511)]
-with open_program("tailcall", hooks, engine="libbpf") as program:
-    program.load()
+with open_program("tailcall", {hooks}, engine="libbpf") as program:
     try:
+        program.load()
         program.attach()
     except Error as error:
         print(error, error.hint, sep="\\n")
@@ -238,14 +253,27 @@ with open_program("tailcall", hooks, engine="libbpf") as program:
 
 @kernel
 @leaves_nothing
-def test_a_program_that_is_not_where_python_says() -> None:
-    """Nobody would ever jump there."""
-    result = run(sys.executable, "-BIc", MISPLACED)
+@pytest.mark.parametrize(
+    ("hooks", "cause", "hint"),
+    [
+        (
+            '[SYS_ENTER, GETPGID, UMASK, TailCall("on_kill", "jump", 511)]',
+            "on_kill() is not at index 511 of jump",
+            "declare it there: .values = { [511] = (void *)&on_kill }",
+        ),
+        (
+            "[SYS_ENTER, GETPGID, KILL]",
+            "tailcall.bpf.c puts on_umask() into jump, but no hook of the record is for it",
+            'add its hook to the record: TailCall("on_umask", "jump", INDEX)',
+        ),
+    ],
+    ids=["elsewhere", "not-named"],
+)
+def test_what_nobody_could_jump_to(hooks: str, cause: str, hint: str) -> None:
+    """The C and the record have to agree."""
+    result = run(sys.executable, "-BIc", OTHER_HOOKS.format(hooks=hooks))
     assert not result.stderr
-    assert result.stdout.splitlines() == [
-        "on_kill() is not at index 511 of jump",
-        "declare it there: .values = { [511] = (void *)&on_kill }",
-    ]
+    assert result.stdout.splitlines() == [cause, hint]
 
 
 @pytest.mark.native
