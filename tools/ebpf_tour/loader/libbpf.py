@@ -242,9 +242,13 @@ class Function:
         fd: int = self._lib.bpf_program__fd(self._program)
         return fd
 
-    def set_attach_target(self, function: str) -> None:
-        """Before load: have it called at another function than the SEC() says. Raises OSError."""
-        error = self._lib.bpf_program__set_attach_target(self._program, 0, function.encode())
+    def set_attach_target(self, function: str, program: int = 0) -> None:
+        """Before load: have it called at another function than the SEC() says. Raises OSError.
+
+        `program` is the descriptor of the program that has this function, if not the kernel.
+        """
+        name = function.encode()
+        error = self._lib.bpf_program__set_attach_target(self._program, program, name)
         if error:
             raise OSError(-error, os.strerror(-error))
 

@@ -27,6 +27,8 @@ _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 
 _PROG_LOAD = 5
 _OBJ_GET = 7
 _PROG_ATTACH, _PROG_DETACH = 8, 9
+_PROG_TEST_RUN = 10
+_MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID = 12, 13, 14
 _MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID = 12, 13, 14
 _OBJ_GET_INFO_BY_FD = 15
 _PROG_QUERY = 16
@@ -213,6 +215,18 @@ def load_program(kind: int, code: bytes, attach_type: int = 0, btf_id: int = 0) 
         refused.log = log.value.decode("utf-8", "backslashreplace")
         raise refused from None
     return fd
+
+
+def test_run(program: int, packet: bytes) -> int:
+    """Run a program for packets on one of our own, and return what it returns. Raises OSError.
+
+    The packet has 14 bytes or more: an Ethernet header.
+    """
+    data = ct.create_string_buffer(packet, len(packet))
+    # prog_fd, retval, data_size_in, data_size_out, data_in
+    attr = struct.pack("=IIIIQ", program, 0, len(packet), 0, ct.addressof(data))
+    _, answer = bpf(_PROG_TEST_RUN, attr.ljust(64, b"\0"))
+    return int(struct.unpack_from("=I", answer, 4)[0])
 
 
 def has_attach_cookies() -> bool:
