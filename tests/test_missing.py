@@ -194,6 +194,8 @@ def as_nobody(capabilities: str) -> list[str]:
 def enough_for(case: Case) -> str:
     """Return the capabilities that a tool needs; for packets, those of the network, too."""
     also = {f"+{hook.capability.removeprefix('CAP_').lower()}" for hook in case.hooks} - {"+"}
+    if any(hook.kind == "freplace" for hook in case.hooks):
+        also.add("+sys_admin")  # libbpf asks for the BTF of the other program by its id
     return ",".join(["+bpf", "+perfmon", *sorted(also)])
 
 
