@@ -38,7 +38,8 @@ MARKED = {
     "all": "kernel and not native",
 }
 NAMED = {
-    "choice": "demo or hello or headers or exercises or (kprobe or fentry or lsm) and not bcc",
+    "choice": "(demo or exercises or kprobe or fentry or lsm or replace) and not bcc or hello or "
+    "headers",
 }
 
 # An emulated machine takes ten times as long, and all that a test waits for is
