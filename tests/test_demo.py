@@ -54,7 +54,10 @@ OF_ALL = [
 
 def on_one_engine(some_tools: list[Tool]) -> list[Case]:
     """Return a case for each tool, and each engine in turn: a demo is the same on both."""
-    return [Case(tool, ENGINES[number % 2]) for number, tool in enumerate(some_tools)]
+    return [
+        Case(tool, tool.engines[number % len(tool.engines)])
+        for number, tool in enumerate(some_tools)
+    ]
 
 
 def said(result: Result) -> str:
@@ -103,7 +106,10 @@ def test_limit_that_is_enough() -> None:
 def test_no_time() -> None:
     """Whatever has come by then, it does not claim more."""
     cases = on_one_engine(CAN_RUN)
-    for result in all_at_once([case.command("--demo", "--time-limit=1e-9") for case in cases]):
+    # Nobody reads here what ebpf-opensnoop has to say of a virtual machine beside this test.
+    unread = ("sh", "-c", 'exec "$@" >/dev/null', "sh")
+    commands = [[*unread, *case.command("--demo", "--time-limit=1e-9")] for case in cases]
+    for result in all_at_once(commands):
         assert result.status == 0, result.stderr
         assert re.match(r"Demo: (ended by --time-limit |saw )", said(result))
 
