@@ -137,6 +137,11 @@ def samples(tool: Tool) -> bool:
     return any(isinstance(hook, PerfEvent) for hook in tool.hooks)
 
 
+def draws(tool: Tool) -> bool:
+    """Say whether a tool shows histograms of all events together."""
+    return any(column.histogram for column in tool.columns)
+
+
 def lists(tool: Tool) -> bool:
     """Say whether a tool shows what there is and ends, without waiting for anything."""
     return any(isinstance(hook, TaskIterator) for hook in tool.hooks)
@@ -148,7 +153,7 @@ def stands_in(tool: Tool) -> bool:
 
 
 # The tools that tell what every process does, and by which name.
-_NOT_ALL = (prints, looks_into_programs, sees_packets, samples, lists, stands_in)
+_NOT_ALL = (prints, looks_into_programs, sees_packets, samples, draws, lists, stands_in)
 SEE_ALL = [tool for tool in TOOLS if not any(is_so(tool) for is_so in _NOT_ALL)]
 
 

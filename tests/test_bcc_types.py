@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # BPF_MAP_TYPE_*
 ARRAYS = {2, 6, 7}  # ARRAY, PERCPU_ARRAY, STACK_TRACE: BCC's macros give them an int for a key
 BUFFERS = {4, 27}  # PERF_EVENT_ARRAY, RINGBUF
+PROGRAMS = {3}  # PROG_ARRAY: in the libbpf dialect, its values are functions
+SOCKETS = {18}  # SOCKHASH: BCC's macro gives it an int for a value
 
 # Maps that a program has only with an option that is not given here.
 PINNED = {"cgroupset", "mntnsset"}
@@ -71,7 +73,8 @@ def assert_same_map(kind: int, ours: tuple[Layout, Layout], theirs: tuple[Layout
         assert ours[0].size == theirs[0].size
     else:
         assert_same(ours[0], theirs[0])
-    assert_same(ours[1], theirs[1])
+    if kind not in SOCKETS:
+        assert_same(ours[1], theirs[1])
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,8 @@ def test_layouts(tool: Tool, via: str, numbers: dict[str, int], compiled: Compil
                 for record in (types.of_record(name), types.listed(name)):
                     assert record
                     assert_same(record, compiled.record())
+            elif table.type in PROGRAMS:
+                continue
             elif theirs := compiled.map(name):
                 assert_same_map(table.type, types.of_map(name, table.fd), theirs)
                 assert_same_map(table.type, types.described(name), theirs)

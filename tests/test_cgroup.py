@@ -154,7 +154,7 @@ def test_each_direction(engine: str, group: Path) -> None:
 @leaves_nothing
 def test_reports(engine: str, group: Path) -> None:
     """Each has what came since the one before."""
-    with started(engine, group, "--interval", "0.2") as tool:
+    with started(engine, group, "--interval", "0.02") as tool:
         tool.wait_attached()
         for count in (1, 2, 3):
             Sender(group, group, "127.0.0.1", count).send()

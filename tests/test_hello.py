@@ -286,7 +286,7 @@ def test_it_is_the_smallest() -> None:
     for form in ("bpf/{}.bpf.c", "bpf/{}.bcc.c"):
         sizes = {}
         for tool in tools():
-            if tool.via:
+            if tool.via and tool.name != "replace":  # which has a second program
                 with contextlib.suppress(FileNotFoundError):  # a tool may have one dialect only
                     text = (ROOT / form.format(tool.name)).read_text(encoding="utf-8")
                     parts = set(re.findall(r'(?m)^#include "(.*)"', text)) - {"vmlinux.h"}

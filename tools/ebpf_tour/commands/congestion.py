@@ -14,7 +14,6 @@ from typing import Any
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
-from ebpf_tour.loader import interfaces
 from ebpf_tour.loader.hooks.struct_ops import StructOps
 
 
@@ -22,6 +21,8 @@ def run(session: Session) -> None:
     args = session.args
     with session.open(TOOL) as program:
         if args.demo:
+            from ebpf_tour.loader import interfaces
+
             interfaces.enter_own_network()
         name = f"tour_{os.getpid()}"
         program.globals["window"] = args.window

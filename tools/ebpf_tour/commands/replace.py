@@ -10,7 +10,7 @@ import argparse
 import time
 
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
-from ebpf_tour.loader import Program, open_program, syscall
+from ebpf_tour.loader import Program, open_program
 from ebpf_tour.loader.hooks.freplace import Freplace
 
 
@@ -40,6 +40,8 @@ def open_target() -> Program:
 
 def run_once(target: Program, program: Program) -> Row:
     """Run the target, which is attached nowhere, on a packet of zeros; return the row."""
+    from ebpf_tour.loader import syscall
+
     calls = program.counter("calls")
     answer = syscall.test_run(target.program_fds()[0], bytes(64))
     replaced = program.counter("calls") > calls

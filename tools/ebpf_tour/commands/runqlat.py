@@ -102,7 +102,8 @@ def options(parser: argparse.ArgumentParser) -> None:
             help=f"as in bcc's runqlat: a histogram for each {what}",
         )
     cli.add_flag(
-        *(parser, "-m", "--milliseconds"), help="as in bcc's runqlat: in milliseconds, not micro-"
+        *(parser, "-m", "--milliseconds"),
+        help="as in bcc's runqlat: in milliseconds, not microseconds",
     )
     cli.add_flag(parser, "-T", "--time", help="add a column with the local time (HH:MM:SS)")
     parser.add_argument(
