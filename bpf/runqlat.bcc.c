@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-runqlat, BCC dialect: how long threads wait for a CPU. */
 #include "runqlat.h"
-#include "lib/log2.bcc.h"
+#include "lib/log2.h"
 
 /* The Python side passes these to the compiler as numbers:
  *

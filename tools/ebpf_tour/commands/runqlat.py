@@ -145,7 +145,7 @@ def sleep_often() -> None:
 
 
 EVENTS = ("sched_wakeup", "sched_wakeup_new", "sched_switch")
-TYPED = WAKEUP, WAKEUP_NEW, SWITCH = tuple(map(TpBtf, EVENTS))
+WAKEUP, WAKEUP_NEW, SWITCH = map(TpBtf, EVENTS)
 
 TOOL = Tool(
     name="runqlat",
@@ -158,7 +158,7 @@ TOOL = Tool(
         "and histograms that the kernel makes."
     ),
     via={
-        "tp_btf": TYPED,
+        "tp_btf": (WAKEUP, WAKEUP_NEW, SWITCH),
         "raw tracepoint": tuple(RawTracepoint(event, engines=("bcc",)) for event in EVENTS),
     },
     maps=(

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The logarithm for histograms, BCC dialect. */
+/* The logarithm for histograms, the same in both dialects. */
 #pragma once
 
 /* How often a number can be halved until it is 1; of 0 it is 0. It has no loop: each
  * step finds one bit of the result.
  */
-static __always_inline u32 log2_of(u64 number)
+static __always_inline __u32 log2_of(__u64 number)
 {
-	u32 result = 0, bit;
+	__u32 result = 0, bit;
 
 	bit = (number > 0xffffffff) << 5;
 	number >>= bit;
