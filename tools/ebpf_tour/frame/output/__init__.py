@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 import sys
 from typing import TYPE_CHECKING
 
@@ -139,18 +140,16 @@ class CsvWriter(Writer):
 
         from ebpf_tour.frame.output import exact
 
-        super().__init__(columns)
+        bucket = [Column(key, "") for key in ("from", "to", "count")]
+        parts = [bucket if column.histogram else [column] for column in columns]
+        super().__init__(tuple(itertools.chain(*parts)))
+        self._has_histogram = bucket in parts
         # What a locale lacks would not come back.
         self._stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         self._csv = csv.writer(self._stdout, lineterminator="\n")
         self._cell = exact.cell
 
     def begin(self) -> None:
-        bucket = [Column(key, "") for key in ("from", "to", "count")]
-        self._has_histogram = any(column.histogram for column in self._columns)
-        self._columns = tuple(
-            part for column in self._columns for part in (bucket if column.histogram else [column])
-        )
         self._csv.writerow([column.key for column in self._columns])
 
     def row(self, row: Row) -> None:
