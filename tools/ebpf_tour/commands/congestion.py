@@ -13,17 +13,14 @@ import struct
 from typing import Any
 
 from ebpf_tour.base.clock import local_time
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, network
 from ebpf_tour.loader.hooks.struct_ops import StructOps
 
 
 def run(session: Session) -> None:
     args = session.args
     with session.open(TOOL) as program:
-        if args.demo:
-            from ebpf_tour.loader import interfaces
-
-            interfaces.enter_own_network()
+        network.enter_namespace(session)
         name = f"tour_{os.getpid()}"
         program.globals["window"] = args.window
         program.max_entries["rb"] = args.buffer

@@ -109,28 +109,27 @@ def endpoint(row: Row, address: str, port: str) -> str:
 
 
 def enter_namespace(session: Session) -> None:
-    """Move to the network namespace of --netns, with --demo to one of the demo's own.
+    """With --demo, move to a network namespace of the demo's own; otherwise to that of --netns.
 
-    Raises UsageError, NotPermitted, Error.
+    The process moves, and so do its children. Not every tool has --netns. Raises
+    UsageError, NotPermitted, Error.
     """
     from ebpf_tour.loader import interfaces
 
     if session.args.demo:
         interfaces.enter_own_network()
-    elif session.args.netns:
-        interfaces.enter_network(session.args.netns)
+    elif path := getattr(session.args, "netns", None):
+        interfaces.enter_network(path)
 
 
 def interface(session: Session) -> Interface:
     """Return the interface of -i. With --demo, it is in a network namespace of the demo's own.
 
-    The process moves there, and so do its children. When the interface goes away, the run
-    ends. Raises UsageError, NotPermitted, Error.
+    When the interface goes away, the run ends. Raises UsageError, NotPermitted, Error.
     """
     from ebpf_tour.loader import interfaces, netlink
 
-    if session.args.demo:
-        interfaces.enter_own_network()
+    enter_namespace(session)
     found = interfaces.find(session.args.interface)
     session.end_with(netlink.watch(found.ifindex), f"the interface {found} is gone")
     return found
