@@ -142,6 +142,14 @@ class Running:
         self._said += line
         return self
 
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have the tool stopped: it reads nothing meanwhile, so its buffer fills up."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+        yield
+        self.process.send_signal(signal.SIGCONT)
+
     def finish(self, signal: int | None = None) -> Result:
         """Send a signal, if one is given, and wait for the end."""
         if signal is not None:
@@ -381,6 +389,15 @@ def everyones(tool: str, directory: Path) -> Path:
     )
     command.chmod(0o755)
     return command
+
+
+def assert_rest_is_lost(result: Result, caused: int) -> None:
+    """Demand an orderly end with some of the rows, and that the tool says how many are lost."""
+    assert result.status == 0, result.stderr
+    summary = result.summary
+    assert 0 < summary["events"] == len(result.records) < caused
+    assert summary["events"] + summary["lost"] == caused
+    assert f"{summary['lost']} events were lost" in result.stderr
 
 
 def assert_error(result: Result, status: int, command: str = "ebpf-minimal") -> tuple[str, str]:

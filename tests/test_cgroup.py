@@ -283,9 +283,8 @@ def test_two_tools(engine: str, group: Path) -> None:
 def test_what_is_lost_is_counted(engine: str, group: Path) -> None:
     with started(engine, group, "--connect", "--buffer", "4") as tool:
         tool.wait_attached()
-        tool.process.send_signal(signal.SIGSTOP)
-        assert Connector(group, *["udp,127.0.0.1,1"] * 200).connect() == [0] * 200
-        tool.process.send_signal(signal.SIGCONT)
+        with tool.stopped():
+            assert Connector(group, *["udp,127.0.0.1,1"] * 200).connect() == [0] * 200
         result = tool.finish(signal.SIGINT)
     assert result.status == 0, result.stderr
     lost = result.summary["lost"]

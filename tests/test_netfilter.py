@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import packets
 import pytest
 from packets import UDP, ethernet, ipv4, udp
-from support import BIN, Network, Result, Running, assert_error, run, scaled
+from support import BIN, Network, Result, Running, assert_error, assert_rest_is_lost, run, scaled
 
 from ebpf_tour.commands.netfilter import TOOL
 
@@ -228,14 +228,10 @@ def test_nothing_is_lost_in_silence(engine: str, network: Network) -> None:
     """While the tool is stopped its buffer fills up; what finds no room is counted."""
     with started(network, engine, "--buffer", "4") as tool:
         tool.wait_attached()
-        tool.process.send_signal(signal.SIGSTOP)
-        assert send(network, 200) == (200, 200)
-        tool.process.send_signal(signal.SIGCONT)
+        with tool.stopped():
+            assert send(network, 200) == (200, 200)
         result = tool.finish(signal.SIGINT)
-    assert result.status == 0
-    summary = result.summary
-    assert 0 < summary["events"] == len(result.records) < 800
-    assert summary["events"] + summary["lost"] == 800
+    assert_rest_is_lost(result, 800)
 
 
 @pytest.mark.usefixtures("leaves_nothing")
