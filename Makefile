@@ -58,7 +58,7 @@ bpf: ## compile bpf/*.bpf.c
 	@PYTHONPATH=tools /usr/bin/python3 -m ebpf_tour.build bpf
 
 clean: ## remove what was built, and .venv
-	rm -rf .venv build dist tools/*.egg-info bpf/x86 bpf/arm64
+	rm -rf .venv build dist tools/*.egg-info bpf/x86 bpf/arm64 bpf/maps/x86 bpf/maps/arm64
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 setup-demo setup-test setup-check setup-kernels: setup-%:

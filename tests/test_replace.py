@@ -86,9 +86,9 @@ def test_the_target_alone() -> None:
     with open_target() as target:
         target.load()
         (fd,) = target.program_fds()
-        assert [syscall.test_run(fd, bytes(size)) for size in (14, 64, 1500)] == [2, 2, 2]
+        assert [syscall.run_program(fd, bytes(size)).result for size in (14, 64, 1500)] == [2, 2, 2]
         with pytest.raises(OSError, match="Invalid argument"):
-            syscall.test_run(fd, bytes(13))
+            syscall.run_program(fd, bytes(13))
 
 
 @pytest.mark.native

@@ -107,6 +107,8 @@ def _compile_each(sources: Path, target: Path) -> Iterator[Path]:
             if not origin.is_current(str(path), _directories(sources)):
                 compile_object(source, path, architecture)
                 yield path
+    if sources.resolve() == PACKAGE:  # it has the lessons on maps in a directory of their own
+        yield from _compile_each(sources / "maps", target / "maps")
 
 
 def _run(command: list[str], source: Path) -> None:

@@ -43,7 +43,7 @@ def run_once(target: Program, program: Program) -> Row:
     from ebpf_tour.loader import syscall
 
     calls = program.counter("calls")
-    answer = syscall.test_run(target.program_fds()[0], bytes(64))
+    answer = syscall.run_program(target.program_fds()[0], bytes(64)).result
     replaced = program.counter("calls") > calls
     return {
         "time": time.strftime("%H:%M:%S"),

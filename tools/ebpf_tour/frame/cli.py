@@ -227,6 +227,28 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
 
 
+def add_engine_option(parser: argparse.ArgumentParser) -> None:
+    """Add --engine; the tools with a program of their own have it."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=os.environ.get(ENGINE_VARIABLE) or "auto",
+        help="what loads the program: libbpf loads a compiled object (CO-RE), bcc compiles the "
+        "C now and loads it; auto takes libbpf if the kernel has BTF, otherwise bcc "
+        f"(default: auto, or ${ENGINE_VARIABLE})",
+    )
+
+
+def add_show_option(parser: argparse.ArgumentParser) -> None:
+    """Add --show; the tools with a program of their own have it."""
+    parser.add_argument(
+        "--show",
+        choices=("source", "asm", "log", "maps"),
+        help="instead of running, show the C source, its bytecode line by line, the verifier's "
+        "log, or the loaded programs and maps (those with --json, too)",
+    )
+
+
 def make_parser(
     tool: Tool, options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> argparse.ArgumentParser:
@@ -295,14 +317,7 @@ def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
 
 
 def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
-    parser.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default=os.environ.get(ENGINE_VARIABLE) or "auto",
-        help="what loads the program: libbpf loads a compiled object (CO-RE), bcc compiles the "
-        "C now and loads it; auto takes libbpf if the kernel has BTF, otherwise bcc "
-        f"(default: auto, or ${ENGINE_VARIABLE})",
-    )
+    add_engine_option(parser)
     if len(tool.via) > 1:
         parser.add_argument(
             "--via",
@@ -316,12 +331,7 @@ def _add_program_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
         action="store_true",
         help="cause events in a child process, show them, and end; one terminal is enough",
     )
-    parser.add_argument(
-        "--show",
-        choices=("source", "asm", "log", "maps"),
-        help="instead of running, show the C source, its bytecode line by line, the verifier's "
-        "log, or the loaded programs and maps (those with --json, too)",
-    )
+    add_show_option(parser)
 
 
 def command(

@@ -12,6 +12,7 @@ import ebpf_tour
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error
 from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks.prog_run import ProgRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.pace import Pace
     from ebpf_tour.loader.reader import Reader
+    from ebpf_tour.loader.syscall import Ran
 
 
 def sources() -> str:
@@ -312,6 +314,19 @@ class Program(Closing, abc.ABC):
 
         Raises Error if the C source has none of that name.
         """
+
+    def run(self, function: str, *numbers: int, repeat: int = 1) -> Ran:
+        """Run the program of a `ProgRun` on this CPU; return what it returned, and ns for a run.
+
+        The program finds the numbers in its context, up to five of 32 bits in that of "tc".
+        `repeat` is for "tc" and "xdp". Raises OSError.
+        """
+        from ebpf_tour.loader import syscall
+
+        found = ((hook, fd) for hook, fd in self._hooks_and_fds() if isinstance(hook, ProgRun))
+        hook, fd = next((hook, fd) for hook, fd in found if hook.function == function)
+        again = 0 if hook.section == "raw_tp" else repeat
+        return syscall.run_program(fd, *hook.input(numbers), again)
 
     def intervals(self, pace: Pace, seconds: float) -> Iterator[float]:
         """Yield whenever a report is due: every `seconds`, and once more at the end.

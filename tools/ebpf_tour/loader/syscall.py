@@ -27,7 +27,7 @@ _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _MAP_GET_NEXT_KEY = 1, 2, 
 _PROG_LOAD = 5
 _OBJ_GET = 7
 _PROG_ATTACH, _PROG_DETACH = 8, 9
-_PROG_TEST_RUN = 10
+_PROG_RUN = 10
 _MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID = 12, 13, 14
 _MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID = 12, 13, 14
 _OBJ_GET_INFO_BY_FD = 15
@@ -217,16 +217,33 @@ def load_program(kind: int, code: bytes, attach_type: int = 0, btf_id: int = 0) 
     return fd
 
 
-def test_run(program: int, packet: bytes) -> int:
-    """Run a program for packets on one of our own, and return what it returns. Raises OSError.
+class Ran(NamedTuple):
+    """What a program has returned, and how many ns each run took (0 where nobody measures)."""
 
-    The packet has 14 bytes or more: an Ethernet header.
+    result: int
+    ns: int
+
+
+def run_program(program: int, packet: bytes, context: bytes = b"", repeat: int = 0) -> Ran:
+    """Run a program, and return what the last of its runs returned. Raises OSError.
+
+    A program for packets wants a packet: 14 bytes or more, an Ethernet header. One for
+    raw tracepoints wants none, and is run once. `context` is the beginning of the structure
+    that the program gets; zeros follow.
     """
     data = ct.create_string_buffer(packet, len(packet))
+    given = ct.create_string_buffer(context, len(context))
+    attr = bytearray(80)
     # prog_fd, retval, data_size_in, data_size_out, data_in
-    attr = struct.pack("=IIIIQ", program, 0, len(packet), 0, ct.addressof(data))
-    _, answer = bpf(_PROG_TEST_RUN, attr.ljust(64, b"\0"))
-    return int(struct.unpack_from("=I", answer, 4)[0])
+    data_in = ct.addressof(data) if packet else 0
+    struct.pack_into("=IIIIQ", attr, 0, program, 0, len(packet), 0, data_in)
+    # repeat, duration, ctx_size_in, ctx_size_out, ctx_in
+    context_in = ct.addressof(given) if context else 0
+    struct.pack_into("=IIIIQ", attr, 32, repeat, 0, len(context), 0, context_in)
+    _, answer = bpf(_PROG_RUN, bytes(attr))
+    (result,) = struct.unpack_from("=i", answer, 4)
+    (ns,) = struct.unpack_from("=I", answer, 36)
+    return Ran(result, ns)
 
 
 def has_attach_cookies() -> bool:

@@ -1,0 +1,179 @@
+"""ebpf-maps: the list, and each type's lesson on both engines. What a lesson is exactly: kind/."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import BIN, ENGINES, PATIENCE_S, assert_error, need, run
+
+from ebpf_tour.commands.maps import TOOL, tool_of
+from ebpf_tour.frame.maps import MapLesson, map_lessons
+from ebpf_tour.loader import open_program
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader.hooks import Hook
+
+MAPS = BIN / "ebpf-maps"
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-sys_admin,-bpf,-perfmon,-net_admin")
+LESSONS = map_lessons()
+BY_NAME = {lesson.name: lesson for lesson in LESSONS}
+
+kernel = pytest.mark.kernel
+
+Step = tuple[str, Any]  # the call, and the error's name or the result
+
+
+def engines_of(lesson: MapLesson) -> list[str]:
+    return [
+        engine
+        for engine in ENGINES
+        if all(engine in program.engines for program in lesson.programs)
+    ]
+
+
+def lesson_on(name: str, engine: str) -> list[dict[str, Any]]:
+    """Return the rows of a lesson."""
+    need(*BY_NAME[name].programs)
+    result = run(MAPS, name, "--json", "--engine", engine)
+    assert result.status == 0, result.stderr
+    assert result.stderr == ""
+    rows = result.records
+    assert result.summary == {"type": "summary", "events": len(rows), "lost": 0}
+    assert {row["map"] for row in rows} == {name}
+    return rows
+
+
+def steps_of(rows: list[dict[str, Any]]) -> dict[str, list[Step]]:
+    """Return the steps of each part: what was called, and what came of it."""
+    parts: dict[str, list[Step]] = {}
+    for row in rows:
+        parts.setdefault(row["part"], []).append((row["call"], row["error"] or row["result"]))
+    return parts
+
+
+def test_every_type_once() -> None:
+    assert len({lesson.type for lesson in LESSONS}) == len(LESSONS)
+    assert len({lesson.place for lesson in LESSONS}) == len(LESSONS)
+
+
+def test_the_list() -> None:
+    """Without root, and within 80 columns."""
+    result = run(*WITHOUT_RIGHTS, MAPS)
+    assert result.status == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    names = re.findall(r"(?m)^([a-z]\S+)", result.stdout)
+    assert names == [lesson.name for lesson in LESSONS]
+    rows = run(*WITHOUT_RIGHTS, MAPS, "--json").records
+    assert [row["map"] for row in rows] == names
+    for row in rows:
+        assert list(row) == [column.key for column in TOOL.columns]
+
+
+def test_wrong_words() -> None:
+    cause, hint = assert_error(run(MAPS, "hsh"), 2, "ebpf-maps")
+    assert (cause, hint) == ("there is no lesson on 'hsh'", "did you mean hash?")
+    _, hint = assert_error(run(MAPS, "--show", "asm"), 2, "ebpf-maps")
+    assert hint == "name a type: ebpf-maps hash --show asm"
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_the_engines_agree(lesson: MapLesson) -> None:
+    """The same steps with the same results, but for what two CPUs have lost, and 80 columns."""
+    seen = []
+    for engine in engines_of(lesson):
+        rows = lesson_on(lesson.name, engine)
+        for row in rows:
+            if "were lost" in (row["note"] or ""):
+                row["result"], row["note"] = None, "none was lost"
+            elif row["note"] == "none was lost":
+                row["result"] = None
+        seen.append(rows)
+    assert all(rows == seen[0] for rows in seen)
+    assert len(seen[0]) >= 4
+    table = run(MAPS, lesson.name).stdout
+    assert max(map(len, table.splitlines())) <= 80
+    assert f"BPF_MAP_TYPE_{lesson.type}" in table
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_hash(engine: str) -> None:
+    parts = list(steps_of(lesson_on("hash", engine)).values())
+    assert parts[0] == [
+        ("update(17, 5)", 0),
+        ("lookup(17)", 5),
+        ("update(17, 6)", 0),
+        ("update(17, 7, 1)", "EEXIST"),
+        ("lookup(18)", "ENOENT"),
+        ("delete(17)", 0),
+    ]
+    assert parts[1][4:] == [("update(4, 0)", "E2BIG"), ("update(1, 20)", 0)]
+    assert parts[3] == [("lookup 1", 20), ("all keys", ["0", "1", "2", "3"])]
+    check_additions(parts[2])
+
+
+def check_additions(steps: list[Step]) -> None:
+    """Plain additions on two CPUs may be lost, atomic ones are not."""
+    lost, kept = (result for call, result in steps if call.startswith("lookup"))
+    assert 1_000_000 <= lost <= 2_000_000
+    assert kept == 2_000_000
+
+
+@kernel
+@pytest.mark.native
+def test_additions_are_lost() -> None:
+    """Two CPUs that do nothing else lose some at once; on a busy machine, some time later."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        rows = lesson_on("hash", "libbpf")
+        notes = [row["note"] for row in rows if row["part"] == "Two CPUs at once"]
+        if any("were lost" in (note or "") for note in notes):
+            return
+    pytest.fail("no addition was lost")
+
+
+@kernel
+@pytest.mark.native
+@pytest.mark.usefixtures("leaves_nothing")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_it_costs(engine: str) -> None:
+    """Everything that the lesson can measure has a number; the rest has none."""
+    (row,) = run(MAPS, "hash", "--measure", "--json", "--engine", engine).records
+    assert row["map"] == "hash"
+    assert row["reason"] is None
+    for what in ("lookup", "update", "update_delete"):
+        for cpus in (1, 2):
+            assert 0 < row[f"{what}_{cpus}_ns"] < 1e6
+    table = run(MAPS, "hash", "--measure", "--engine", engine).stdout
+    assert re.search(r"(?m)^hash( +\d+){6}$", table)
+
+
+@kernel
+def test_show() -> None:
+    """--show is what it is for every tool, of the lesson's program."""
+    assert "BPF_MAP_TYPE_HASH" in run(MAPS, "hash", "--show", "source").stdout
+    maps = run(MAPS, "hash", "--show", "maps").stdout
+    assert re.search(r"(?m)^ +\d+  hash +4 +8 +4  hash$", maps)
+
+
+def test_no_permission() -> None:
+    _, hint = assert_error(run(*WITHOUT_RIGHTS, MAPS, "hash"), 77, "ebpf-maps")
+    assert hint.startswith("run it as root: ")
+
+
+def test_each_lesson_has_its_files() -> None:
+    """A C file for each engine that its programs name."""
+    for lesson in LESSONS:
+        tool = tool_of(lesson)
+        hooks: list[Hook] = [*lesson.programs]
+        for engine in engines_of(lesson):
+            where = {"directory": tool.directory, "engine": engine}
+            with open_program(tool.name, hooks, to_read=True, **where) as program:
+                assert f"ebpf-maps {lesson.name}, {engine}" in program.source_text().casefold()

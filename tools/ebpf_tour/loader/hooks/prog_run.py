@@ -1,0 +1,65 @@
+"""Programs without an event: user space runs them, by BPF_PROG_RUN of bpf(2).
+
+The kernel has this for tests, and called it BPF_PROG_TEST_RUN at first.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from ebpf_tour.base.errors import Error
+from ebpf_tour.loader.hooks import Hook
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ebpf_tour.loader.bcc import Function as BccFunction
+    from ebpf_tour.loader.hooks import Detach
+    from ebpf_tour.loader.libbpf import Function as LibbpfFunction
+
+# What the program gets by its SEC(): BPF_PROG_TYPE_* and the structure.
+_TYPES = {
+    "tc": (3, "__sk_buff"),
+    "xdp": (6, "xdp_md"),
+    "raw_tp": (17, "bpf_raw_tracepoint_args"),
+}
+_CB = 48  # where cb is in struct __sk_buff
+
+
+class ProgRun(Hook):
+    """No event: `Program.run()` runs the program, with numbers that it finds in its context.
+
+    `section` is the type of the program: "tc" (they are in skb->cb), "raw_tp" (in ctx->args)
+    or "xdp" (a packet only, no numbers).
+    """
+
+    kind = "prog run"
+    about = (
+        "No place in the kernel: the tool itself runs the program, with a context that is made "
+        "for it."
+    )
+    rank = 99
+
+    def __init__(self, function: str, section: str = "tc") -> None:
+        self.name = self.function = self.libbpf_function = function
+        self.section = section
+        self.program_type, self.context = _TYPES[section]
+
+    def unsupported(self) -> Error | None:
+        return None  # commit 1cf1cae963c2 ("bpf: introduce BPF_PROG_TEST_RUN command") (in v4.12)
+
+    def input(self, numbers: tuple[int, ...]) -> tuple[bytes, bytes]:
+        """Return the packet and the context to run it with. Raises struct.error."""
+        if self.section == "raw_tp":
+            return b"", struct.pack(f"={len(numbers)}Q", *numbers)
+        packet = bytes(14)  # the least that there can be: an Ethernet header
+        if self.section == "tc":
+            return packet, bytes(_CB) + struct.pack("=5I", *numbers, *bytes(5 - len(numbers)))
+        return packet, b""
+
+    def attach_libbpf(self, function: LibbpfFunction, target: Any) -> Detach:  # noqa: ARG002
+        return lambda: None  # it is loaded, and that is all
+
+    def attach_bcc(self, function: BccFunction, target: Any) -> Detach:  # noqa: ARG002
+        return lambda: None
