@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from ebpf_tour.base.errors import UsageError, did_you_mean
 from ebpf_tour.base.text import printable
-from ebpf_tour.frame import Column, Command, Example, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Example, Row, Session, Tool, cli
 from ebpf_tour.frame.maps import MapLesson, Steps, map_lessons
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.program import sources
@@ -101,9 +101,7 @@ def teach(session: Session, lesson: MapLesson) -> None:
 
 def tool_of(lesson: MapLesson) -> Tool:
     """Return the record of a tool with the lesson's program, which has no event."""
-    return Tool(
-        name=lesson.stem, via={"prog run": lesson.programs}, directory=f"{sources()}/maps"
-    )
+    return Tool(name=lesson.stem, via={"prog run": lesson.programs}, directory=f"{sources()}/maps")
 
 
 def lesson_lines(lesson: MapLesson, rows: Iterable[Row]) -> Iterator[str]:

@@ -38,6 +38,8 @@ _NAME = "@"  # no character of C
 _HEADER = struct.Struct("=HBBI4I")  # struct btf_header
 _TYPE = struct.Struct("=3I")  # struct btf_type: name_off, info, size or type
 _PARAM = struct.Struct("=2I")  # struct btf_param: name_off, type
+# struct btf_enum: name_off, val; struct btf_enum64: name_off, val_lo32, val_hi32
+_VALUE = {_ENUM: struct.Struct("=Ii"), _ENUM64: struct.Struct("=Iq")}
 
 
 # Of one declaration. The longest ones of the kernel take some dozens.
@@ -65,7 +67,9 @@ class RawBtf:
         self.text_end: int = self._first_text + text_size
         self._positions: list[int] = []
         # The ids of the types that lists are made of, by kind.
-        self._ids: dict[int, list[int]] = {_STRUCT: [], _FUNC: [], _TYPEDEF: []}
+        self._ids: dict[int, list[int]] = {
+            kind: [] for kind in (_STRUCT, _FUNC, _TYPEDEF, _ENUM, _ENUM64)
+        }
         self._steps = 0
         with self._limited():
             self._walk(header + start, header + start + size)
@@ -122,6 +126,24 @@ class RawBtf:
     def structs(self) -> dict[str, int]:
         """The id of each structure, by its name; of a module, only its own."""
         return self._named(_STRUCT)
+
+    def enumeration(self, name: str) -> dict[str, int]:
+        """Return the values of `enum NAME` by their names, in their order; empty if it has none.
+
+        Several names may have the same value.
+        """
+        for kind, value in _VALUE.items():
+            number = self._named(kind).get(name)
+            if number is not None:
+                with self._limited():
+                    return self._values(number, value)
+        return {}
+
+    def _values(self, number: int, value: struct.Struct) -> dict[str, int]:
+        start = self._position(number) + _TYPE.size
+        count = self._type(number)[1] & 0xFFFF
+        items = value.iter_unpack(self._data[start : start + value.size * count])
+        return {self._text(name): found for name, found in items}
 
     def _named(self, kind: int) -> dict[str, int]:
         with self._limited():

@@ -39,7 +39,8 @@ class Steps:
     def run(self, function: str, *numbers: int, note: str = "") -> int:
         """Run a function of the program once; return its result."""
         result = self.program.run(function, *numbers).result
-        return self._row("program", call_of(function, numbers), result, note)
+        self._row("program", call_of(function, numbers), result, note)
+        return result
 
     def tool(self, call: str, do: Callable[[], Any], note: str = "") -> Any:
         """Do what user space does, `call` in words; return its result.
@@ -50,7 +51,9 @@ class Steps:
             result = do()
         except OSError as error:
             result = -(error.errno or errno.EIO)
-        return self._row("tool", call, -errno.ENOENT if result is None else result, note)
+        result = -errno.ENOENT if result is None else result
+        self._row("tool", call, result, note)
+        return result
 
     def two_cpus(self, function: str, *numbers: int, times: int, note: str = "") -> bool:
         """Run a function many times on each of two CPUs at once.
@@ -65,7 +68,7 @@ class Steps:
         self._row("2 CPUs", call, None, note)
         return True
 
-    def _row(self, by: str, call: str, result: Any, note: str) -> Any:
+    def _row(self, by: str, call: str, result: Any, note: str) -> None:
         failed = isinstance(result, int) and result < 0
         shown = list(map(str, result)) if isinstance(result, list | tuple) else result
         self.rows.append(
@@ -78,7 +81,6 @@ class Steps:
                 "note": note or None,
             }
         )
-        return result
 
 
 def call_of(function: str, numbers: Iterable[int]) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from ebpf_tour.base.errors import Error
+from ebpf_tour.base.errors import Error, Unsupported
+from ebpf_tour.loader import features, raw_btf
 from ebpf_tour.loader.hooks import Hook
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class ProgRun(Hook):
     """No event: `Program.run()` runs the program, with numbers that it finds in its context.
 
     `section` is the type of the program: "tc" (they are in skb->cb), "raw_tp" (in ctx->args)
-    or "xdp" (a packet only, no numbers).
+    or "xdp" (a packet only, no numbers). `map_type`, without BPF_MAP_TYPE_, is the type of map
+    that it is about, if not every kernel has it: the first that does is Linux `since`. BCC may
+    have no word for it: then `engines` is only libbpf.
     """
 
     kind = "prog run"
@@ -41,13 +44,30 @@ class ProgRun(Hook):
     )
     rank = 99
 
-    def __init__(self, function: str, section: str = "tc") -> None:
+    def __init__(
+        self,
+        function: str,
+        section: str = "tc",
+        map_type: str = "",
+        since: str = "",
+        engines: tuple[str, ...] = Hook.engines,
+    ) -> None:
         self.name = self.function = self.libbpf_function = function
         self.section = section
+        self.map_type = map_type
+        self.since = since
+        self.engines = engines
         self.program_type, self.context = _TYPES[section]
 
     def unsupported(self) -> Error | None:
-        return None  # commit 1cf1cae963c2 ("bpf: introduce BPF_PROG_TEST_RUN command") (in v4.12)
+        # BPF_PROG_RUN itself: since commit 1cf1cae963c2 ("bpf: introduce BPF_PROG_TEST_RUN
+        # command") (in v4.12), for raw tracepoints since v5.10.
+        name = f"BPF_MAP_TYPE_{self.map_type}"
+        if not self.map_type or not features.has_kernel_btf():
+            return None
+        if name in raw_btf.of_kernel().enumeration("bpf_map_type"):
+            return None
+        return Unsupported(f"this kernel has no {name}", f"boot Linux {self.since} or newer")
 
     def input(self, numbers: tuple[int, ...]) -> tuple[bytes, bytes]:
         """Return the packet and the context to run it with. Raises struct.error."""
