@@ -25,6 +25,8 @@ def test_wheel_has_everything(wheel: Path) -> None:
     for source in SOURCES:
         for architecture in ARCHITECTURES:
             assert f"ebpf_tour/bpf/{architecture}/{source.replace('.c', '.o')}" in names
+            for path in (ROOT / "bpf/maps").glob("*.bpf.c"):
+                assert f"ebpf_tour/bpf/maps/{architecture}/{path.stem}.o" in names
     for path in (ROOT / "bpf").rglob("*.[ch]"):
         assert f"ebpf_tour/bpf/{path.relative_to(ROOT / 'bpf')}" in names
     for path in (ROOT / "tools/ebpf_tour").rglob("*.py"):

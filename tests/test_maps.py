@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import BIN, ENGINES, PATIENCE_S, assert_error, need, run
+from support import BIN, ENGINES, PATIENCE_S, ROOT, assert_error, need, run
 
 from ebpf_tour.commands.maps import TOOL, tool_of
 from ebpf_tour.frame.maps import MapLesson, map_lessons
@@ -177,3 +177,9 @@ def test_each_lesson_has_its_files() -> None:
             where = {"directory": tool.directory, "engine": engine}
             with open_program(tool.name, hooks, to_read=True, **where) as program:
                 assert f"ebpf-maps {lesson.name}, {engine}" in program.source_text().casefold()
+
+
+def test_no_file_without_a_lesson() -> None:
+    """Nothing is left behind when one is renamed."""
+    there = {path.name.partition(".")[0] for path in (ROOT / "bpf/maps").glob("*.c")}
+    assert there == {lesson.stem for lesson in LESSONS}

@@ -264,7 +264,7 @@ BEGINS = RawTracepoint("sched_process_exec", within=True)
 
 TOOL = Tool(
     name="execsnoop",
-    lesson=220,
+    lesson=230,
     for_work=True,
     read_before=("ksyscall", "opensnoop"),
     summary="show each program that is executed, with its arguments",

@@ -510,7 +510,7 @@ ALLOC = Uprobe("handle_alloc", needs_large_keys=True)
 
 TOOL = Tool(
     name="mallocstacks",
-    lesson=230,
+    lesson=240,
     for_work=True,
     read_before=("uprobe", "profile", "mkdir"),
     summary="sum up what a process allocates with malloc, by call stack",

@@ -187,7 +187,7 @@ MEASURED = (
 TOOL = Tool(
     name="maps",
     lesson=180,
-    read_before=("syscount",),
+    read_before=("tailcall",),
     summary="show which map to take when, and what each type does",
     description=(
         "Show when to take which type of map. With a TYPE, show its lesson: what goes in and "

@@ -134,7 +134,7 @@ FEXIT = Fentry("vfs_mkdir", returns=True, engines=("libbpf",))
 
 TOOL = Tool(
     name="mkdir",
-    lesson=210,
+    lesson=220,
     for_work=True,
     read_before=("fentry", "opensnoop"),
     summary="show each directory that is made, by whom and with which mode",

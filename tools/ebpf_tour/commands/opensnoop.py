@@ -176,7 +176,7 @@ BY_HANDLE_RETURNS = Tracepoint("syscalls", "sys_exit_open_by_handle_at", optiona
 
 TOOL = Tool(
     name="opensnoop",
-    lesson=190,
+    lesson=200,
     for_work=True,
     read_before=("bootstrap",),
     summary="show each file that is opened, by whom and with which result",

@@ -156,7 +156,7 @@ EXEC = RawTracepoint("sched_process_exec", needs_btf=True)
 
 TOOL = Tool(
     name="procinfo",
-    lesson=200,
+    lesson=210,
     for_work=True,
     read_before=("bootstrap", "syscount"),
     summary="show who a process is inside its container: its PIDs and its namespaces",

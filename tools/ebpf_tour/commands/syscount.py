@@ -207,7 +207,7 @@ SYS_ENTER = RawTracepoint("sys_enter")
 
 TOOL = Tool(
     name="syscount",
-    lesson=180,
+    lesson=190,
     for_work=True,
     read_before=("execcount",),
     summary="count system calls, by call, by process or by command",
