@@ -224,14 +224,14 @@ def test_one_half_of_the_stacks(engine: str, compiled: Compiled, letter: str, no
 
 
 def test_table_and_folded(compiled: Compiled, tmp_path: Path) -> None:
-    """They add up to the same, and the file for speedscope has all of it."""
-    path = tmp_path / "out.speedscope.json"
+    """They add up to the same, and the file for speedscope and the picture have all of it."""
+    path, picture = tmp_path / "out.speedscope.json", tmp_path / "out.svg"
     with Workload(compiled("sampled"), "deep", "20") as workload:
         count = OwnCount(workload.pid)
         command = (PROFILE, "-p", str(workload.pid), "--event", "page-faults")
         with (
             Running(*command, "--folded", "--speedscope", str(path)) as folded,
-            Running(*command, "--top", "3") as table,
+            Running(*command, "--top", "3", "--flamegraph", str(picture)) as table,
         ):
             folded.wait_attached()
             table.wait_attached()
@@ -245,6 +245,7 @@ def test_table_and_folded(compiled: Compiled, tmp_path: Path) -> None:
     assert any(re.fullmatch(wanted, text) for text, _, _ in lines)
     (profile,) = json.loads(path.read_text())["profiles"]
     assert sum(profile["weights"]) == caused
+    assert f"<title>sampled ({caused} samples, 100.0%)</title>" in picture.read_text()
     header, *rows = results[1].stdout.splitlines()
     assert header.split() == ["SAMPLES", "COMM", "PID", "STACK"]
     assert sum(f" {workload.pid} " in row for row in rows) == 3

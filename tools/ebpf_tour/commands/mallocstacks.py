@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli, stacks
-from ebpf_tour.frame.output.file import OutputFile
 from ebpf_tour.frame.session import say
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
@@ -52,7 +51,7 @@ def run(session: Session) -> None:
         child = stack.enter_context(Child(reader.make, session.wake))
         target = stack.enter_context(Target(demo.pid if demo else args.pid, child))
         watched = Allocators(target, function_of(args).symbol, args.function)
-        file = stack.enter_context(OutputFile(args.speedscope)) if args.speedscope else None
+        files = stack.enter_context(stacks.StackFiles(session))
 
         configure(program, args, target)
         program.load()
@@ -68,8 +67,7 @@ def run(session: Session) -> None:
         if demo:
             demo.begin()
         ended = follow(session, program, target, report)
-        if file:
-            stacks.write_speedscope(session, file, report.name, report.rows, measures(args))
+        files.write(report.name, report.rows, measures(args))
     if demo:
         demo.check(session, report, ended=ended)
 
@@ -369,7 +367,7 @@ UNATTRIBUTED = {
 
 
 def measures(args: argparse.Namespace) -> list[Measure]:
-    """Return the numbers of a speedscope file, the one that matters first."""
+    """Return the numbers of the files of stacks, the one that matters first."""
     from ebpf_tour.frame.output.stacks import Measure
 
     both = [Measure("bytes", "bytes", "bytes"), Measure("count", "calls", "none")]
@@ -554,7 +552,7 @@ TOOL = Tool(
         Example("ebpf-mallocstacks 4711", "until Ctrl-C or the end of the process"),
         Example("ebpf-mallocstacks 4711 8192 --top 10", "the ten largest of up to 8192 stacks"),
         Example("ebpf-mallocstacks 4711 --function calloc", "another function that allocates"),
-        Example("ebpf-mallocstacks 4711 --folded", "lines for flamegraph.pl"),
+        Example("ebpf-mallocstacks 4711 --flamegraph out.svg", "a flame graph, for a browser"),
         Example("ebpf-mallocstacks --demo", "watch a child process"),
     ),
     keeps=stacks.KEEPS,

@@ -116,7 +116,7 @@ TOOL = Tool(
     examples=(
         Example("ebpf-profile --time-limit 10", "what the machine does, for ten seconds"),
         Example("ebpf-profile -p 1 -F 999", "one process, with all its threads"),
-        Example("ebpf-profile --folded", "lines for flamegraph.pl"),
+        Example("ebpf-profile --flamegraph out.svg", "a flame graph, for a browser"),
         Example("ebpf-profile --event page-faults", "who touches new memory"),
         Example("ebpf-profile --demo", "watch a child process compute"),
     ),

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame.output.file import OutputFile
 from ebpf_tour.frame.output.stacks import Measure, without_offset
-from ebpf_tour.frame.stacks import top_of, write_speedscope
+from ebpf_tour.frame.stacks import StackFiles, top_of
 from ebpf_tour.loader import features
 from ebpf_tour.loader.stacks import KernelSymbols, Stack, StackTraces
 from ebpf_tour.userland.process import Process
@@ -65,8 +64,7 @@ class Samples(Closing):
         if session.args.pid:
             session.end_with(self._cleanup.enter_context(Process(session.args.pid)).pidfd)
             self._processes.look([session.args.pid])
-        path = session.args.speedscope
-        self._file = self._cleanup.enter_context(OutputFile(path)) if path else None
+        self._files = self._cleanup.enter_context(StackFiles(session))
 
     def gather(self) -> None:
         """Let the program count until the run is to end; look at the processes meanwhile."""
@@ -88,9 +86,7 @@ class Samples(Closing):
         session.lost = self._program.lost() + refused
         rows = self._rows(found)
         session.report(rows[: session.args.top])
-        if self._file:
-            measures = [Measure("count", "samples", "none")]
-            write_speedscope(session, self._file, session.tool.command, rows, measures)
+        self._files.write(session.tool.command, rows, [Measure("count", "samples", "none")])
         rest = top_of(session.args.top, len(rows))
         session.warn(f"{found.total()} samples, at {len(rows)} stacks{rest}")
         for text in self._what_is_missing(found, refused):
@@ -151,5 +147,5 @@ class Samples(Closing):
             )
 
     def close(self) -> None:
-        """End the child, and close the file. May be called twice."""
+        """End the child, and close the files. May be called twice."""
         self._cleanup.close()

@@ -1,17 +1,18 @@
-"""What the tools that report call stacks have in common: options, cells, speedscope's file."""
+"""What the tools that report call stacks have in common: options, cells, files of stacks."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
+from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.text import printable
 from ebpf_tour.frame import cli
+from ebpf_tour.frame.output.file import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ebpf_tour.frame.output.file import OutputFile
     from ebpf_tour.frame.output.stacks import Measure
     from ebpf_tour.frame.record import Row
     from ebpf_tour.frame.session import Session
@@ -26,7 +27,7 @@ KEEPS = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add --top, --folded and --speedscope."""
+    """Add --top, --folded, --flamegraph and --speedscope."""
     parser.add_argument(
         "--top", type=cli.positive_int, metavar="N", help="show only the N largest stacks"
     )
@@ -37,6 +38,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         dest="format",
         default=argparse.SUPPRESS,
         help="print one line for each stack, for flamegraph.pl",
+    )
+    parser.add_argument(
+        "--flamegraph",
+        type=not_empty,
+        metavar="FILE",
+        help="also draw all stacks into a file: an SVG picture, for a browser",
     )
     parser.add_argument(
         "--speedscope",
@@ -95,14 +102,40 @@ def stack_lines(row: Row) -> list[str]:
     return [*lines, f"[truncated: more than {len(lines)} frames]"] if row["truncated"] else lines
 
 
-def write_speedscope(
-    session: Session, file: OutputFile, name: str, rows: Sequence[Row], measures: Sequence[Measure]
-) -> None:
-    """Write rows for speedscope, and say so if nobody reads all of it. Raises Error."""
-    import json
+class StackFiles(Closing):
+    """The files that --speedscope and --flamegraph name, opened before anything is done for them.
 
-    from ebpf_tour.frame.output.stacks import speedscope
+    Raises Error where one cannot be written.
+    """
 
-    text = json.dumps(speedscope(name, rows, measures))
-    if not file.write(text, session.wait_writable):
-        session.warn(f"the rest of {session.args.speedscope} is not written: nobody reads it")
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        args = session.args
+        self._files = {
+            path: OutputFile(path) for path in (args.speedscope, args.flamegraph) if path
+        }
+
+    def write(self, name: str, rows: Sequence[Row], measures: Sequence[Measure]) -> None:
+        """Write rows with stacks, and say so if nobody reads all of it. Raises Error.
+
+        A flame graph shows the first of the measures.
+        """
+        import json
+
+        from ebpf_tour.frame.output.flamegraph import flamegraph
+        from ebpf_tour.frame.output.stacks import speedscope
+
+        args = self._session.args
+        if args.speedscope:
+            self._write(args.speedscope, json.dumps(speedscope(name, rows, measures)))
+        if args.flamegraph:
+            self._write(args.flamegraph, flamegraph(name, rows, measures[0]))
+
+    def _write(self, path: str, text: str) -> None:
+        if not self._files[path].write(text, self._session.wait_writable):
+            self._session.warn(f"the rest of {printable(path)} is not written: nobody reads it")
+
+    def close(self) -> None:
+        """Close them. May be called twice."""
+        for file in self._files.values():
+            file.close()
