@@ -92,6 +92,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="how records reach user space (default: ringbuf if the kernel supports it)",
     )
     cli.add_buffer_option(parser, " (perf: of each CPU's buffer)")
+    cli.add_fields(parser, TOOL.columns)
 
 
 def demo() -> Demo:

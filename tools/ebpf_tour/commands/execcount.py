@@ -97,6 +97,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--count", type=number, metavar="N", dest="count_option", help="end after N reports"
     )
     cli.add_flag(parser, "--by-comm", help="a counter for each command, as a sorted table")
+    cli.add_fields(parser, TOOL.columns, report=True)
 
 
 def demo() -> Demo:

@@ -216,6 +216,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="KIB",
         help="size of the perf buffer of each CPU, rounded up to a power of two (default: 256)",
     )
+    cli.add_fields(parser, TOOL.columns)
 
 
 # They are read one by one, and the verifier follows each turn of a loop.

@@ -205,7 +205,7 @@ class Report:
         self._count = len(rows)
         rows += self._not_recorded()
         self.rows = sorted(rows, key=lambda row: -int(str(row[key])))
-        self._session.report(self.rows[: self._session.args.top])
+        self._session.report(self.rows)
         self._say_total()
 
     def _row(
@@ -431,6 +431,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="what to sort by, and the number that --folded prints (default: bytes)",
     )
     stacks.add_options(parser)
+    cli.add_fields(parser, TOOL.columns, report=True)
 
 
 class DemoProcess:

@@ -94,6 +94,7 @@ def name_and_error(row: Row) -> str:
 def options(parser: argparse.ArgumentParser) -> None:
     cli.add_filters(parser, "punx")
     cli.add_buffer_option(parser)
+    cli.add_fields(parser, TOOL.columns)
 
 
 def demo(via: str) -> Demo:

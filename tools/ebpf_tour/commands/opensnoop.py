@@ -129,6 +129,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="as in bcc's opensnoop: same as --time-limit",
     )
     cli.add_buffer_option(parser)
+    cli.add_fields(parser, TOOL.columns)
 
 
 def open_flag(text: str) -> str:

@@ -130,6 +130,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     cli.add_filters(parser, "un")
     cli.add_buffer_option(parser)
+    cli.add_fields(parser, TOOL.columns)
 
 
 def demo() -> Demo:

@@ -57,6 +57,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     stacks.add_sample_options(parser)
     stacks.add_options(parser)
+    cli.add_fields(parser, TOOL.columns, report=True)
 
 
 def demo(args: argparse.Namespace) -> Demo:

@@ -43,7 +43,7 @@ def run(session: Session) -> None:
         for passed in program.intervals(session, interval):
             counts = read(program)
             rows = rows_of(args.by, since(before, counts), passed)
-            session.report(rows[: args.top])
+            session.report(rows)
             before = counts
 
         session.lost = program.lost()
@@ -162,6 +162,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many different counts the map holds (default: 10240)",
     )
+    cli.add_fields(parser, TOOL.columns, report=True)
 
 
 def syscall_number(text: str) -> int:

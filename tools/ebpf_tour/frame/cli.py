@@ -14,6 +14,7 @@ from ebpf_tour import __version__
 from ebpf_tour.base import limits
 from ebpf_tour.base.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.base.text import printable
+from ebpf_tour.frame import fields
 from ebpf_tour.frame.interrupt import Interrupt, be_patient
 from ebpf_tour.frame.output import FORMATS
 from ebpf_tour.frame.pattern import COMM_BYTES, least_bytes, pattern
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from ebpf_tour.frame.record import Tool
+    from ebpf_tour.frame.record import Column, Tool
 
 ENGINES = ("auto", "libbpf", "bcc")
 ENGINE_VARIABLE = "EBPF_TOUR_ENGINE"
@@ -222,6 +223,13 @@ def add_interval(parser: argparse.ArgumentParser, default: float, help: str) -> 
     parser.add_argument("--interval", type=seconds, default=default, metavar="SECONDS", help=help)
 
 
+def add_fields(
+    parser: argparse.ArgumentParser, columns: tuple[Column, ...], *, report: bool = False
+) -> None:
+    """Add --fields, and --sort if the rows come by `session.report()`."""
+    fields.add_options(parser, columns, report=report)
+
+
 def add_limit(parser: argparse.ArgumentParser) -> None:
     """Add --limit to a tool without a program; the others have it."""
     parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
@@ -388,6 +396,7 @@ def _run(
         )
     if tool.via and args.show:
         _check_show(parser, args)
+    fields.check(args)
     limits.require_files()
     session = Session(tool, args, interrupt)
     _warn_of_long_name(session)

@@ -85,7 +85,7 @@ class Samples(Closing):
         refused = sum(count for sample, count in found.items() if sample.refused)
         session.lost = self._program.lost() + refused
         rows = self._rows(found)
-        session.report(rows[: session.args.top])
+        session.report(rows)
         self._files.write(session.tool.command, rows, [Measure("count", "samples", "none")])
         rest = top_of(session.args.top, len(rows))
         session.warn(f"{found.total()} samples, at {len(rows)} stacks{rest}")

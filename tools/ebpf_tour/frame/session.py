@@ -13,6 +13,7 @@ from ebpf_tour.base.clock import kernel_ns
 from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.base.text import printable, printable_lines
+from ebpf_tour.frame import fields
 from ebpf_tour.frame.demo import Demo, DemoRun
 from ebpf_tour.frame.interrupt import Blocked, Interrupt
 from ebpf_tour.frame.output import Writer, open_writer
@@ -29,7 +30,7 @@ __all__ = ["Demo", "Finished", "Interrupt", "Session"]
 # Options that do not choose which rows are shown.
 _CHOOSE_NO_ROWS = (
     *("--demo", "--format", "--json", "--engine", "--via", "-v", "--verbose"),
-    *("--limit", "--time-limit", "--buffer", "--transport"),
+    *("--limit", "--time-limit", "--buffer", "--transport", "--fields"),
 )
 
 
@@ -202,8 +203,9 @@ class Session:
         """Open the writer, unless it is open, and write what comes before the rows."""
         if self._writer is None:
             self._columns = columns
+            shown = fields.chosen(self.args, columns)
             given = [name for name, value in vars(self.args).items() if value]
-            self._writer = open_writer(self.args.format, columns, given)
+            self._writer = open_writer(self.args.format, shown, given)
             with writing():
                 if not (report and self.args.format == "table"):
                     self._writer.begin()
@@ -236,11 +238,13 @@ class Session:
         """Show the rows of a report, in a table of their own.
 
         `columns` are the columns of this report, if not the tool's. `lines(rows)` returns the
-        lines for people in place of a table.
+        lines for people in place of a table. --sort and --top, where the tool has them, choose
+        the order and how many.
         """
         if self._full or (self._interrupt.seen and self._writer is None):
             return  # there were enough, or it ended before it was attached
-        shown = list(self._counted(rows))
+        largest = fields.in_order(self.args, rows)[: getattr(self.args, "top", None)]
+        shown = list(self._counted(largest))
         with writing():
             writer = self._writer_for(columns or self.tool.columns, report=True)
             if shown:
