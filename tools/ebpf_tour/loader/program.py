@@ -12,7 +12,6 @@ import ebpf_tour
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks.prog_run import ProgRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -322,6 +321,7 @@ class Program(Closing, abc.ABC):
         `repeat` is for "tc" and "xdp". Raises OSError.
         """
         from ebpf_tour.loader import syscall
+        from ebpf_tour.loader.hooks.prog_run import ProgRun
 
         found = ((hook, fd) for hook, fd in self._hooks_and_fds() if isinstance(hook, ProgRun))
         hook, fd = next((hook, fd) for hook, fd in found if hook.function == function)
