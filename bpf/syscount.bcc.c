@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-syscount, BCC dialect: count the system calls. */
 #include "syscount.h"
-#include "lib/filter.bcc.h"
-#include "lib/syscall.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
@@ -23,42 +21,23 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
  */
 BPF_PERCPU_HASH(counts, struct key, u64, counts_max_entries);
 
-static __always_inline bool is_wanted(struct bpf_raw_tracepoint_args *ctx)
-{
-	s32 pid = bpf_get_current_pid_tgid() >> 32;
-
-	if (pid == own_pid || !pid_matches(only_pid) ||
-	    !tid_matches(only_tid) || !uid_matches(only_uid))
-		return false;
-	if (only_number >= 0 && (ctx->args[1] != only_number || is_32bit(ctx)))
-		return false;
-	return true;
-}
+#include "syscount_call.bcc.h"	/* count_call() */
 
 /* A raw tracepoint: the program gets the arguments of the kernel's own call, here
- * trace_sys_enter(regs, id). The kernel makes no record, so this costs least.
+ * trace_sys_enter(regs, id), as numbers. The kernel makes no record of them.
  */
 RAW_TRACEPOINT_PROBE(sys_enter)
 {
-	struct key key = {};
-	u64 *counter, zero = 0;
-	int first = 0;
-
-	if (!is_wanted(ctx))
-		return 0;
-	if (count_by == BY_SYSCALL) {
-		key.number = ctx->args[1];
-		key.is_32bit = is_32bit(ctx);
-	} else {
-		bpf_get_current_comm(&key.comm, sizeof(key.comm));
-	}
-	if (count_by == BY_PID)
-		key.pid = bpf_get_current_pid_tgid() >> 32;
-	/* Look up the counter; create it with 0 if there is none. */
-	counter = counts.lookup_or_try_init(&key, &zero);
-	if (counter)
-		*counter += 1;
-	else
-		lost.atomic_increment(first);
-	return 0;
+	return count_call((struct pt_regs *)ctx->args[0], ctx->args[1]);
 }
+
+/* An ordinary tracepoint: the kernel writes a record first, whose format
+ * /sys/kernel/tracing/events/raw_syscalls/sys_enter/format describes. BCC makes
+ * the type of args from it.
+ */
+TRACEPOINT_PROBE(raw_syscalls, sys_enter)
+{
+	return count_call(regs_of_caller(), args->id);
+}
+
+/* The libbpf dialect has tp_btf, too: a raw tracepoint with types. BCC cannot load it. */

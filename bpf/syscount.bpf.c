@@ -2,10 +2,8 @@
 /* ebpf-syscount, libbpf dialect: count the system calls. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 #include "syscount.h"
-#include "lib/filter.bpf.h"
-#include "lib/maps.bpf.h"
-#include "lib/syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -33,42 +31,31 @@ struct {
 	__type(value, __u64);
 } counts SEC(".maps");
 
-static __always_inline bool is_wanted(struct bpf_raw_tracepoint_args *ctx)
-{
-	__s32 pid = bpf_get_current_pid_tgid() >> 32;
-
-	if (pid == own_pid || !pid_matches(only_pid) ||
-	    !tid_matches(only_tid) || !uid_matches(only_uid))
-		return false;
-	if (only_number >= 0 && (ctx->args[1] != only_number || is_32bit(ctx)))
-		return false;
-	return true;
-}
+#include "syscount_call.bpf.h"	/* count_call() */
 
 /* A raw tracepoint: the program gets the arguments of the kernel's own call, here
- * trace_sys_enter(regs, id). The kernel makes no record, so this costs least.
+ * trace_sys_enter(regs, id), as numbers. The kernel makes no record of them.
  */
 SEC("raw_tp/sys_enter")
 int handle_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct key key = {};
-	__u64 *counter, zero = 0;
+	return count_call((struct pt_regs *)ctx->args[0], ctx->args[1]);
+}
 
-	if (!is_wanted(ctx))
-		return 0;
-	if (count_by == BY_SYSCALL) {
-		key.number = ctx->args[1];
-		key.is_32bit = is_32bit(ctx);
-	} else {
-		bpf_get_current_comm(&key.comm, sizeof(key.comm));
-	}
-	if (count_by == BY_PID)
-		key.pid = bpf_get_current_pid_tgid() >> 32;
-	/* Look up the counter; create it with 0 if there is none. */
-	counter = bpf_map_lookup_or_try_init(&counts, &key, &zero);
-	if (counter)
-		*counter += 1;
-	else
-		__sync_fetch_and_add(&lost, 1);
-	return 0;
+/* The same with types, from the kernel's BTF: the verifier knows that regs is a
+ * pointer, and to what. BPF_PROG() names the arguments.
+ */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(handle_typed, struct pt_regs *regs, long number)
+{
+	return count_call(regs, number);
+}
+
+/* An ordinary tracepoint: the kernel writes a record first, whose format
+ * /sys/kernel/tracing/events/raw_syscalls/sys_enter/format describes.
+ */
+SEC("tp/raw_syscalls/sys_enter")
+int handle_record(struct trace_event_raw_sys_enter *ctx)
+{
+	return count_call(regs_of_caller(), ctx->id);
 }

@@ -40,7 +40,7 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 
 	if (!pid_matches(only_pid))
 		return 0;
-	if (!is_32bit(ctx))
+	if (!is_32bit((struct pt_regs *)ctx->args[0]))
 		jump.call(ctx, ctx->args[1]);
 	/* A jump does not come back. We get here if no program is at that index. */
 	others.atomic_increment(zero);

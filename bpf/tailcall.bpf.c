@@ -57,7 +57,7 @@ int handle_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
 	if (!pid_matches(only_pid))
 		return 0;
-	if (!is_32bit(ctx))
+	if (!is_32bit((struct pt_regs *)ctx->args[0]))
 		bpf_tail_call(ctx, &jump, ctx->args[1]);
 	/* A jump does not come back. We get here if no program is at that index. */
 	__sync_fetch_and_add(&others, 1);

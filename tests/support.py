@@ -353,7 +353,8 @@ def may_be_skipped(*hooks: Hook) -> bool:
     on other kernels nothing may be lost.
     """
     return features.in_kallsyms("trace_call_bpf_faultable") and any(
-        hook.kind.endswith("tracepoint") and "sys_e" in hook.name for hook in hooks
+        (hook.kind.endswith("tracepoint") or hook.kind == "tp_btf") and "sys_e" in hook.name
+        for hook in hooks
     )
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import via, ways_of
 from support import (
     BIN,
-    ENGINES,
     NO_TRACEFS,
     ROOT,
     UNSUPPORTED,
@@ -36,13 +36,19 @@ from ebpf_tour.base.names import syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel
 from ebpf_tour.commands.syscount import TOOL
 from ebpf_tour.loader import features
+from ebpf_tour.loader.hooks import what_is_missing
 
 if TYPE_CHECKING:
     from support import Compiled
 
+    from ebpf_tour.loader.hooks import Hook
+
 SYSCOUNT = BIN / "ebpf-syscount"
 
 kernel = pytest.mark.kernel(TOOL)
+
+# For what a hook could see differently: with each of them, and each engine that can.
+way = via(TOOL)
 
 THREADS = 2 * (os.cpu_count() or 1)
 CALLS = scaled(20_000)
@@ -83,16 +89,32 @@ def counted(
 @pytest.mark.core
 @kernel
 @pytest.mark.usefixtures("leaves_nothing")
-@pytest.mark.parametrize("interval", [(), ("--interval", "0.01")], ids=["once", "often"])
-def test_exact(engine: str, compiled: Compiled, interval: tuple[str, ...]) -> None:
-    """Several threads on each CPU; no call falls between two reports.
+def test_exact(way: tuple[str, ...], compiled: Compiled) -> None:
+    """Several threads on each CPU.
 
     Where the kernel skips calls, what is missing is lost and counted.
     """
-    calls = CALLS * 20 if interval else CALLS  # enough to last for several reports
+    workload = Workload(compiled("getppid"), str(THREADS), str(CALLS))
+    result = counted([workload], *way, "-p", str(workload.pid))
+    assert_all_counted(result, CALLS, TOOL.via[way[3]])
+    sizes = [row["count"] for row in result.records]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.core
+@kernel
+def test_no_call_falls_between_two_reports(engine: str, compiled: Compiled) -> None:
+    calls = CALLS * 20  # enough to last for several reports
     workload = Workload(compiled("getppid"), str(THREADS), str(calls))
-    result = counted([workload], "--engine", engine, "-p", str(workload.pid), *interval)
-    skips = may_be_skipped(*TOOL.hooks)
+    options = ("--engine", engine, "-p", str(workload.pid), "--interval", "0.01")
+    result = counted([workload], *options)
+    assert_all_counted(result, calls, TOOL.via["raw tracepoint"])
+    assert len({row["interval_s"] for row in result.records}) > 1
+
+
+def assert_all_counted(result: Result, calls: int, hooks: tuple[Hook, ...]) -> None:
+    """Demand the calls that each thread made, and that rows are as they should be."""
+    skips = may_be_skipped(*hooks)
     found = counts(result, "syscall", lossless=not skips)["getppid"]
     if skips:
         assert 0 < found <= THREADS * calls <= found + result.summary["lost"]
@@ -105,18 +127,13 @@ def test_exact(engine: str, compiled: Compiled, interval: tuple[str, ...]) -> No
         assert re.fullmatch(r"\d\d:\d\d:\d\d", row["time"])
         assert row["count"] > 0
         assert row["bits"] == 64
-    if interval:
-        assert len({row["interval_s"] for row in result.records}) > 1
-    else:
-        sizes = [row["count"] for row in result.records]
-        assert sizes == sorted(sizes, reverse=True)
 
 
 @kernel
-def test_names(engine: str, compiled: Compiled) -> None:
+def test_names(way: tuple[str, ...], compiled: Compiled) -> None:
     """By the numbers that the C library's headers have for them."""
     workload = Workload(compiled("several"))
-    result = counted([workload], "--engine", engine, "-p", str(workload.pid))
+    result = counted([workload], *way, "-p", str(workload.pid))
     found = counts(result, "syscall")
     expected = {
         "getppid": 3,
@@ -140,7 +157,7 @@ def test_names(engine: str, compiled: Compiled) -> None:
 
 
 @kernel
-def test_32_bit_programs(engine: str, compiled: Compiled) -> None:
+def test_32_bit_programs(way: tuple[str, ...], compiled: Compiled) -> None:
     """They have numbers of their own: never are they counted under a wrong name."""
     if os.uname().machine != "x86_64":
         pytest.skip(f"{UNSUPPORTED}int 0x80 is of x86")
@@ -150,7 +167,7 @@ def test_32_bit_programs(engine: str, compiled: Compiled) -> None:
     if probe.finish():
         pytest.skip(f"{UNSUPPORTED}this kernel takes no 32-bit system calls")
     workload = Workload(program)
-    result = counted([workload], "--engine", engine, "-p", str(workload.pid))
+    result = counted([workload], *way, "-p", str(workload.pid))
     found = counts(result, "syscall")
     assert found["[32-bit syscall 20]"] == found["getpid"] == 1000
     assert "writev" not in found
@@ -158,7 +175,7 @@ def test_32_bit_programs(engine: str, compiled: Compiled) -> None:
 
     workload = Workload(program)
     filters = ("-p", str(workload.pid), "--syscall", "writev")
-    assert counted([workload], "--engine", engine, *filters).records == []
+    assert counted([workload], *way, *filters).records == []
 
 
 @kernel
@@ -210,7 +227,7 @@ def test_by_comm(engine: str, compiled: Compiled, tmp_path: Path) -> None:
 
 
 @kernel
-def test_filters(engine: str, compiled: Compiled, open_directory: Path) -> None:
+def test_filters(way: tuple[str, ...], compiled: Compiled, open_directory: Path) -> None:
     """Nothing else comes through: not by another user, process or thread, no other call."""
     program = Path(shutil.copy(compiled("getppid"), open_directory))
     number = str(syscall_numbers()["getppid"])
@@ -221,7 +238,7 @@ def test_filters(engine: str, compiled: Compiled, open_directory: Path) -> None:
             Workload(program, "2", "1000"),
         ]
         filled = [option.format(pid=workloads[0].pid) for option in options]
-        command = ("--engine", engine, "--by", "pid", *filled)
+        command = (*way, "--by", "pid", *filled)
         result = counted(workloads, *command)
         assert result.summary["lost"] == 0
         assert {row["pid"] for row in result.records} == {workloads[0].pid}
@@ -285,14 +302,25 @@ def test_last_report_after_an_interrupt(compiled: Compiled) -> None:
 
 @pytest.mark.core
 @kernel
-def test_both_engines_agree(compiled: Compiled) -> None:
+def test_all_ways_agree(compiled: Compiled) -> None:
     answers = []
-    for engine in ENGINES:
+    for engine, name in ways_of(TOOL):
+        if what_is_missing(TOOL.via[name]):
+            continue
         workload = Workload(compiled("several"))
-        result = counted([workload], "--engine", engine, "-p", str(workload.pid))
-        answers.append(counts(result, "syscall"))
-    assert answers[0] == answers[1]
+        options = ("--engine", engine, "--via", name, "-p", str(workload.pid))
+        answers.append(counts(counted([workload], *options), "syscall"))
+    assert len(answers) > 1
     assert len(answers[0]) > 12
+    assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.native
+def test_bcc_has_no_tp_btf() -> None:
+    result = run(SYSCOUNT, "--engine", "bcc", "--via", "tp_btf")
+    cause, hint = assert_error(result, 69, "ebpf-syscount")
+    assert cause == "the bcc engine cannot attach to tp_btf sys_enter"
+    assert "--engine libbpf" in hint
 
 
 @pytest.mark.native

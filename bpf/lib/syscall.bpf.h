@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* System calls by their numbers, at the raw tracepoint sys_enter; libbpf dialect. */
+/* System calls by their numbers, where they begin; libbpf dialect. */
 #pragma once
 
 #include <bpf/bpf_core_read.h>
 
-/* The tracepoint also sees 32-bit programs, but number 1 is exit() to them and
- * write() to others. How to tell them apart depends on the architecture.
+/* A tracepoint also sees 32-bit programs, but number 1 is exit() to them and
+ * write() to others. How to tell them apart depends on the architecture: on x86 by
+ * the thread, on arm64 by the registers that the raw tracepoint passes.
  */
-static __always_inline bool is_32bit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline bool is_32bit(struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
 	struct task_struct *task = (void *)bpf_get_current_task();
 
 	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
 #else
-	struct pt_regs *regs = (void *)ctx->args[0];
-
 	return BPF_CORE_READ(regs, pstate) & PSR_MODE32_BIT;
+#endif
+}
+
+/* For is_32bit(), where the program does not get the registers. On arm64, this needs
+ * commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper") (in v5.15).
+ */
+static __always_inline struct pt_regs *regs_of_caller(void)
+{
+#if defined(__TARGET_ARCH_x86)
+	return 0;
+#else
+	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 #endif
 }

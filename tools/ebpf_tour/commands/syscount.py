@@ -2,6 +2,8 @@
 
 A program that runs at each system call of the machine must be short. It only counts,
 in a value that no other CPU uses; the tool does the rest when it makes a report.
+Compare two other hooks at the same place: tp_btf, whose arguments have types, and
+the ordinary tracepoint with its record.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool
 from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.loader import Program, features
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
+from ebpf_tour.loader.hooks.tp_btf import TpBtf
+from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 
 Key = Any  # struct key of syscount.h
 
@@ -217,7 +221,11 @@ TOOL = Tool(
         "most of them, or which ones. Every call is counted, and the counts are exact; if the "
         "kernel prevents that, the tool says by how much they differ."
     ),
-    via={"raw tracepoint": (SYS_ENTER,)},
+    via={
+        "raw tracepoint": (SYS_ENTER,),
+        "tp_btf": (TpBtf("sys_enter"),),  # BCC cannot load such programs
+        "tracepoint": (Tracepoint("raw_syscalls", "sys_enter"),),
+    },
     maps=(
         Map(
             "counts",
@@ -258,10 +266,12 @@ TOOL = Tool(
         Example("ebpf-syscount -p 1 -d 10", "what process 1 does in ten seconds"),
         Example("ebpf-syscount --by pid --syscall futex --top 3", "who calls futex most"),
         Example("ebpf-syscount --demo", "count calls that the demo makes"),
+        Example("ebpf-syscount --via tracepoint --demo", "the same by an ordinary tracepoint"),
     ),
     requirements=(
         "Linux 5.8 or newer with CONFIG_HAVE_SYSCALL_TRACEPOINTS (x86-64 and arm64 have it), and "
-        "root (or CAP_BPF and CAP_PERFMON). It needs no tracefs."
+        "root (or CAP_BPF and CAP_PERFMON). --via tp_btf needs the libbpf engine and kernel BTF; "
+        "--via tracepoint tracefs, and on arm64 Linux 5.15. The raw tracepoint needs no tracefs."
     ),
     see_also=("syscalls(2)", "syscall(2)", "strace(1)"),
 )
