@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error
 from ebpf_tour.loader.btf import Btf, btf_of_program, load_libbpf, types_of_map
-from ebpf_tour.loader.layout import Layout, Member, as_bytes
+from ebpf_tour.loader.layout import NO_KEY, Layout, Member, as_bytes
 
 if TYPE_CHECKING:
     from typing import Any
@@ -74,7 +74,8 @@ class Types:
         types = types_of_map(fd)
         # One that somebody else has made and pinned has another BTF.
         if self._btf and types.btf == self._id:
-            return self._btf.layout(types.key), self._btf.layout(types.value)
+            key = self._btf.layout(types.key) if types.key else NO_KEY
+            return key, self._btf.layout(types.value)
         return self.described(name)
 
     def of_record(self, through: str, name: str = "event") -> Layout | None:
@@ -92,9 +93,9 @@ class Types:
         of = name.encode()
         for ask in (self._lib.bpf_table_key_desc, self._lib.bpf_table_leaf_desc):
             ask.argtypes, ask.restype = [ct.c_void_p, ct.c_char_p], ct.c_char_p
-        key = json.loads(self._lib.bpf_table_key_desc(self._module, of))
-        value = json.loads(self._lib.bpf_table_leaf_desc(self._module, of))
-        return _layout(key), _layout(value)
+        key = self._lib.bpf_table_key_desc(self._module, of)  # empty for a queue, which has none
+        value = self._lib.bpf_table_leaf_desc(self._module, of)
+        return _layout(json.loads(key)) if key else NO_KEY, _layout(json.loads(value))
 
     def listed(self, name: str) -> Layout | None:
         """Return the layout of the record by the members that libbcc lists.

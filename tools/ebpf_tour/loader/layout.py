@@ -54,7 +54,7 @@ class Layout:
 
     A structure decodes to a namedtuple of its members, anything else to its
     value: an int, bytes for a char array (NULs included), a tuple for an array
-    of integers.
+    of integers. `NO_KEY` is the layout of the key of a map that has none.
     """
 
     def __init__(self, name: str, size: int, members: Iterable[Member]) -> None:
@@ -129,3 +129,6 @@ class Layout:
         for item in (value,) if self._scalar else value:
             flat += item if isinstance(item, tuple) else (item,)
         return self._struct.pack(*flat)
+
+
+NO_KEY = Layout("", 0, ())

@@ -485,11 +485,13 @@ class LibbpfProgram(Program):
             self._detach.pop()()
 
     def map(self, name: str) -> Map:
+        from ebpf_tour.loader import syscall
         from ebpf_tour.loader.maps import Map
 
         fd = self.map_fd(name)  # raises Error if there is no map of that name
         types = self._map_types[name]
-        if not all(types):
+        has_key = syscall.map_info(fd).key_bytes > 0  # a queue, for instance, has none
+        if not types[1] or (has_key and not types[0]):
             raise Error(
                 f"the map {name} of {self._options.name}.bpf.c does not declare the types of its "
                 "key and value",
@@ -641,9 +643,11 @@ def map_types(lib: ct.CDLL, obj: int) -> dict[str, tuple[int, int]]:
 
 def map_layouts(lib: ct.CDLL, obj: int, types: tuple[int, int]) -> tuple[Layout, Layout]:
     """Return the layouts of a map's keys and values."""
+    from ebpf_tour.loader.layout import NO_KEY
+
     btf = Btf(lib, lib.bpf_object__btf(obj))
     key, value = types
-    return btf.layout(key), btf.layout(value)
+    return btf.layout(key) if key else NO_KEY, btf.layout(value)
 
 
 def record_layout(lib: ct.CDLL, obj: int, name: str = "event") -> Layout:

@@ -26,6 +26,7 @@ _PER_CPU = {5, 6, 10}  # PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
 class Map:
     """A map that is loaded; see `Program.map()`. `value` is the layout of its values.
 
+    Queues, stacks and bloom filters have no keys: `peek()`, `pop()` and `may_have()` are for them.
     Every method raises OSError if the kernel refuses.
     """
 
@@ -49,6 +50,20 @@ class Map:
         """Create or replace the value of a key. A struct is a tuple of its members."""
         raw = self.value.encode(value) if not self._cpus else self._encode_all(value)
         syscall.update(self.fd, self._key.encode(key), raw)
+
+    def peek(self) -> Any:
+        """Return the next value of a queue or a stack, or None if it is empty."""
+        raw = syscall.lookup(self.fd, b"", self._value_bytes)
+        return None if raw is None else self._decode(raw)
+
+    def pop(self) -> Any:
+        """Take the next value out of a queue or a stack; return None if it is empty."""
+        raw = syscall.take(self.fd, self._value_bytes)
+        return None if raw is None else self._decode(raw)
+
+    def may_have(self, value: Any) -> bool:
+        """Return False if the value was surely never added to a bloom filter."""
+        return syscall.may_have(self.fd, self.value.encode(value))
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Yield each key with its value, in no order.

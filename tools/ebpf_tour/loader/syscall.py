@@ -33,6 +33,7 @@ _MAP_GET_NEXT_ID, _PROG_GET_FD_BY_ID, _MAP_GET_FD_BY_ID = 12, 13, 14
 _OBJ_GET_INFO_BY_FD = 15
 _PROG_QUERY = 16
 _RAW_TRACEPOINT_OPEN = 17
+_MAP_LOOKUP_AND_DELETE_ELEM = 21
 _LINK_CREATE = 28
 _ENABLE_STATS, _ITER_CREATE = 32, 33
 
@@ -55,8 +56,11 @@ def bpf(command: int, attr: bytes) -> tuple[int, bytes]:
 
 
 def _element(command: int, fd: int, key: bytes | None, value: ct.Array[ct.c_char]) -> bool:
-    """Call one of the commands on a map's element; False if there is none (ENOENT)."""
-    key_buffer = ct.create_string_buffer(key, len(key)) if key is not None else None
+    """Call one of the commands on a map's element; False if there is none (ENOENT).
+
+    The address of the key is 0 if there is no key, as in a queue, which has none.
+    """
+    key_buffer = ct.create_string_buffer(key, len(key)) if key else None
     key_address = ct.addressof(key_buffer) if key_buffer else 0
     try:
         # map_fd, key, value or next_key, flags
@@ -77,6 +81,17 @@ def lookup(fd: int, key: bytes, value_bytes: int) -> bytes | None:
 def update(fd: int, key: bytes, value: bytes) -> None:
     """Create or replace an element. Raises OSError."""
     _element(_MAP_UPDATE_ELEM, fd, key, ct.create_string_buffer(value, len(value)))
+
+
+def take(fd: int, value_bytes: int) -> bytes | None:
+    """Take the next value out of a queue or a stack; None if it is empty. Raises OSError."""
+    value = ct.create_string_buffer(value_bytes)
+    return value.raw if _element(_MAP_LOOKUP_AND_DELETE_ELEM, fd, b"", value) else None
+
+
+def may_have(fd: int, value: bytes) -> bool:
+    """Return what a bloom filter says of a value. Raises OSError."""
+    return _element(_MAP_LOOKUP_ELEM, fd, b"", ct.create_string_buffer(value, len(value)))
 
 
 def delete(fd: int, key: bytes) -> None:
