@@ -1,4 +1,4 @@
-"""One program on two CPUs at the same time."""
+"""On which CPU a program runs: on a certain one, or on two at the same time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,27 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 
+def usable() -> list[int]:
+    """Return the numbers of the CPUs that this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def on_cpu(cpu: int, do: Callable[[], Result]) -> Result:
+    """Call `do` on a CPU; return its result. Raises what `do` raises."""
+    before = os.sched_getaffinity(0)  # of this thread
+    os.sched_setaffinity(0, {cpu})
+    try:
+        return do()
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def on_two_cpus(do: Callable[[], Result]) -> list[Result]:
     """Call `do` in two threads, each on a CPU of its own; return both results.
 
     The list is empty if this process may use only one CPU. Raises what `do` raises.
     """
-    cpus = sorted(os.sched_getaffinity(0))[:2]
+    cpus = usable()[:2]
     if len(cpus) < 2:
         return []
     both_ready = threading.Barrier(2)

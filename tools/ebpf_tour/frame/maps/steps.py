@@ -5,20 +5,26 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from ebpf_tour.frame.maps.cpus import on_two_cpus
+from ebpf_tour.frame.maps.cpus import on_cpu, on_two_cpus, usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ebpf_tour.frame.record import Row
     from ebpf_tour.loader import Program
 
 
+# Python's own name for it is ENOTSUP, which has the same number on Linux.
+_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
+_ONE_CPU = "left out: the tool may use only one CPU"
+
+
 class Steps:
     """What a lesson does, a row for each step.
 
-    A result below 0 is an error: -2 is -ENOENT.
+    A result below 0 is an error: -2 is -ENOENT. Where a step does not say otherwise, the
+    program always runs on the same CPU: what a map has for each CPU is then the same, too.
     """
 
     program: Program
@@ -36,11 +42,35 @@ class Steps:
         """Begin a part of the lesson."""
         self._part = title
 
-    def run(self, function: str, *numbers: int, note: str = "") -> int:
-        """Run a function of the program once; return its result."""
-        result = self.program.run(function, *numbers).result
-        self._row("program", call_of(function, numbers), result, note)
+    def run(self, function: str, *numbers: int, call: str = "", note: str = "") -> int:
+        """Run a function of the program once; return its result.
+
+        `call` is the call in words, where its numbers do not say enough.
+        """
+        result = on_cpu(usable()[0], lambda: self.program.run(function, *numbers)).result
+        self._row("program", call or call_of(function, numbers), result, note)
         return result
+
+    def run_elsewhere(self, function: str, *numbers: int, note: str = "") -> None:
+        """Run a function of the program once, on another CPU than `run()` does."""
+        call, others = call_of(function, numbers), usable()[1:]
+        if not others:
+            self._row("program", call, None, _ONE_CPU)
+            return
+        result = on_cpu(others[0], lambda: self.program.run(function, *numbers)).result
+        self._row("program", call, result, note)
+
+    def run_each(self, function: str, numbers: Sequence[int], *more: int, note: str = "") -> None:
+        """Run a function once for each number; the result is how often there was no error.
+
+        `more` are the numbers that come after it, always the same.
+        """
+
+        def run_all() -> int:
+            return sum(self.program.run(function, each, *more).result >= 0 for each in numbers)
+
+        call = call_of(function, (f"{numbers[0]}..{numbers[-1]}", *more))
+        self._row("program", call, on_cpu(usable()[0], run_all), note)
 
     def tool(self, call: str, do: Callable[[], Any], note: str = "") -> Any:
         """Do what user space does, `call` in words; return its result.
@@ -63,7 +93,7 @@ class Steps:
         ran = on_two_cpus(lambda: self.program.run(function, *numbers, repeat=times))
         call = f"{call_of(function, numbers)} {times} times each"
         if not ran:
-            self._row("2 CPUs", call, None, "left out: the tool may use only one CPU")
+            self._row("2 CPUs", call, None, _ONE_CPU)
             return False
         self._row("2 CPUs", call, None, note)
         return True
@@ -77,13 +107,13 @@ class Steps:
                 "by": by,
                 "call": call,
                 "result": shown,
-                "error": errno.errorcode.get(-result, str(-result)) if failed else None,
+                "error": _NAMES.get(-result, str(-result)) if failed else None,
                 "note": note or None,
             }
         )
 
 
-def call_of(function: str, numbers: Iterable[int]) -> str:
+def call_of(function: str, numbers: Iterable[object]) -> str:
     """Return a call as the table has it: "update(1, 10)"."""
     return f"{function}({', '.join(map(str, numbers))})"
 
