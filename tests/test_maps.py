@@ -119,6 +119,23 @@ def test_hash(engine: str) -> None:
     check_additions(parts[2])
 
 
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_array(engine: str) -> None:
+    parts = list(steps_of(lesson_on("array", engine)).values())
+    assert parts[0] == [
+        ("lookup(3)", 0),
+        ("update(3, 5)", 0),
+        ("lookup(3)", 5),
+        ("update(3, 6, 1)", "EEXIST"),
+        ("delete(3)", "EINVAL"),
+    ]
+    assert parts[1] == [("lookup(4)", "ENOENT"), ("update(4, 7)", "E2BIG")]
+    check_additions(parts[2])
+    assert parts[3] == [("lookup 3", 5), ("all keys", ["0", "1", "2", "3"])]
+
+
 def check_additions(steps: list[Step]) -> None:
     """Plain additions on two CPUs may be lost, atomic ones are not."""
     lost, kept = (result for call, result in steps if call.startswith("lookup"))
