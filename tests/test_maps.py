@@ -136,6 +136,32 @@ def test_array(engine: str) -> None:
     assert parts[3] == [("lookup 3", 5), ("all keys", ["0", "1", "2", "3"])]
 
 
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_percpu_array(engine: str) -> None:
+    parts = list(steps_of(lesson_on("percpu-array", engine)).values())
+    assert parts[0] == [
+        ("lookup(3)", 0),
+        ("update(3, 5)", 0),
+        ("lookup(3)", 5),
+        ("lookup(3)", 0),
+    ]
+    assert parts[1] == [("lookup(4)", "ENOENT"), ("update(4, 7)", "E2BIG")]
+    assert parts[2:] == EACH_CPU_COUNTS
+
+
+# Two CPUs add a million each, without an atomic addition: a program sees its CPU's value alone.
+EACH_CPU_COUNTS: list[list[Step]] = [
+    [("add(0) 1000000 times each", None), ("lookup(0)", 1_000_000)],
+    [
+        ("lookup 0", ["1000000", "1000000"]),
+        ("their sum", 2_000_000),
+        ("all keys", ["0", "1", "2", "3"]),
+    ],
+]
+
+
 def check_additions(steps: list[Step]) -> None:
     """Plain additions on two CPUs may be lost, atomic ones are not."""
     lost, kept = (result for call, result in steps if call.startswith("lookup"))
