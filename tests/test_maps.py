@@ -162,6 +162,22 @@ EACH_CPU_COUNTS: list[list[Step]] = [
 ]
 
 
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_percpu_hash(engine: str) -> None:
+    parts = list(steps_of(lesson_on("percpu-hash", engine)).values())
+    assert parts[0] == [
+        ("update(17, 5)", 0),
+        ("lookup(17)", 5),
+        ("lookup(17)", 0),
+        ("delete(17)", 0),
+        ("lookup(17)", "ENOENT"),
+    ]
+    assert parts[1] == [(f"update({key}, 0)", 0) for key in range(4)] + [("update(4, 0)", "E2BIG")]
+    assert parts[2:] == EACH_CPU_COUNTS
+
+
 def check_additions(steps: list[Step]) -> None:
     """Plain additions on two CPUs may be lost, atomic ones are not."""
     lost, kept = (result for call, result in steps if call.startswith("lookup"))
