@@ -178,6 +178,32 @@ def test_percpu_hash(engine: str) -> None:
     assert parts[2:] == EACH_CPU_COUNTS
 
 
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lru_hash(engine: str) -> None:
+    """An old key goes for a new one, but not the one that was used."""
+    parts = list(steps_of(lesson_on("lru-hash", engine)).values())
+    assert parts[0] == [
+        ("update(17, 5)", 0),
+        ("lookup(17)", 5),
+        ("lookup(18)", "ENOENT"),
+        ("delete(17)", 0),
+    ]
+    assert parts[1] == [
+        ("update(0, 10)", 0),
+        ("update(1, 11)", 0),
+        ("update(2, 12)", 0),
+        ("update(3, 13)", 0),
+        ("lookup(0)", 10),
+        ("update(4, 14)", 0),
+        ("lookup(1)", "ENOENT"),
+        ("lookup(0)", 10),
+        ("update(1001..2000, 15)", 1000),
+    ]
+    assert parts[2] == [("lookup 2000", 15), ("lookup 1001", "ENOENT")]
+
+
 def check_additions(steps: list[Step]) -> None:
     """Plain additions on two CPUs may be lost, atomic ones are not."""
     lost, kept = (result for call, result in steps if call.startswith("lookup"))
