@@ -204,6 +204,44 @@ def test_lru_hash(engine: str) -> None:
     assert parts[2] == [("lookup 2000", 15), ("lookup 1001", "ENOENT")]
 
 
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("name", "order", "kept"),
+    [("queue", [11, 12, 13], [2, 3, 4, 6]), ("stack", [13, 12, 11], [6, 4, 3, 2, "ENOENT"])],
+    ids=["queue", "stack"],
+)
+def test_queue_and_stack(name: str, order: list[int], kept: list[Any], engine: str) -> None:
+    """The first in is the first out, or the last; BPF_EXIST drops the oldest of both."""
+    parts = list(steps_of(lesson_on(name, engine)).values())
+    assert parts[0] == [
+        *((f"push({value})", 0) for value in (11, 12, 13)),
+        ("peek()", order[0]),
+        *(("pop()", value) for value in order),
+        ("pop()", "ENOENT"),
+    ]
+    assert parts[1] == [
+        *((f"push({value})", 0) for value in (1, 2, 3, 4)),
+        ("push(5)", "E2BIG"),
+        ("push(6, 2)", 0),
+        *(("pop()", value) for value in kept),
+    ]
+    assert parts[2] == [
+        ("push(0)", 0),
+        ("push(0)", 0),
+        ("add() 100000 times each", None),
+        ("pop 2: their sum", 200_000),
+    ]
+    assert parts[3] == [
+        ("push(21)", 0),
+        ("peek", 21),
+        ("pop", 21),
+        ("pop", "ENOENT"),
+        ("all keys", "EINVAL"),
+    ]
+
+
 def check_additions(steps: list[Step]) -> None:
     """Plain additions on two CPUs may be lost, atomic ones are not."""
     lost, kept = (result for call, result in steps if call.startswith("lookup"))

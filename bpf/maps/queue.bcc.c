@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* ebpf-maps queue, BCC dialect: values in line, first in, first out. */
+#include <uapi/linux/bpf.h>
+
+BPF_QUEUE(queue, u32, 4);
+
+/* Each function has its numbers in skb->cb: the tool runs it, with a packet made for it. */
+int push(struct __sk_buff *skb)
+{
+	u32 value = skb->cb[0];
+
+	return queue.push(&value, skb->cb[1]);
+}
+
+int peek(struct __sk_buff *skb)
+{
+	u32 value;
+	int error = queue.peek(&value);
+
+	return error ? error : value;
+}
+
+int pop(struct __sk_buff *skb)
+{
+	u32 value;
+	int error = queue.pop(&value);
+
+	return error ? error : value;
+}
+
+/* Take a value out, add 1 to it, and put it back. */
+int add(struct __sk_buff *skb)
+{
+	u32 value;
+	int error = queue.pop(&value);
+
+	if (error)
+		return error;
+	value += 1;
+	return queue.push(&value, BPF_ANY);
+}
