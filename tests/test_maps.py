@@ -242,6 +242,24 @@ def test_queue_and_stack(name: str, order: list[int], kept: list[Any], engine: s
     ]
 
 
+@kernel
+@pytest.mark.core
+def test_bloom_filter() -> None:
+    """It never says no to what was pushed; what it says wrongly is the same in each run."""
+    parts = list(steps_of(lesson_on("bloom-filter", "libbpf")).values())
+    assert parts == [
+        [("peek(17)", "ENOENT"), ("push(17)", 0), ("peek(17)", 0)],
+        [
+            ("push(0..99)", 100),
+            ("peek(0..99)", 100),
+            ("peek(1001..2000)", 7),
+            ("push(100..999)", 900),
+            ("peek(1001..2000)", 975),
+        ],
+        [("peek 17", 0), ("all values", "EOPNOTSUPP")],
+    ]
+
+
 def check_additions(steps: list[Step]) -> None:
     """Plain additions on two CPUs may be lost, atomic ones are not."""
     lost, kept = (result for call, result in steps if call.startswith("lookup"))
