@@ -260,6 +260,35 @@ def test_bloom_filter() -> None:
     ]
 
 
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lpm_trie(engine: str) -> None:
+    parts = list(steps_of(lesson_on("lpm-trie", engine)).values())
+    assert parts == [
+        [
+            ("update(10.0.0.0/8, 1)", 0),
+            ("update(10.1.0.0/16, 2)", 0),
+            ("lookup(10.1.2.3)", 2),
+            ("lookup(10.2.2.3)", 1),
+            ("lookup(192.168.1.1)", "ENOENT"),
+            ("update(0.0.0.0/0, 3)", 0),
+            ("lookup(192.168.1.1)", 3),
+        ],
+        [
+            ("update(10.1.2.0/24, 4)", "ENOSPC"),
+            ("delete(10.1.0.0/16)", 0),
+            ("update(10.1.2.0/24, 4)", 0),
+            ("lookup(10.1.2.3)", 4),
+            ("lookup(10.1.9.9)", 1),
+        ],
+        [
+            ("lookup 10.1.2.3", 4),
+            ("all keys", ["0.0.0.0/0", "10.0.0.0/8", "10.1.2.0/24"]),
+        ],
+    ]
+
+
 def check_additions(steps: list[Step]) -> None:
     """Plain additions on two CPUs may be lost, atomic ones are not."""
     lost, kept = (result for call, result in steps if call.startswith("lookup"))
