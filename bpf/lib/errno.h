@@ -3,3 +3,4 @@
 #pragma once
 
 #define ENOENT 2	/* no such element */
+#define EAGAIN 11	/* no room now */

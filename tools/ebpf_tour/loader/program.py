@@ -286,6 +286,16 @@ class Program(Closing, abc.ABC):
         while records := reader.drain():
             yield from records
 
+    def records(self, name: str) -> list[Any]:
+        """Return the records that are in the ring buffer `name` now, oldest first.
+
+        It waits for nothing; see `events()` for what a record is.
+        """
+        fd = self.map_fd(name)
+        if fd not in self._readers:
+            self._readers[fd] = self._open_reader(fd)
+        return self._readers[fd].drain()
+
     def walk(self, link: int, record: str = "event") -> Iterator[Any]:
         """Run an iterator once, and yield the records that its program writes.
 
@@ -323,10 +333,17 @@ class Program(Closing, abc.ABC):
         from ebpf_tour.loader import syscall
         from ebpf_tour.loader.hooks.prog_run import ProgRun
 
-        found = ((hook, fd) for hook, fd in self._hooks_and_fds() if isinstance(hook, ProgRun))
-        hook, fd = next((hook, fd) for hook, fd in found if hook.function == function)
+        hook, fd = self._to_run(function)
         again = 0 if hook.section == "raw_tp" else repeat
         return syscall.run_program(fd, *hook.input(numbers), again)
+
+    def function_fd(self, function: str) -> int:
+        """Return the file descriptor of the program of a `ProgRun`."""
+        return self._to_run(function)[1]
+
+    def _to_run(self, function: str) -> tuple[ProgRun, int]:
+        found = ((hook, fd) for hook, fd in self._hooks_and_fds() if isinstance(hook, ProgRun))
+        return next((hook, fd) for hook, fd in found if hook.function == function)
 
     def intervals(self, pace: Pace, seconds: float) -> Iterator[float]:
         """Yield whenever a report is due: every `seconds`, and once more at the end.

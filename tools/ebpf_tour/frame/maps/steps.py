@@ -85,17 +85,29 @@ class Steps:
         self._row("tool", call, result, note)
         return result
 
+    def act(self, call: str, do: Callable[[], object], note: str = "") -> None:
+        """Do what returns nothing: the result is 0, or the error."""
+        self.tool(call, lambda: (do(), 0)[1], note)
+
     def two_cpus(self, function: str, *numbers: int, times: int, note: str = "") -> bool:
         """Run a function many times on each of two CPUs at once.
 
         Returns False where there is only one CPU; then a row says so.
         """
-        ran = on_two_cpus(lambda: self.program.run(function, *numbers, repeat=times))
         call = f"{call_of(function, numbers)} {times} times each"
-        if not ran:
+        return self.both(call, lambda: self.program.run(function, *numbers, repeat=times), note)
+
+    def both(self, call: str, do: Callable[[], object], note: str = "") -> bool:
+        """Do something on each of two CPUs at once, `call` in words; see `two_cpus()`.
+
+        Where it returns a number, the row has both.
+        """
+        done = on_two_cpus(do)
+        if not done:
             self._row("2 CPUs", call, None, _ONE_CPU)
             return False
-        self._row("2 CPUs", call, None, note)
+        numbers = [each for each in done if isinstance(each, int)]
+        self._row("2 CPUs", call, numbers or None, note)
         return True
 
     def _row(self, by: str, call: str, result: Any, note: str) -> None:
