@@ -297,6 +297,36 @@ def check_additions(steps: list[Step]) -> None:
 
 
 @kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ring_buffer(engine: str) -> None:
+    parts = list(steps_of(lesson_on("ring-buffer", engine)).values())
+    assert parts[0] == [
+        ("small(1)", 0),
+        ("large(2)", 0),
+        ("discard(3)", 0),
+        ("copy(4)", 0),
+        ("read", ["1", "2", "4"]),
+        ("read", []),
+    ]
+    assert parts[1][:4] == [(f"large({number})", 0) for number in range(1, 5)]
+    assert parts[1][4:] == [
+        ("large(5)", "EAGAIN"),
+        ("small(6)", 0),
+        ("lost", 1),
+        ("read", ["1", "2", "3", "4", "6"]),
+        ("large(7)", 0),
+        ("read", ["7"]),
+    ]
+    assert parts[2] == [
+        ("small(1) 100 times each", None),
+        ("count what is read", 200),
+        ("lost", 1),
+    ]
+    assert parts[3] == [("poll", 0), ("small(8)", 0), ("poll", 1), ("read", ["8"])]
+
+
+@kernel
 @pytest.mark.native
 def test_additions_are_lost() -> None:
     """Two CPUs that do nothing else lose some at once; on a busy machine, some time later."""
