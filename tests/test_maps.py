@@ -327,6 +327,31 @@ def test_ring_buffer(engine: str) -> None:
 
 
 @kernel
+@pytest.mark.core
+def test_user_ring_buffer() -> None:
+    parts = list(steps_of(lesson_on("user-ring-buffer", "libbpf")).values())
+    assert parts == [
+        [
+            ("put 1, 4 bytes", 0),
+            ("put 2, 4 bytes", 0),
+            ("drain()", 3),
+            ("drain()", 0),
+            ("put 10, 4 bytes", 0),
+            ("put 20, 1000 bytes", 0),
+            ("drain_one()", 10),
+            ("drain_one()", 20),
+        ],
+        [
+            *((f"put {number}, 1000 bytes", 0) for number in range(1, 5)),
+            ("put 5, 1000 bytes", "ENOSPC"),
+            ("drain_one()", 1),
+            ("put 5, 1000 bytes", 0),
+            ("drain()", 14),
+        ],
+    ]
+
+
+@kernel
 @pytest.mark.native
 def test_additions_are_lost() -> None:
     """Two CPUs that do nothing else lose some at once; on a busy machine, some time later."""
