@@ -352,6 +352,36 @@ def test_user_ring_buffer() -> None:
 
 
 @kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_array_of_maps(engine: str) -> None:
+    parts = list(steps_of(lesson_on("array-of-maps", engine)).values())
+    assert parts == [
+        [
+            ("count(1)", "ENOENT"),
+            ("put map a at 0", 0),
+            ("count(1)", 0),
+            ("count(1)", 0),
+            ("put map b at 0", 0),
+            ("count(1)", 0),
+            ("counts in a", ["0", "2"]),
+            ("counts in b", ["0", "1"]),
+        ],
+        [("put map a at 1", "E2BIG"), ("put map c at 0", "EINVAL")],
+        [
+            ("count(0) 100000 times each, and put a new map at 0 half-way", None),
+            ("add up the 3 maps", 200_000),
+        ],
+        [
+            ("put map b at 0", 0),
+            ("lookup 0", "id of b"),
+            ("delete 0", 0),
+            ("count(1)", "ENOENT"),
+        ],
+    ]
+
+
+@kernel
 @pytest.mark.native
 def test_additions_are_lost() -> None:
     """Two CPUs that do nothing else lose some at once; on a busy machine, some time later."""

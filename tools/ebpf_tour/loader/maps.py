@@ -6,6 +6,8 @@ Both engines return a file descriptor; all else is done with bpf(2).
 from __future__ import annotations
 
 import os
+import struct
+import sys
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import NotPermitted, UsageError
@@ -90,6 +92,29 @@ class Map:
 
     def _encode_all(self, values: list[Any]) -> bytes:
         return b"".join(self.value.encode(value).ljust(self._stride, b"\0") for value in values)
+
+
+class Slots:
+    """An array of programs, maps or interfaces, by its descriptor.
+
+    Every method raises OSError if the kernel refuses.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def put(self, index: int, what: int) -> None:
+        """Put a program or map there, by its descriptor, or an interface, by its index."""
+        syscall.update(self._fd, struct.pack("=I", index), struct.pack("=I", what))
+
+    def get(self, index: int) -> int | None:
+        """Return the id of the program or map there, or the interface; None if it is empty."""
+        raw = syscall.lookup(self._fd, struct.pack("=I", index), 4)
+        return None if raw is None else int.from_bytes(raw, sys.byteorder)
+
+    def empty(self, index: int) -> None:
+        """Take out what is there."""
+        syscall.delete(self._fd, struct.pack("=I", index))
 
 
 def open_pinned_hash(path: str, key_bytes: int) -> int:
