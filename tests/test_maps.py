@@ -382,6 +382,32 @@ def test_array_of_maps(engine: str) -> None:
 
 
 @kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_program_array(engine: str) -> None:
+    parts = list(steps_of(lesson_on("program-array", engine)).values())
+    assert parts == [
+        [
+            ("jump(0)", "ENOENT"),
+            ("put hundred at 0", 0),
+            ("jump(0)", 100),
+            ("put two_hundred at 0", 0),
+            ("jump(0)", 200),
+            ("delete 0", 0),
+            ("jump(0)", "ENOENT"),
+        ],
+        [
+            ("put hundred at 2", "E2BIG"),
+            ("jump(2)", "ENOENT"),
+            ("put other at 0", "EINVAL"),
+            ("put again at 1", 0),
+            ("jump(1)", 32),
+        ],
+        [("put hundred at 0", 0), ("lookup 0", "id of hundred")],
+    ]
+
+
+@kernel
 @pytest.mark.native
 def test_additions_are_lost() -> None:
     """Two CPUs that do nothing else lose some at once; on a busy machine, some time later."""
