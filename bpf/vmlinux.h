@@ -346,6 +346,7 @@ enum bpf_map_type {
 #define BPF_NOEXIST 1		/* create it, but only if there is none */
 #define BPF_F_NO_PREALLOC 1	/* of a map: memory for an element when it comes */
 #define BPF_F_ZERO_SEED (1U << 6)	/* of a map: the same hashes each time */
+#define BPF_LOCAL_STORAGE_GET_F_CREATE 1	/* make the value, with zeros, if there is none */
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 #define BPF_F_USER_STACK (1ULL << 8)	/* the process's stack, not the kernel's */
 

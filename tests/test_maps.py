@@ -408,6 +408,29 @@ def test_program_array(engine: str) -> None:
 
 
 @kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_task_storage(engine: str) -> None:
+    parts = list(steps_of(lesson_on("task-storage", engine)).values())
+    assert parts == [
+        [
+            ("lookup()", "ENOENT"),
+            ("count()", 1),
+            ("count()", 2),
+            ("count()", 1),
+            ("lookup()", 2),
+        ],
+        [("count() 1000 times each", ["1000", "1000"])],
+        [
+            ("count()", 1),
+            ("lookup itself", 2),
+            ("lookup child", 1),
+            ("lookup child, ended", "ENOENT"),
+        ],
+    ]
+
+
+@kernel
 @pytest.mark.native
 def test_additions_are_lost() -> None:
     """Two CPUs that do nothing else lose some at once; on a busy machine, some time later."""

@@ -4,3 +4,4 @@
 
 #define ENOENT 2	/* no such element */
 #define EAGAIN 11	/* no room now */
+#define ENOMEM 12	/* no memory */

@@ -124,7 +124,7 @@ def lesson_lines(lesson: MapLesson, rows: Iterable[Row]) -> Iterator[str]:
 
 def step_lines(row: Row) -> Iterator[str]:
     """Yield a step: who calls what, what comes back, and a note beside it or below."""
-    start = f"  {row['by']:9}{row['call']:22}{result_of(row):>9}".rstrip()
+    start = f"  {row['by']:9}{row['call']:21} {result_of(row):>9}".rstrip()
     note = str(row["note"] or "")
     if len(start) <= 42 and note:
         yield from beside(start, note, 44)
@@ -162,7 +162,9 @@ TYPE = Column("type", "", "its name in the kernel")
 STEPS = (
     MAP,
     Column("part", "", "the part of the lesson"),
-    Column("by", "BY", "who does it: the program, the program on 2 CPUs at once, or the tool"),
+    Column(
+        "by", "BY", "who does it: the program, on 2 CPUs at once, in a thread or child, or the tool"
+    ),
     Column("call", "CALL", "the function of the program with its numbers, or what the tool does"),
     Column("result", "RESULT", "what it returned: a number, or a list", text=result_of),
     Column("error", "", "the name of the error, if the number is below 0"),

@@ -77,12 +77,16 @@ class Steps:
 
         None counts as ENOENT: the map has no such element.
         """
+        return self.other("tool", call, do, note)
+
+    def other(self, by: str, call: str, do: Callable[[], Any], note: str = "") -> Any:
+        """Let somebody else do it, such as a child; see `tool()`."""
         try:
             result = do()
         except OSError as error:
             result = -(error.errno or errno.EIO)
         result = -errno.ENOENT if result is None else result
-        self._row("tool", call, result, note)
+        self._row(by, call, result, note)
         return result
 
     def act(self, call: str, do: Callable[[], object], note: str = "") -> None:
