@@ -12,6 +12,7 @@ from support import BIN, ENGINES, PATIENCE_S, ROOT, assert_error, need, run
 from ebpf_tour.commands.maps import TOOL, tool_of
 from ebpf_tour.frame.maps import MapLesson, map_lessons
 from ebpf_tour.loader import open_program
+from ebpf_tour.userland.cgroup import own_cgroups
 
 if TYPE_CHECKING:
     from ebpf_tour.loader.hooks import Hook
@@ -428,6 +429,19 @@ def test_task_storage(engine: str) -> None:
             ("lookup child, ended", "ENOENT"),
         ],
     ]
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+def test_cgroup_storage() -> None:
+    parts = list(steps_of(lesson_on("cgroup-storage", "libbpf")).values())
+    assert parts == [
+        [("lookup()", "ENOENT"), ("count()", 1), ("count()", 2), ("count()", 1)],
+        [("a child's count() 1000 times each", None), ("lookup()", 2002)],
+        [("lookup the directory", 2002), ("lookup it, removed", "ENOENT")],
+    ]
+    assert own_cgroups() == []
 
 
 @kernel

@@ -30,20 +30,20 @@ class Child(Closing):
     """A child process, which can run functions of a program that is loaded.
 
     It calls `begin` first. It ends with the `with` statement, or with the tool. `pidfd` is a
-    descriptor of it.
+    descriptor of it, `pid` is 0 once it has ended.
     """
 
     def __init__(self, program: Program, begin: Callable[[], object] = lambda: None) -> None:
         theirs, self._orders = os.pipe()
         self._answers, answers = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             os.close(self._orders)  # or it would never see the end of them
             os.close(self._answers)
             _work(program, begin, theirs, answers)
         os.close(theirs)
         os.close(answers)
-        self.pidfd = os.pidfd_open(self._pid)
+        self.pidfd = os.pidfd_open(self.pid)
 
     def run(self, function: str) -> int:
         """Let it run a function of the program; return the result. Raises OSError."""
@@ -55,11 +55,11 @@ class Child(Closing):
 
     def end(self) -> None:
         """Wait until it has ended, and nothing of it is left."""
-        if self._pid:
+        if self.pid:
             os.close(self._orders)
             os.close(self._answers)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
+            os.waitpid(self.pid, 0)
+            self.pid = 0
 
     def close(self) -> None:
         self.end()
