@@ -445,6 +445,34 @@ def test_cgroup_storage() -> None:
 
 
 @kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_device_map(engine: str) -> None:
+    """Every packet that is sent comes out at the other end, and no other one."""
+    parts = list(steps_of(lesson_on("device-map", engine)).values())
+    assert parts == [
+        [
+            ("to_first_or_drop()", 1),
+            ("to_second_or_pass()", 2),
+            ("put first at 0", 0),
+            ("to_first_or_drop()", 4),
+            ("send 100 packets", 0),
+            ("arrived at its peer", 100),
+            ("delete 0", 0),
+            ("send 100 packets", 0),
+            ("arrived at its peer", 0),
+        ],
+        [("put first at 2", "E2BIG"), ("put no. 999 at 1", "EINVAL")],
+        [
+            ("put first at 0", 0),
+            ("send 100 packets each", None),
+            ("arrived at its peer", 200),
+        ],
+        [("lookup 0", "first"), ("remove the interface", 0), ("lookup 0", "ENOENT")],
+    ]
+
+
+@kernel
 @pytest.mark.native
 def test_additions_are_lost() -> None:
     """Two CPUs that do nothing else lose some at once; on a busy machine, some time later."""

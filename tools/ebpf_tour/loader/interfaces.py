@@ -88,6 +88,24 @@ def enter_network(path: str) -> None:
         ) from None
 
 
+def add_pair(name: str, peer: str) -> tuple[Interface, Interface]:
+    """Make two Ethernet interfaces (veth), and switch them on: what one sends, the other receives.
+
+    Raises Error.
+    """
+    from ebpf_tour.loader import netlink
+
+    try:
+        netlink.add_veth(name, peer)
+    except OSError as error:
+        raise Error(
+            f"cannot make a pair of interfaces: {os.strerror(error.errno or 0)}"
+            f"{features.without('VETH')}",
+            "load the kernel's module: modprobe veth",
+        ) from None
+    return find(name), find(peer)
+
+
 def send_to_ourselves() -> None:
     """Send a datagram over lo to a socket of our own."""
     import socket

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # enum of message types, from include/uapi/linux/rtnetlink.h.
-_DELLINK, _GETLINK = 17, 18
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _LINKS = 1  # RTMGRP_LINK: who wants to hear of interfaces
 _NEWQDISC, _DELQDISC, _GETQDISC = 36, 37, 38
 _NEWTFILTER, _DELTFILTER, _GETTFILTER = 44, 45, 46
@@ -39,7 +39,9 @@ INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 _EVERY_PROTOCOL = 0x0300  # ETH_P_ALL in network byte order
 
 
-# From include/uapi/linux/if_link.h.
+# From include/uapi/linux/if_link.h, if.h and veth.h.
+_IFLA_NAME, _IFLA_LINKINFO, _INFO_KIND, _INFO_DATA, _VETH_PEER = 3, 18, 1, 2, 1
+_UP = 1
 _IFLA_XDP, _XDP_ATTACHED, _XDP_PROGRAM = 43, 2, 4
 _XDP_MODES = {1: "native", 2: "generic", 3: "offloaded"}
 
@@ -136,6 +138,23 @@ def link(ifindex: int) -> Link:
     program = int.from_bytes(xdp.get(_XDP_PROGRAM, b""), sys.byteorder)
     mode = int.from_bytes(xdp.get(_XDP_ATTACHED, b""), sys.byteorder)
     return Link(kind in _WITH_ETHERNET, program, _XDP_MODES.get(mode, ""))
+
+
+def add_veth(name: str, peer: str) -> None:
+    """Make two Ethernet interfaces, and switch them on: what one sends, the other receives."""
+    # struct ifinfomsg: family, type, index, flags, change
+    new, up = (struct.pack("=BxHiII", 0, 0, 0, flags, flags) for flags in (0, _UP))
+    ours, theirs = (_attribute(_IFLA_NAME, text.encode() + b"\0") for text in (name, peer))
+    info = _attribute(_INFO_KIND, b"veth\0")
+    info += _attribute(_INFO_DATA, _attribute(_VETH_PEER, new + theirs))
+    _ask(_NEWLINK, _ACK | _CREATE | _EXCL, new + ours + _attribute(_IFLA_LINKINFO, info))
+    for each in (ours, theirs):  # none can be switched on before it has its peer
+        _ask(_NEWLINK, _ACK, up + each)
+
+
+def remove_link(ifindex: int) -> None:
+    """Remove an interface, and its peer with it."""
+    _ask(_DELLINK, _ACK, struct.pack("=BxHiII", 0, 0, ifindex, 0, 0))
 
 
 def watch(ifindex: int) -> int:

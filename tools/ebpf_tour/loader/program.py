@@ -324,18 +324,19 @@ class Program(Closing, abc.ABC):
         Raises Error if the C source has none of that name.
         """
 
-    def run(self, function: str, *numbers: int, repeat: int = 1) -> Ran:
+    def run(self, function: str, *numbers: int, repeat: int = 1, live: bool = False) -> Ran:
         """Run the program of a `ProgRun` on this CPU; return what it returned, and ns for a run.
 
         The program finds the numbers in its context, up to five of 32 bits in that of "tc".
-        `repeat` is for "tc" and "xdp". Raises OSError.
+        `repeat` is for "tc" and "xdp". With `live`, so many packets go where a program for "xdp"
+        sends them. Raises OSError.
         """
         from ebpf_tour.loader import syscall
         from ebpf_tour.loader.hooks.prog_run import ProgRun
 
         hook, fd = self._to_run(function)
         again = 0 if hook.section == "raw_tp" else repeat
-        return syscall.run_program(fd, *hook.input(numbers), again)
+        return syscall.run_program(fd, *hook.input(numbers), again, live=live)
 
     def function_fd(self, function: str) -> int:
         """Return the file descriptor of the program of a `ProgRun`."""

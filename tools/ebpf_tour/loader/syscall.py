@@ -37,6 +37,8 @@ _MAP_LOOKUP_AND_DELETE_ELEM = 21
 _LINK_CREATE = 28
 _ENABLE_STATS, _ITER_CREATE = 32, 33
 
+_TEST_XDP_LIVE_FRAMES = 1 << 1
+
 _libc = ct.CDLL(None, use_errno=True)
 _libc.syscall.restype = ct.c_long
 
@@ -239,12 +241,18 @@ class Ran(NamedTuple):
     ns: int
 
 
-def run_program(program: int, packet: bytes, context: bytes = b"", repeat: int = 0) -> Ran:
+def run_program(
+    program: int, packet: bytes, context: bytes = b"", repeat: int = 0, *, live: bool = False
+) -> Ran:
     """Run a program, and return what the last of its runs returned. Raises OSError.
 
     A program for packets wants a packet: 14 bytes or more, an Ethernet header. One for
     raw tracepoints wants none, and is run once. `context` is the beginning of the structure
     that the program gets; zeros follow.
+
+    `live` is for XDP: `repeat` packets go where the program sends them, and the result is
+    always 0. commit b530e9e1063e ("bpf: Add "live packet" mode for XDP in BPF_PROG_RUN")
+    (in v5.18).
     """
     data = ct.create_string_buffer(packet, len(packet))
     given = ct.create_string_buffer(context, len(context))
@@ -255,6 +263,7 @@ def run_program(program: int, packet: bytes, context: bytes = b"", repeat: int =
     # repeat, duration, ctx_size_in, ctx_size_out, ctx_in
     context_in = ct.addressof(given) if context else 0
     struct.pack_into("=IIIIQ", attr, 32, repeat, 0, len(context), 0, context_in)
+    struct.pack_into("=I", attr, 64, _TEST_XDP_LIVE_FRAMES if live else 0)  # flags
     _, answer = bpf(_PROG_RUN, bytes(attr))
     (result,) = struct.unpack_from("=i", answer, 4)
     (ns,) = struct.unpack_from("=I", answer, 36)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ebpf_tour.frame.maps.steps import Steps
-    from ebpf_tour.loader.hooks.prog_run import ProgRun
+    from ebpf_tour.loader.hooks import Hook
 
 
 class MapLesson(NamedTuple):
@@ -35,7 +35,7 @@ class MapLesson(NamedTuple):
     full: str
     gone: str
     shared: str
-    programs: tuple[ProgRun, ...]
+    programs: tuple[Hook, ...]
     run: Callable[[Steps], None]
     measured: Mapping[str, tuple[str, tuple[int, ...]]] = {}
 

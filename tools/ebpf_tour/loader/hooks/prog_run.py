@@ -73,10 +73,10 @@ class ProgRun(Hook):
         """Return the packet and the context to run it with. Raises struct.error."""
         if self.section == "raw_tp":
             return b"", struct.pack(f"={len(numbers)}Q", *numbers)
+        if self.section == "xdp":
+            return bytes(64), b""  # what the shortest packet of Ethernet has
         packet = bytes(14)  # the least that there can be: an Ethernet header
-        if self.section == "tc":
-            return packet, bytes(_CB) + struct.pack("=5I", *numbers, *bytes(5 - len(numbers)))
-        return packet, b""
+        return packet, bytes(_CB) + struct.pack("=5I", *numbers, *bytes(5 - len(numbers)))
 
     def attach_libbpf(self, function: LibbpfFunction, target: Any) -> Detach:  # noqa: ARG002
         return lambda: None  # it is loaded, and that is all
