@@ -22,3 +22,16 @@ int count(struct __sk_buff *skb)
 	__sync_fetch_and_add(value, 1);
 	return 0;
 }
+
+int lookup(struct __sk_buff *skb)
+{
+	u32 zero = 0, key = skb->cb[0];
+	u64 *value;
+	void *counts;
+
+	counts = current.lookup(&zero);
+	if (!counts)
+		return -ENOENT;
+	value = bpf_map_lookup_elem(counts, &key);
+	return value ? *value : -ENOENT;
+}

@@ -37,3 +37,17 @@ int count(struct __sk_buff *skb)
 	__sync_fetch_and_add(value, 1);
 	return 0;
 }
+
+SEC("tc")
+int lookup(struct __sk_buff *skb)
+{
+	__u32 zero = 0, key = skb->cb[0];
+	__u64 *value;
+	void *counts;
+
+	counts = bpf_map_lookup_elem(&current, &zero);
+	if (!counts)
+		return -ENOENT;
+	value = bpf_map_lookup_elem(counts, &key);
+	return value ? *value : -ENOENT;
+}

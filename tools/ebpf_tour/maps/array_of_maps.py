@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.frame.maps import MapLesson, Steps
 from ebpf_tour.loader import syscall
 from ebpf_tour.loader.hooks.prog_run import ProgRun
 from ebpf_tour.loader.maps import Slots
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader import Program
 
 ROOM = 1
 TIMES = 100_000
@@ -24,7 +28,9 @@ def run(steps: Steps) -> None:
         steps.act("put map a at 0", lambda: current.put(0, a.fd))
         steps.run("count", 1)
         steps.run("count", 1)
+        steps.run("lookup", 1)
         steps.act("put map b at 0", lambda: current.put(0, b.fd), note="all counts change at once")
+        steps.run("lookup", 1)
         steps.run("count", 1)
         steps.tool("counts in a", a.values, note="complete: no more is added to it")
         steps.tool("counts in b", b.values, note="the new one began at 0")
@@ -87,6 +93,11 @@ class Array(Closing):
         os.close(self.fd)
 
 
+def prepare(program: Program) -> None:
+    with Array() as array:  # the map that it is in keeps it
+        Slots(program.map_fd("current")).put(0, array.fd)
+
+
 LESSON = MapLesson(
     name="array-of-maps",
     type="ARRAY_OF_MAPS",
@@ -99,6 +110,8 @@ LESSON = MapLesson(
     full="It has the size that you gave it: there is no other index (-E2BIG).",
     gone="User space puts another map there, or deletes it. The programs can only look it up.",
     shared="Each run uses the map that it finds when it looks, to its end.",
-    programs=(ProgRun("count"),),
+    programs=(ProgRun("count"), ProgRun("lookup")),
     run=run,
+    measured={"lookup": ("lookup", (1,))},
+    prepare=prepare,
 )

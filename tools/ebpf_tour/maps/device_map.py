@@ -96,6 +96,10 @@ class Arrived:
         return self._program.counter("packets") - self._before
 
 
+def prepare(program: Program) -> None:
+    Slots(program.map_fd("devices")).put(0, 1)  # lo: without `live`, no packet gets there
+
+
 LESSON = MapLesson(
     name="device-map",
     type="DEVMAP",
@@ -114,4 +118,6 @@ LESSON = MapLesson(
         ARRIVE,
     ),
     run=run,
+    measured={"lookup": ("to_first_or_drop", ())},
+    prepare=prepare,
 )

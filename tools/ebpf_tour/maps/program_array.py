@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ebpf_tour.frame.maps import MapLesson, Steps
 from ebpf_tour.loader import syscall
 from ebpf_tour.loader.hooks.prog_run import ProgRun
 from ebpf_tour.loader.maps import Slots
+
+if TYPE_CHECKING:
+    from ebpf_tour.loader import Program
 
 ROOM = 2
 
@@ -47,6 +52,10 @@ def run(steps: Steps) -> None:
     )
 
 
+def prepare(program: Program) -> None:
+    Slots(program.map_fd("programs")).put(0, program.function_fd("hundred"))
+
+
 LESSON = MapLesson(
     name="program-array",
     type="PROG_ARRAY",
@@ -64,4 +73,6 @@ LESSON = MapLesson(
         ProgRun("other", "raw_tp"),
     ),
     run=run,
+    measured={"lookup": ("jump", (0,))},
+    prepare=prepare,
 )

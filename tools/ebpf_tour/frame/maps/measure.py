@@ -61,6 +61,7 @@ def of_lesson(
         with session.open(tool) as program:
             program.load()
             program.attach()
+            lesson.prepare(program)
             for what, (function, numbers) in lesson.measured.items():
                 for cpus, base in nothing.items():
                     ns = median(cpus, lambda: program.run(function, *numbers, repeat=REPEAT))  # noqa: B023

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ebpf_tour.frame.maps.steps import Steps
+    from ebpf_tour.loader import Program
     from ebpf_tour.loader.hooks import Hook
 
 
@@ -24,7 +25,8 @@ class MapLesson(NamedTuple):
     `shared` what happens when it is full, who removes what is in it, and what two CPUs do to
     each other in it: a short sentence each. `programs` are the functions of its C,
     `run(steps)` is the lesson. `measured` maps a column of --measure (lookup, update,
-    update_delete) to a function and its numbers. `place` is its place in the list.
+    update_delete) to a function and its numbers; `prepare(program)` puts into the map before
+    what they need. `place` is its place in the list.
     """
 
     name: str
@@ -38,6 +40,7 @@ class MapLesson(NamedTuple):
     programs: tuple[Hook, ...]
     run: Callable[[Steps], None]
     measured: Mapping[str, tuple[str, tuple[int, ...]]] = {}
+    prepare: Callable[[Program], object] = lambda program: None  # noqa: ARG005
 
     @property
     def stem(self) -> str:
