@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ebpf_tour.base.errors import EngineUnavailable
     from ebpf_tour.explain.lines import Lines
     from ebpf_tour.loader.hooks import Hook
+    from ebpf_tour.loader.hooks.prog_run import ProgRun
     from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.maps import Map
     from ebpf_tour.loader.pace import Pace
@@ -332,7 +333,6 @@ class Program(Closing, abc.ABC):
         sends them. Raises OSError.
         """
         from ebpf_tour.loader import syscall
-        from ebpf_tour.loader.hooks.prog_run import ProgRun
 
         hook, fd = self._to_run(function)
         again = 0 if hook.section == "raw_tp" else repeat
@@ -343,6 +343,8 @@ class Program(Closing, abc.ABC):
         return self._to_run(function)[1]
 
     def _to_run(self, function: str) -> tuple[ProgRun, int]:
+        from ebpf_tour.loader.hooks.prog_run import ProgRun
+
         found = ((hook, fd) for hook, fd in self._hooks_and_fds() if isinstance(hook, ProgRun))
         return next((hook, fd) for hook, fd in found if hook.function == function)
 
