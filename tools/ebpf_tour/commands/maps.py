@@ -10,7 +10,7 @@ import argparse
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from ebpf_tour.base.errors import UsageError, did_you_mean
+from ebpf_tour.base.errors import EngineUnavailable, UsageError, did_you_mean
 from ebpf_tour.base.text import printable
 from ebpf_tour.frame import Column, Example, Row, Session, Tool, cli
 from ebpf_tour.frame.maps import MapLesson, Steps, map_lessons
@@ -65,6 +65,7 @@ def row_of(lesson: MapLesson) -> Row:
         "full": lesson.full,
         "gone": lesson.gone,
         "shared": lesson.shared,
+        "rather": lesson.rather,
         "reason": str(missing) if missing else None,
     }
 
@@ -75,6 +76,7 @@ def which_lines(rows: Iterable[Row]) -> Iterator[str]:
         yield ""
         yield from beside(f"{row['map']}", str(row["when"]))
         yield from beside("", f"Full: {row['full']}")
+        yield from beside("", f"Or rather: {row['rather']}")
         if row["reason"]:
             yield from beside("", f"Not here: {row['reason']}.")
 
@@ -90,6 +92,7 @@ def beside(start: str, text: str, indent: int = 18) -> list[str]:
 
 
 def teach(session: Session, lesson: MapLesson) -> None:
+    require_engine(session.args.engine, lesson)
     with session.open(tool_of(lesson)) as program:
         program.load()
         program.attach()
@@ -97,6 +100,15 @@ def teach(session: Session, lesson: MapLesson) -> None:
         lesson.run(steps)
         rows = [{"map": lesson.name, **row} for row in steps.rows]
     session.report(rows, STEPS, lambda rows: lesson_lines(lesson, rows))
+
+
+def require_engine(engine: str, lesson: MapLesson) -> None:
+    """Raise EngineUnavailable if an engine has no word for the type."""
+    if engine not in ("auto", *lesson.engines):
+        raise EngineUnavailable(
+            f"{engine} has no word for {lesson.name}, BPF_MAP_TYPE_{lesson.type}",
+            f"use the engine that has: --engine {lesson.engines[0]}",
+        )
 
 
 def tool_of(lesson: MapLesson) -> Tool:
@@ -107,6 +119,10 @@ def tool_of(lesson: MapLesson) -> Tool:
 def lesson_lines(lesson: MapLesson, rows: Iterable[Row]) -> Iterator[str]:
     """Yield the lesson for a terminal: what it is about, its steps, and where the C is."""
     yield f"{lesson.name}: {lesson.about} (BPF_MAP_TYPE_{lesson.type})"
+    yield ""
+    yield from beside("program", "the tool runs this function of the BPF program", 12)
+    yield from beside("tool", "user space", 12)
+    yield from beside("-ENOENT", "there is no such element; in C, a lookup returns NULL", 12)
     part = None
     for row in rows:
         if row["part"] != part:
@@ -116,10 +132,12 @@ def lesson_lines(lesson: MapLesson, rows: Iterable[Row]) -> Iterator[str]:
         yield from step_lines(row)
     yield ""
     yield from beside("Take it when", lesson.when, 14)
+    yield from beside("Or rather", lesson.rather, 14)
     yield from beside("Full", lesson.full, 14)
     yield from beside("Who removes", lesson.gone, 14)
     yield from beside("Two CPUs", lesson.shared, 14)
     yield f"{'The C':14}{TOOL.command} {lesson.name} --show source"
+    yield f"{'Since when':14}ebpf-tour maps"
 
 
 def step_lines(row: Row) -> Iterator[str]:
@@ -205,6 +223,7 @@ TOOL = Tool(
         Column("full", "", "what happens when it is full"),
         Column("gone", "", "who removes what is in it"),
         Column("shared", "", "what two CPUs do to each other in it"),
+        Column("rather", "", "what to take in other cases"),
         Column("reason", "", "why its lesson does not run here"),
     ),
     commands=(),

@@ -48,6 +48,7 @@ LESSON = MapLesson(
     full="Never: all elements are there from the start. Past the end is an error (-E2BIG).",
     gone="Nobody: an element cannot be removed, only set to 0.",
     shared="Both change the same value: without an atomic addition, some are lost.",
+    rather="percpu-array, if many CPUs count often. hash, if there is no small number.",
     programs=tuple(map(ProgRun, ("lookup", "update", "delete", "add", "add_atomic"))),
     run=run,
     measured={"lookup": ("lookup", (1,)), "update": ("update", (1, 5))},

@@ -32,7 +32,7 @@ def run(steps: Steps) -> None:
         steps.act("put map b at 0", lambda: current.put(0, b.fd), note="all counts change at once")
         steps.run("lookup", 1)
         steps.run("count", 1)
-        steps.tool("counts in a", a.values, note="complete: no more is added to it")
+        steps.tool("counts in a", a.values, note="no new run adds to it")
         steps.tool("counts in b", b.values, note="the new one began at 0")
 
         steps.part(f"When it is full: it has room for {ROOM}")
@@ -72,7 +72,7 @@ def exchange_while_counting(steps: Steps, current: Slots) -> None:
         call = f"count(0) {TIMES} times each, and put a new map at 0 half-way"
         if steps.both(call, count_and_exchange):
             steps.tool(
-                "add up the 3 maps",
+                "add up all maps used",
                 lambda: sum(each.values()[0] for each in (one, two, three)),
                 note="each run found a map: none was lost",
             )
@@ -110,6 +110,7 @@ LESSON = MapLesson(
     full="It has the size that you gave it: there is no other index (-E2BIG).",
     gone="User space puts another map there, or deletes it. The programs can only look it up.",
     shared="Each run uses the map that it finds when it looks, to its end.",
+    rather="array, if user space changes one value at a time.",
     programs=(ProgRun("count"), ProgRun("lookup")),
     run=run,
     measured={"lookup": ("lookup", (1,))},

@@ -42,6 +42,7 @@ LESSON = MapLesson(
     full='It takes any number, but says "perhaps" more often, wrongly: make it large enough.',
     gone="Nobody: a value cannot be removed. Make a new filter.",
     shared="They only set bits, each atomically: none is lost.",
+    rather="hash, if you need to be sure, or to remove.",
     programs=tuple(
         ProgRun(function, map_type="BLOOM_FILTER", since="5.16", engines=("libbpf",))
         for function in ("push", "peek")

@@ -44,7 +44,11 @@ def run(steps: Steps) -> None:
                 )
 
         steps.part("How user space reads it")
-        steps.tool("lookup the directory", lambda: calls.get(directory), "the key is a descriptor")
+        steps.tool(
+            "lookup the directory",
+            lambda: calls.get(directory),
+            "for user space, the key is a descriptor",
+        )
     steps.tool("lookup it, removed", lambda: calls.get(directory), "gone with the cgroup")
     os.close(directory)
 
@@ -61,6 +65,7 @@ LESSON = MapLesson(
     full="It has no size: a new value fails only if there is no memory (NULL).",
     gone="The kernel, with the cgroup. A program or user space can do so before.",
     shared="All processes of a cgroup change the same value: add atomically.",
+    rather="hash by the number of the cgroup, before Linux 6.2.",
     programs=tuple(
         ProgRun(name, "raw_tp", map_type="CGRP_STORAGE", since="6.2", engines=("libbpf",))
         for name in ("count", "lookup")

@@ -40,7 +40,7 @@ def run(steps: Steps) -> None:
 
     steps.part("What goes in and comes out")
     steps.run("to_first_or_drop", note="XDP_DROP, as the call says: nothing is at index 0")
-    steps.run("to_second_or_pass", note="XDP_PASS, as this call says")
+    steps.run("to_second_or_pass", note="XDP_PASS, as this one says")
     steps.act("put first at 0", lambda: devices.put(0, first), "an interface")
     steps.run("to_first_or_drop", note="XDP_REDIRECT: the packet goes out there")
     steps.act(f"send {PACKETS} packets", send, "through to_first_or_drop()")
@@ -111,7 +111,8 @@ LESSON = MapLesson(
     ),
     full="It has the size that you gave it: there is no other index (-E2BIG).",
     gone="User space; and the kernel, when an interface goes away.",
-    shared="Each CPU sends packets of its own, in batches.",
+    shared="Each CPU sends packets of its own.",
+    rather="bpf_redirect() with the number of the interface, if user space need not choose.",
     programs=(
         ProgRun("to_first_or_drop", "xdp"),
         ProgRun("to_second_or_pass", "xdp"),

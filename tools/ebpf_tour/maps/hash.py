@@ -51,6 +51,10 @@ LESSON = MapLesson(
     full="A new key is refused (-E2BIG).",
     gone="Only you remove elements.",
     shared="Both change the same value: without an atomic addition, some are lost.",
+    rather=(
+        "lru-hash, if strangers choose the keys. percpu-hash, to count often on many CPUs. "
+        "task-storage, for something about a thread."
+    ),
     programs=tuple(
         map(ProgRun, ("lookup", "update", "delete", "add", "add_atomic", "update_delete"))
     ),

@@ -70,6 +70,7 @@ LESSON = MapLesson(
     full="A new prefix is refused (-ENOSPC).",
     gone="Only you remove elements.",
     shared="Both see the same values, as in a hash: without an atomic addition, some are lost.",
+    rather="hash, if whole addresses are the keys.",
     programs=tuple(map(ProgRun, ("lookup", "update", "delete", "update_delete"))),
     run=run,
     measured={

@@ -42,9 +42,13 @@ LESSON = MapLesson(
         "The newest and most used matter, and the others may be forgotten: a cache, connections, "
         "calls that begin and may never end. Any number of keys may come."
     ),
-    full="A new key takes the place of one that was not used lately, or of several at once.",
+    full=(
+        "A new key takes the place of one that was not used lately, or of several at once: make "
+        "it larger than what must not be forgotten."
+    ),
     gone="The kernel removes elements, and says nothing. You may, too.",
     shared="Both change the same value, as in a hash: without an atomic addition, some are lost.",
+    rather="hash, if nothing may be forgotten. task-storage, for something about a thread.",
     programs=tuple(map(ProgRun, ("lookup", "update", "delete", "update_delete"))),
     run=run,
     measured={

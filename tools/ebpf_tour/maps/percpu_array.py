@@ -30,7 +30,7 @@ def run(steps: Steps) -> None:
     steps.part("How user space reads it")
     if shared:
         each = [value for value in array.get(0) if value]
-        steps.tool("lookup 0", lambda: each, note="each CPU's value, but for zeros")
+        steps.tool("lookup 0", lambda: each, note="one for each CPU; zeros are left out here")
         steps.tool("their sum", lambda: sum(each), note=lost_of(2 * TIMES, sum(each)))
     steps.tool("all keys", array.keys)
 
@@ -53,6 +53,7 @@ LESSON = MapLesson(
         "Each has a value of its own: no addition is lost. A program cannot see the sum, and the "
         "map takes its memory once for each CPU."
     ),
+    rather="array, if a program needs the sum, or for settings.",
     programs=tuple(map(ProgRun, ("lookup", "update", "add"))),
     run=run,
     measured={"lookup": ("lookup", (1,)), "update": ("update", (1, 5))},

@@ -32,7 +32,7 @@ def run(steps: Steps) -> None:
     steps.part("How user space reads it")
     if shared:
         each = [value for value in hash_map.get(0) if value]
-        steps.tool("lookup 0", lambda: each, note="each CPU's value, but for zeros")
+        steps.tool("lookup 0", lambda: each, note="one for each CPU; zeros are left out here")
         steps.tool("their sum", lambda: sum(each), note=lost_of(2 * TIMES, sum(each)))
     steps.tool("all keys", lambda: sorted(hash_map.keys()), note="they come in no order")
 
@@ -52,6 +52,7 @@ LESSON = MapLesson(
         "Each has a value of its own: no addition is lost. A program cannot see the sum, and the "
         "map takes its memory once for each CPU."
     ),
+    rather="hash, if a program needs the sum. lru-hash, if strangers choose the keys.",
     programs=tuple(map(ProgRun, ("lookup", "update", "delete", "add", "update_delete"))),
     run=run,
     measured={

@@ -37,7 +37,11 @@ def run(steps: Steps) -> None:
     steps.run("jump", ROOM, note="no jump, either")
     put(0, "other", note="it is for a raw tracepoint: all have the type of the first")
     put(1, "again")
-    steps.run("jump", 1, note="it jumped to itself until the limit, 33 jumps with the first one")
+    steps.run(
+        "jump",
+        1,
+        note="it jumped to itself 32 times. With the first jump, 33 is the limit: then it goes on",
+    )
 
     steps.part("How user space reads it")
     put(0, "hundred")
@@ -68,6 +72,7 @@ LESSON = MapLesson(
     full="It has the size that you gave it. A jump to an empty or unknown index is none.",
     gone="User space; and all of it when no descriptor of the map is open any more.",
     shared="Each jump goes to the program that is there at that moment.",
+    rather="an if, for two or three ways. A function call, if it is to come back.",
     programs=(
         *map(ProgRun, ("jump", "hundred", "two_hundred", "again")),
         ProgRun("other", "raw_tp"),

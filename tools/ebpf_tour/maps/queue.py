@@ -26,7 +26,7 @@ def run(steps: Steps) -> None:
     for value in range(1, ROOM + 1):
         steps.run("push", value)
     steps.run("push", 5, note="no place: count it as lost")
-    steps.run("push", 6, EXIST, note="BPF_EXIST: the oldest goes for it")
+    steps.run("push", 6, EXIST, note="BPF_EXIST: the oldest makes room")
     steps.run("pop", note="1 is gone")
     for _ in range(ROOM - 1):
         steps.run("pop")
@@ -58,9 +58,10 @@ LESSON = MapLesson(
         "work to do, free numbers to give out. Nothing wakes up who waits: to send events to user "
         "space, take a ring buffer."
     ),
-    full="A new value is refused (-E2BIG), or the oldest goes for it: you say which (BPF_EXIST).",
+    full="A new value is refused (-E2BIG), or the oldest makes room: you say which (BPF_EXIST).",
     gone="Who pops a value removes it.",
     shared="Each value goes to one of them alone, who may change it and push it back.",
+    rather="stack, if the newest is to go first. ring-buffer, to tell user space of events.",
     programs=tuple(map(ProgRun, ("push", "peek", "pop", "add"))),
     run=run,
     # In this order: the first one fills it.

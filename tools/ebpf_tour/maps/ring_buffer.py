@@ -59,6 +59,10 @@ LESSON = MapLesson(
     full="A new record gets no room (NULL, or -EAGAIN): it is lost, and you must count it.",
     gone="The reader: what it has read is gone.",
     shared="All CPUs put into one buffer, and the records are in the order of reservation.",
+    rather=(
+        "a map that you read now and then, for numbers that add up. queue, if another program "
+        "takes the values."
+    ),
     programs=tuple(map(ProgRun, ("small", "large", "copy", "discard"))),
     run=run,
 )

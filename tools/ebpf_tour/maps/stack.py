@@ -26,7 +26,7 @@ def run(steps: Steps) -> None:
     for value in range(1, ROOM + 1):
         steps.run("push", value)
     steps.run("push", 5, note="no place: count it as lost")
-    steps.run("push", 6, EXIST, note="BPF_EXIST: the oldest goes for it")
+    steps.run("push", 6, EXIST, note="BPF_EXIST: the oldest makes room")
     for _ in range(ROOM):
         steps.run("pop")
     steps.run("pop", note="1 is gone")
@@ -57,9 +57,10 @@ LESSON = MapLesson(
         "The newest value is wanted first, and each goes to one taker alone: free numbers or slots "
         "to give out, of which the one used last is still in the CPU's cache."
     ),
-    full="A new value is refused (-E2BIG), or the oldest goes for it: you say which (BPF_EXIST).",
+    full="A new value is refused (-E2BIG), or the oldest makes room: you say which (BPF_EXIST).",
     gone="Who pops a value removes it.",
     shared="Each value goes to one of them alone, who may change it and push it back.",
+    rather="queue, if values are to wait for their turn.",
     programs=tuple(map(ProgRun, ("push", "peek", "pop", "add"))),
     run=run,
     # In this order: the first one fills it.

@@ -36,7 +36,11 @@ def run(steps: Steps) -> None:
     steps.part("How user space reads it")
     with Child(program) as child:
         steps.other("child", "count()", lambda: child.run("count"))
-        steps.tool("lookup itself", lambda: calls.get(own), note="the key is a pidfd")
+        steps.tool(
+            "lookup itself",
+            lambda: calls.get(own),
+            note="for user space, the key is a pidfd: a descriptor of a process",
+        )
         steps.tool("lookup child", lambda: calls.get(child.pidfd))
         child.end()
         steps.tool("lookup child, ended", lambda: calls.get(child.pidfd), note="gone with it")
@@ -55,6 +59,7 @@ LESSON = MapLesson(
     full="It has no size: a new value fails only if there is no memory (NULL).",
     gone="The kernel, with the thread. A program or user space can do so before.",
     shared="Threads have values of their own: nothing is lost.",
+    rather="hash by process or thread, for a whole process, or before Linux 5.11.",
     programs=tuple(
         ProgRun(name, "raw_tp", map_type="TASK_STORAGE", since="5.11")
         for name in ("count", "lookup")

@@ -49,6 +49,7 @@ LESSON = MapLesson(
     full="User space gets no room (-ENOSPC): nothing is lost, it tries again later.",
     gone="The program: what it has drained is gone.",
     shared="One program drains at a time: for the other one, the buffer is busy (-EBUSY).",
+    rather="array, for a setting that is read again and again.",
     programs=tuple(
         ProgRun(name, map_type="USER_RINGBUF", since="6.1", engines=("libbpf",))
         for name in ("drain", "drain_one")

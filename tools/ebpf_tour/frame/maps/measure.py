@@ -57,6 +57,8 @@ def of_lesson(
 ) -> Row:
     """Return the ns of what can be measured of a map, or the reason why nothing can."""
     found: Row = {}
+    if session.args.engine not in ("auto", *lesson.engines):
+        return {"reason": f"{session.args.engine} has no word for it"}
     try:
         with session.open(tool) as program:
             program.load()

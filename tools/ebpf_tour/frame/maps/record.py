@@ -23,8 +23,8 @@ class MapLesson(NamedTuple):
     files in bpf/maps. `type` is its name in `enum bpf_map_type` without the prefix.
     `about` says in a phrase what it is. `when` says when to take it, and `full`, `gone` and
     `shared` what happens when it is full, who removes what is in it, and what two CPUs do to
-    each other in it: a short sentence each. `programs` are the functions of its C,
-    `run(steps)` is the lesson. `measured` maps a column of --measure (lookup, update,
+    each other in it, and `rather` what to take in other cases: short sentences. `programs` are
+    the functions of its C, `run(steps)` is the lesson. `measured` maps a column of --measure (lookup, update,
     update_delete) to a function and its numbers; `prepare(program)` puts into the map before
     what they need. `place` is its place in the list.
     """
@@ -37,10 +37,17 @@ class MapLesson(NamedTuple):
     full: str
     gone: str
     shared: str
+    rather: str
     programs: tuple[Hook, ...]
     run: Callable[[Steps], None]
     measured: Mapping[str, tuple[str, tuple[int, ...]]] = {}
     prepare: Callable[[Program], object] = lambda program: None  # noqa: ARG005
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines whose C has a word for the type."""
+        each = [program.engines for program in self.programs]
+        return tuple(engine for engine in each[0] if all(engine in names for names in each))
 
     @property
     def stem(self) -> str:
