@@ -21,7 +21,7 @@ from support import ROOT
 
 from ebpf_tour.base.errors import Error
 from ebpf_tour.explain import verifier
-from ebpf_tour.loader.raw_btf import RawBtf
+from ebpf_tour.loader.raw_btf import _ENUM, RawBtf
 from ebpf_tour.loader.trace_instance import TraceInstance
 from ebpf_tour.userland.address_space import parse
 from ebpf_tour.userland.elf import BadElf, Elf
@@ -207,6 +207,8 @@ def test_raw_btf(examples: settings) -> None:
     def read(data: bytes) -> None:
         with limited(), contextlib.suppress(Error):
             btf = RawBtf(data, base)
+            for name in list(btf._named(_ENUM))[:20]:
+                btf.enumeration(name)
             for number in list(btf.functions.values())[:20]:
                 btf.parameters(number)
                 btf.returns(number, "retval")

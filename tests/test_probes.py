@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -319,6 +320,30 @@ def test_declarations(tmp_path: Path) -> None:
 def test_no_btf(data: bytes) -> None:
     with pytest.raises(Error):
         raw_btf.RawBtf(data)
+
+
+ENUM, ENUM64, SIGNED = 6 << 24, 19 << 24, 1 << 31
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "values"),
+    [
+        (ENUM, "=II", {"one": 1, "also_one": 1, "high": 1 << 31}),
+        (ENUM | SIGNED, "=Ii", {"one": 1, "less": -1}),
+        (ENUM64, "=IQ", {"one": 1, "high": 1 << 63}),
+        (ENUM64 | SIGNED, "=Iq", {"one": 1, "less": -(1 << 40)}),
+    ],
+)
+def test_enumerations(kind: int, item: str, values: dict[str, int]) -> None:
+    """Of both kinds of BTF, with and without a sign; some names have the same value."""
+    texts = b"\0" + b"\0".join(name.encode() for name in ("numbers", *values)) + b"\0"
+    types = struct.pack("=3I", 1, kind | len(values), 4)
+    for name, value in values.items():
+        types += struct.pack(item, texts.index(b"\0" + name.encode() + b"\0") + 1, value)
+    header: Any = (0xEB9F, 1, 0, 24, 0, len(types), len(types), len(texts))
+    btf = raw_btf.RawBtf(struct.pack("=HBBI4I", *header) + types + texts)
+    assert btf.enumeration("numbers") == values
+    assert btf.enumeration("letters") == {}
 
 
 def refusal(iterator: str) -> str | None:

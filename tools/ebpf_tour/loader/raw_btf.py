@@ -38,8 +38,8 @@ _NAME = "@"  # no character of C
 _HEADER = struct.Struct("=HBBI4I")  # struct btf_header
 _TYPE = struct.Struct("=3I")  # struct btf_type: name_off, info, size or type
 _PARAM = struct.Struct("=2I")  # struct btf_param: name_off, type
-# struct btf_enum: name_off, val; struct btf_enum64: name_off, val_lo32, val_hi32
-_VALUE = {_ENUM: struct.Struct("=Ii"), _ENUM64: struct.Struct("=Iq")}
+# Of struct btf_enum (name_off, val) and btf_enum64 (name_off, val_lo32, val_hi32), the value.
+_VALUE = {_ENUM: "I", _ENUM64: "Q"}
 
 
 # Of one declaration. The longest ones of the kernel take some dozens.
@@ -139,10 +139,12 @@ class RawBtf:
                     return self._values(number, value)
         return {}
 
-    def _values(self, number: int, value: struct.Struct) -> dict[str, int]:
+    def _values(self, number: int, value: str) -> dict[str, int]:
+        info = self._type(number)[1]
+        # With the kind flag set, they are signed.
+        item = struct.Struct(f"=I{value.lower() if info >> 31 else value}")
         start = self._position(number) + _TYPE.size
-        count = self._type(number)[1] & 0xFFFF
-        items = value.iter_unpack(self._data[start : start + value.size * count])
+        items = item.iter_unpack(self._data[start : start + item.size * (info & 0xFFFF)])
         return {self._text(name): found for name, found in items}
 
     def _named(self, kind: int) -> dict[str, int]:
