@@ -1,10 +1,11 @@
-"""ebpf-tour: the catalogue of tools, which of them run here, and what is missing."""
+"""ebpf-tour: the catalogue of tools and of types, what runs here, and what is missing."""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported, UsageError, did_you_mean
 from ebpf_tour.base.text import printable
@@ -12,6 +13,9 @@ from ebpf_tour.frame import Column, Command, Example, Row, Session, Tool, cli
 from ebpf_tour.frame.picture import drawing
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
+
+if TYPE_CHECKING:
+    from ebpf_tour.survey.territory import Types
 
 
 def run(session: Session) -> None:
@@ -26,6 +30,10 @@ def run(session: Session) -> None:
         catalogue(session, others)
     elif word == CHECK.name:
         check(session)
+    elif word == HOOKS.name:
+        hooks(session, others)
+    elif word == MAPS.name:
+        maps(session, others)
     elif word == EXERCISES.name:
         exercises(session)
     else:
@@ -158,7 +166,8 @@ def tool_called(word: str, others: list[Tool]) -> Tool:
     for tool in others:
         if word in (tool.name, tool.command, tool.command.removeprefix("ebpf-")):
             return tool
-    names = [CHECK.name, EXERCISES.name, *(tool.command.removeprefix("ebpf-") for tool in others)]
+    names = [command.name for command in TOOL.commands if command != CARD]
+    names += [tool.command.removeprefix("ebpf-") for tool in others]
     raise UsageError(
         f"there is no tool {printable(word)!r}",
         did_you_mean(word.removeprefix("ebpf-"), names, "list the tools: ebpf-tour"),
@@ -257,6 +266,31 @@ def check_lines(rows: Iterable[Row], verbose: bool) -> Iterator[str]:
         group, hint = row["group"], row["hint"]
 
 
+def hooks(session: Session, others: list[Tool]) -> None:
+    from ebpf_tour.survey import territory
+
+    rows = territory.hook_rows(others, types_of_kernel(session))
+    session.report(rows, HOOKS.columns, territory.hook_lines)
+
+
+def maps(session: Session, others: list[Tool]) -> None:
+    from ebpf_tour.survey import territory
+
+    rows = territory.map_rows(others, types_of_kernel(session))
+    session.report(rows, MAPS.columns, territory.map_lines)
+
+
+def types_of_kernel(session: Session) -> Types | None:
+    """Return what types the running kernel has, None (and say so) where it has no BTF."""
+    from ebpf_tour.survey import territory
+
+    try:
+        return territory.types_of_kernel()
+    except Unsupported as error:
+        session.warn(f"which of these types are here is unknown: {error}")
+        return None
+
+
 CHECK = Command(
     name="check",
     summary="check what the tools need on this machine, and say how to get what is missing",
@@ -285,6 +319,52 @@ CHECK = Command(
         "0 if at least one engine can load programs here, even if some hook is missing. "
         "Otherwise 77 if the caller has no permission, and 69 if the machine lacks what the "
         "engines need."
+    ),
+)
+
+HOOKS = Command(
+    name="hooks",
+    summary="list all types of programs, and which tool teaches each",
+    description=(
+        "List the program types of Linux and their attach types: what each is called by libbpf "
+        "and by BCC, since which version of Linux it is there, which tool teaches it, and if "
+        "none does, why. The running kernel's BTF says which types it has. So a type that is "
+        "newer than this list is in it, too. Whether a kernel was built with a hook, ebpf-tour "
+        "check says."
+    ),
+    columns=(
+        Column("program_type", "", "the program type; null if the kernel does not say it"),
+        Column("attach_types", "", "its attach types that came together, a list"),
+        Column("sections", "SEC()", "what SEC() says in the libbpf dialect, a list"),
+        Column(
+            "bcc",
+            "BCC",
+            "the macro of the BCC dialect, what the function's name begins with, or the type "
+            "that load_func() takes; null if BCC has no name for it",
+        ),
+        Column("since", "SINCE", "the first version of Linux that has it"),
+        Column("here", "", "whether the running kernel has it; null if it has no BTF"),
+        Column("taught_by", "TAUGHT BY", "the first tool of the course that has such a hook"),
+        Column("tools", "", "all tools that have one, a list"),
+        Column("what", "", "what runs the program"),
+        Column("why_not", "", "why no tool has such a hook"),
+    ),
+)
+
+MAPS = Command(
+    name="maps",
+    summary="list all types of maps, and which tool teaches each",
+    description="List the types of maps in the same way.",
+    columns=(
+        Column("map_type", "", "the type"),
+        Column("name", "MAP", "what the tools call it"),
+        Column("bcc", "BCC", "the macro of the BCC dialect; null if BCC does not have it"),
+        Column("since", "SINCE", "the first version of Linux that has it"),
+        Column("here", "", "whether the running kernel has it; null if it has no BTF"),
+        Column("taught_by", "TAUGHT BY", "the command that teaches it"),
+        Column("tools", "", "the tools that have such a map, a list"),
+        Column("what", "", "what it has, and for which keys"),
+        Column("why_not", "", "why no tool teaches it"),
     ),
 )
 
@@ -393,6 +473,8 @@ TOOL = Tool(
         Example("ebpf-tour mkdir", "the card of ebpf-mkdir"),
         Example("ebpf-tour check", "what is missing on this machine, and how to get it"),
         Example("ebpf-tour check -v", "the same, with what everything is for"),
+        Example("ebpf-tour hooks", "every type of hook, and the tool that teaches it"),
+        Example("ebpf-tour maps", "the same for the types of maps"),
         Example("ebpf-tour exercises", "the exercises, and which of them are solved"),
         Example("ebpf-tour exercises start user", "begin with one of them"),
         Example("ebpf-tour exercises check", "check the next one that is not solved"),
@@ -404,7 +486,7 @@ TOOL = Tool(
     ),
     see_also=("bpftool(8)", "bpf(2)", "capabilities(7)"),
     verbose="with check: say what everything is for, not only what is missing",
-    commands=(CHECK, EXERCISES, CARD),
+    commands=(CHECK, HOOKS, MAPS, EXERCISES, CARD),
 )
 
 main = cli.command(TOOL, run, options)
