@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import textwrap
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,12 @@ from ebpf_tour.frame.catalogue import course, parser_of, tools
 from ebpf_tour.frame.exercises import exercises
 from ebpf_tour.frame.picture import drawing
 from ebpf_tour.frame.record import Page
+from ebpf_tour.survey import territory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from ebpf_tour.frame.record import Column, Tool
+    from ebpf_tour.frame.record import Column, Row, Tool
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["COLUMNS"] = "80"  # argparse breaks lines by it
@@ -133,6 +134,11 @@ def see_also(tool: Tool) -> str:
     near = [n for pair in pairwise(course) if tool in pair for n in pair if n and n != tool]
     pages = [f"{other.command}({other.section})" for other in near]
     pages += [*(["ebpf-tour(8)"] if tool.lesson else []), "ebpf-tour(7)", *tool.see_also]
+    return references(pages)
+
+
+def references(pages: Iterable[str]) -> str:
+    """Return a list of pages such as "ebpf-tour(7)" for SEE ALSO."""
     return " ,\n".join(f".BR {roff(page.replace('(', ' ('))}" for page in pages)
 
 
@@ -216,8 +222,58 @@ def overview() -> str:
     )
     others = (term(bold(name), text) for name, text in meaning.items() if name not in mapped)
     manpage.add_section("glossary", "=", "".join(others))
-    manpage.add_section("see also", "=", ".BR bpftool (8),\n.BR bpftrace (8),\n.BR bpf (2)")
+    pages = ("ebpf-hooks(7)", "ebpf-maps(7)", "bpftool(8)", "bpftrace(8)", "bpf(2)")
+    manpage.add_section("see also", "=", references(pages))
     return text_of(manpage, "overview")
+
+
+def hook_types() -> str:
+    """Return ebpf-hooks(7): man/hook_types.inc, and each line of the types of programs."""
+    rows = territory.hook_rows(tools(), None)
+    sections = []
+    for program, group in groupby(rows, lambda row: row["program_type"]):
+        sections.append(f".SS {roff(str(program))}\n")
+        for row in group:
+            names = (f'SEC("{name}")' for name in words_of(row["sections"]))
+            sections.append(type_entry(", ".join(names), row, words_of(row["attach_types"])))
+    about = "every type of program of Linux, and the tool that teaches it"
+    return type_page("ebpf-hooks", about, "hook_types", "".join(sections), "ebpf-maps(7)")
+
+
+def map_types() -> str:
+    """Return ebpf-maps(7): man/map_types.inc, and each line of the types of maps."""
+    rows = territory.map_rows(tools(), None)
+    entries = (type_entry(str(row["name"]), row, [str(row["map_type"])]) for row in rows)
+    about = "every type of map of Linux, and the tool that teaches it"
+    return type_page("ebpf-maps", about, "map_types", "".join(entries), "ebpf-hooks(7)")
+
+
+def type_entry(head: str, row: Row, types: list[str]) -> str:
+    """Return an entry for a type: what `ebpf-tour hooks` shows, and all tools that have it."""
+    return term(bold(head), " ".join(type_sentences(row, types)))
+
+
+def type_sentences(row: Row, types: list[str]) -> Iterator[str]:
+    yield from territory.sentences(row | {"here": True}, types)
+    yield f"Since Linux {row['since']}; BCC: {row['bcc'] or 'none'}."
+    if row["taught_by"]:
+        yield f"Taught by {row['taught_by']}."
+    others = [tool for tool in words_of(row["tools"]) if tool != row["taught_by"]]
+    if others:
+        yield f"Also in {', '.join(others)}."
+
+
+def words_of(value: object) -> list[str]:
+    return value if isinstance(value, list) else []
+
+
+def type_page(command: str, about: str, stem: str, types: str, other: str) -> str:
+    manpage = manpage_of(argparse.ArgumentParser(command, add_help=False), stem, about, 7)
+    manpage.synopsis = []
+    manpage.add_section("types", "=", types)
+    pages = (other, "ebpf-tour(7)", "ebpf-tour(8)", "ebpf-probes(8)", "bpf(2)", "bpf-helpers(7)")
+    manpage.add_section("see also", "=", references(pages))
+    return text_of(manpage, stem)
 
 
 def kinds_and_types(tool: Tool) -> tuple[str, str]:
@@ -304,6 +360,8 @@ def derived() -> dict[Path, str]:
     """Return every file that derives from the records, with its text."""
     files = {ROOT / f"man/{tool.command}.{tool.section}": page(tool) for tool in tools()}
     files[ROOT / "man/ebpf-tour.7"] = overview()
+    files[ROOT / "man/ebpf-hooks.7"] = hook_types()
+    files[ROOT / "man/ebpf-maps.7"] = map_types()
     for lesson in course():
         path = ROOT / f"examples/{lesson.name}.md"
         files[path] = walkthrough(lesson, path.read_text(encoding="utf-8"))

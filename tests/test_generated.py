@@ -15,6 +15,7 @@ from ebpf_tour.frame.catalogue import parser_of, tools
 from ebpf_tour.frame.picture import drawing
 from ebpf_tour.loader import trace_instance
 from ebpf_tour.loader.hooks import clsact, kretprobe_event
+from ebpf_tour.survey.territory import hook_rows, map_rows
 from ebpf_tour.userland import cgroup
 
 if TYPE_CHECKING:
@@ -45,12 +46,12 @@ def page(tool: Tool) -> Path:
     return ROOT / f"man/{tool.command}.{tool.section}"
 
 
-def rendered(tool: Tool) -> str:
-    """Return the page as man shows it; what groff complains about fails the test."""
+def rendered(path: Path) -> str:
+    """Return a page as man shows it; what groff complains about fails the test."""
     if not shutil.which("man"):
         pytest.skip("man is not installed")
     done = subprocess.run(
-        ["man", "--warnings", "--local-file", page(tool)],
+        ["man", "--warnings", "--local-file", path],
         env={
             "PATH": "/usr/bin:/bin",
             "LC_ALL": "C.UTF-8",
@@ -99,7 +100,7 @@ def squeezed(text: str) -> str:
 
 @each
 def test_page_shows_everything(tool: Tool) -> None:
-    shown = rendered(tool)
+    shown = rendered(page(tool))
     text = " ".join(shown.replace("\u2010\n", "-").replace("\u2010", "-").split())
     assert f"{tool.command} - {tool.summary}" in text
     for action in parser_of(tool)._actions:
@@ -123,6 +124,21 @@ def test_page_shows_everything(tool: Tool) -> None:
         assert re.search(rf"(?m)^ +{re.escape(line)}$", shown) or not line
 
 
+@pytest.mark.parametrize("word", ["hooks", "maps"])
+def test_page_of_types(word: str) -> None:
+    """It has each line of the types, whatever kernel has made it."""
+    shown = squeezed(rendered(ROOT / f"man/ebpf-{word}.7").replace("\u2010", "-"))
+    rows = hook_rows(tools(), None) if word == "hooks" else map_rows(tools(), None)
+    for row in rows:
+        for key in ("program_type", "map_type", "attach_types", "sections", "since", "taught_by"):
+            value = row.get(key) or []
+            for text in value if isinstance(value, list) else [value]:
+                assert squeezed(str(text)) in shown, row
+        assert squeezed(str(row["what"])[1:]) in shown
+        assert squeezed(str(row["why_not"] or "")) in shown
+    assert "Notinthiskernel" not in shown
+
+
 @each
 def test_date_is_the_release_and_not_today(tool: Tool) -> None:
     """Two builds of one release are the same."""
@@ -141,7 +157,9 @@ def test_roff_escapes() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "man").glob("*.inc")), ids=lambda path: path.name)
 def test_prose(path: Path) -> None:
     """argparse-manpage takes a line that begins with / or [ for a heading of its own."""
-    names = {tool.name for tool in tools()} | {"overview", "program", "list"}
+    names = {tool.name for tool in tools()} | {
+        *("overview", "program", "list", "hook_types", "map_types"),
+    }
     assert path.stem in names
     lines = path.read_text(encoding="utf-8").splitlines()
     headings = [line for line in lines if line.startswith(("[", "/"))]

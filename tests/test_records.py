@@ -83,7 +83,7 @@ def test_no_file_without_a_tool() -> None:
     """Nothing is left behind when a tool is renamed."""
     known = {name for tool in TOOLS for name in files(tool)} | {
         "bpf/replace_target.bpf.c",  # the program whose function ebpf-replace replaces
-        "man/ebpf-tour.7",
+        *("man/ebpf-tour.7", "man/ebpf-hooks.7", "man/ebpf-maps.7"),
         "examples/README.md",
         "examples/ebpf.md",
         "examples/glossary.md",

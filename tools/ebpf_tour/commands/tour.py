@@ -330,7 +330,7 @@ HOOKS = Command(
         "and by BCC, since which version of Linux it is there, which tool teaches it, and if "
         "none does, why. The running kernel's BTF says which types it has. So a type that is "
         "newer than this list is in it, too. Whether a kernel was built with a hook, ebpf-tour "
-        "check says."
+        "check says. ebpf-hooks(7) is the same list for all kernels."
     ),
     columns=(
         Column("program_type", "", "the program type; null if the kernel does not say it"),
@@ -354,7 +354,9 @@ HOOKS = Command(
 MAPS = Command(
     name="maps",
     summary="list all types of maps, and which tool teaches each",
-    description="List the types of maps in the same way.",
+    description=(
+        "List the types of maps in the same way. ebpf-maps(7) is the same list for all kernels."
+    ),
     columns=(
         Column("map_type", "", "the type"),
         Column("name", "MAP", "what the tools call it"),
@@ -484,7 +486,7 @@ TOOL = Tool(
         "None to list the tools. Root to say whether they run, and for most of what ebpf-tour "
         "check tries."
     ),
-    see_also=("bpftool(8)", "bpf(2)", "capabilities(7)"),
+    see_also=("ebpf-hooks(7)", "ebpf-maps(7)", "bpftool(8)", "bpf(2)", "capabilities(7)"),
     verbose="with check: say what everything is for, not only what is missing",
     commands=(CHECK, HOOKS, MAPS, EXERCISES, CARD),
 )
