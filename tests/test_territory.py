@@ -14,6 +14,7 @@ from support import BIN, NO_BTF, in_mount_namespace, run
 from ebpf_tour.commands.tour import HOOKS as HOOKS_WORD
 from ebpf_tour.commands.tour import MAPS as MAPS_WORD
 from ebpf_tour.frame.catalogue import tools
+from ebpf_tour.frame.maps import map_lessons
 from ebpf_tour.loader.btf import load_libbpf
 from ebpf_tour.survey.bpf_types import HOOKS, MAPS
 from ebpf_tour.survey.territory import (
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
 TOUR = BIN / "ebpf-tour"
 TOOLS = [tool for tool in tools() if tool.name != "tour"]
-# To come: its lessons are held against MAPS once it is there.
-COMMANDS = {tool.command for tool in TOOLS} | {"ebpf-maps"}
+COMMANDS = {tool.command for tool in TOOLS}
 
 # Of section_defs, what a libbpf that is in use may not have yet.
 NEWER_LIBBPF = {
@@ -215,3 +215,9 @@ def test_names_in_bcc() -> None:
                 assert name.encode() in macros, line
         if number_in := re.fullmatch(r"type (\d+)", line.bcc):
             assert int(number_in[1]) == types["bpf_prog_type"][f"BPF_PROG_TYPE_{line[0]}"]
+
+
+def test_lessons_on_maps() -> None:
+    """Each is named at its type, and at no other."""
+    named = {(line.lesson, line.type) for line in MAPS if line.lesson}
+    assert named == {(lesson.name, lesson.type) for lesson in map_lessons()}

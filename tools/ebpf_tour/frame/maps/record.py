@@ -24,9 +24,9 @@ class MapLesson(NamedTuple):
     `about` says in a phrase what it is. `when` says when to take it, and `full`, `gone` and
     `shared` what happens when it is full, who removes what is in it, and what two CPUs do to
     each other in it, and `rather` what to take in other cases: short sentences. `programs` are
-    the functions of its C, `run(steps)` is the lesson. `measured` maps a column of --measure (lookup, update,
-    update_delete) to a function and its numbers; `prepare(program)` puts into the map before
-    what they need. `place` is its place in the list.
+    the functions of its C, `run(steps)` is the lesson. `measured` maps a column of --measure
+    (lookup, update, update_delete) to a function and its numbers; `prepare(program)` puts into
+    the map before what they need. `place` is its place in the list.
     """
 
     name: str
