@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,20 @@ BY_NAME = {lesson.name: lesson for lesson in LESSONS}
 kernel = pytest.mark.kernel
 
 Step = tuple[str, Any]  # the call, and the error's name or the result
+Parts = list[list[Step]]
+Check = Callable[[Parts], None]
+
+CHECKS: dict[str, Check] = {}
+
+
+def of(lesson: str) -> Callable[[Check], Check]:
+    """Say of a function that it checks the steps of a lesson."""
+
+    def keep(check: Check) -> Check:
+        CHECKS[lesson] = check
+        return check
+
+    return keep
 
 
 def lesson_on(name: str, engine: str) -> list[dict[str, Any]]:
@@ -72,33 +87,8 @@ def test_wrong_words() -> None:
     assert hint == "name a type: ebpf-maps hash --show asm"
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.usefixtures("leaves_nothing")
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
-def test_the_engines_agree(lesson: MapLesson) -> None:
-    """The same steps with the same results, but for what two CPUs have lost, and 80 columns."""
-    seen = []
-    for engine in lesson.engines:
-        rows = lesson_on(lesson.name, engine)
-        for row in rows:
-            if "were lost" in (row["note"] or ""):
-                row["result"], row["note"] = None, "none was lost"
-            elif row["note"] == "none was lost":
-                row["result"] = None
-        seen.append(rows)
-    assert all(rows == seen[0] for rows in seen)
-    assert len(seen[0]) >= 4
-    table = run(MAPS, lesson.name).stdout
-    assert max(map(len, table.splitlines())) <= 80
-    assert f"BPF_MAP_TYPE_{lesson.type}" in table
-
-
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_hash(engine: str) -> None:
-    parts = list(steps_of(lesson_on("hash", engine)).values())
+@of("hash")
+def check_hash(parts: Parts) -> None:
     assert parts[0] == [
         ("update(17, 5)", 0),
         ("lookup(17)", 5),
@@ -112,11 +102,8 @@ def test_hash(engine: str) -> None:
     check_additions(parts[2])
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_array(engine: str) -> None:
-    parts = list(steps_of(lesson_on("array", engine)).values())
+@of("array")
+def check_array(parts: Parts) -> None:
     assert parts[0] == [
         ("lookup(3)", 0),
         ("update(3, 5)", 0),
@@ -129,11 +116,8 @@ def test_array(engine: str) -> None:
     assert parts[3] == [("lookup 3", 5), ("all keys", ["0", "1", "2", "3"])]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_percpu_array(engine: str) -> None:
-    parts = list(steps_of(lesson_on("percpu-array", engine)).values())
+@of("percpu-array")
+def check_percpu_array(parts: Parts) -> None:
     assert parts[0] == [
         ("lookup(3)", 0),
         ("update(3, 5)", 0),
@@ -155,11 +139,8 @@ EACH_CPU_COUNTS: list[list[Step]] = [
 ]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_percpu_hash(engine: str) -> None:
-    parts = list(steps_of(lesson_on("percpu-hash", engine)).values())
+@of("percpu-hash")
+def check_percpu_hash(parts: Parts) -> None:
     assert parts[0] == [
         ("update(17, 5)", 0),
         ("lookup(17)", 5),
@@ -171,12 +152,9 @@ def test_percpu_hash(engine: str) -> None:
     assert parts[2:] == EACH_CPU_COUNTS
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_lru_hash(engine: str) -> None:
+@of("lru-hash")
+def check_lru_hash(parts: Parts) -> None:
     """An old key goes for a new one, but not the one that was used."""
-    parts = list(steps_of(lesson_on("lru-hash", engine)).values())
     assert parts[0] == [
         ("update(17, 5)", 0),
         ("lookup(17)", 5),
@@ -197,17 +175,18 @@ def test_lru_hash(engine: str) -> None:
     assert parts[2] == [("lookup 2000", 15), ("lookup 1001", "ENOENT")]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("name", "order", "kept"),
-    [("queue", [11, 12, 13], [2, 3, 4, 6]), ("stack", [13, 12, 11], [6, 4, 3, 2, "ENOENT"])],
-    ids=["queue", "stack"],
-)
-def test_queue_and_stack(name: str, order: list[int], kept: list[Any], engine: str) -> None:
+@of("queue")
+def check_queue(parts: Parts) -> None:
+    check_in_line(parts, order=[11, 12, 13], kept=[2, 3, 4, 6])
+
+
+@of("stack")
+def check_stack(parts: Parts) -> None:
+    check_in_line(parts, order=[13, 12, 11], kept=[6, 4, 3, 2, "ENOENT"])
+
+
+def check_in_line(parts: Parts, order: list[int], kept: list[Any]) -> None:
     """The first in is the first out, or the last; BPF_EXIST drops the oldest of both."""
-    parts = list(steps_of(lesson_on(name, engine)).values())
     assert parts[0] == [
         *((f"push({value})", 0) for value in (11, 12, 13)),
         ("peek()", order[0]),
@@ -235,11 +214,9 @@ def test_queue_and_stack(name: str, order: list[int], kept: list[Any], engine: s
     ]
 
 
-@kernel
-@pytest.mark.core
-def test_bloom_filter() -> None:
+@of("bloom-filter")
+def check_bloom_filter(parts: Parts) -> None:
     """It never says no to what was pushed; what it says wrongly is the same in each run."""
-    parts = list(steps_of(lesson_on("bloom-filter", "libbpf")).values())
     assert parts == [
         [("peek(17)", "ENOENT"), ("push(17)", 0), ("peek(17)", 0)],
         [
@@ -253,11 +230,8 @@ def test_bloom_filter() -> None:
     ]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_lpm_trie(engine: str) -> None:
-    parts = list(steps_of(lesson_on("lpm-trie", engine)).values())
+@of("lpm-trie")
+def check_lpm_trie(parts: Parts) -> None:
     assert parts == [
         [
             ("update(10.0.0.0/8, 1)", 0),
@@ -289,11 +263,8 @@ def check_additions(steps: list[Step]) -> None:
     assert kept == 2_000_000
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_ring_buffer(engine: str) -> None:
-    parts = list(steps_of(lesson_on("ring-buffer", engine)).values())
+@of("ring-buffer")
+def check_ring_buffer(parts: Parts) -> None:
     assert parts[0] == [
         ("small(1)", 0),
         ("large(2)", 0),
@@ -319,10 +290,8 @@ def test_ring_buffer(engine: str) -> None:
     assert parts[3] == [("poll", 0), ("small(8)", 0), ("poll", 1), ("read", ["8"])]
 
 
-@kernel
-@pytest.mark.core
-def test_user_ring_buffer() -> None:
-    parts = list(steps_of(lesson_on("user-ring-buffer", "libbpf")).values())
+@of("user-ring-buffer")
+def check_user_ring_buffer(parts: Parts) -> None:
     assert parts == [
         [
             ("put 1, 4 bytes", 0),
@@ -344,11 +313,8 @@ def test_user_ring_buffer() -> None:
     ]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_array_of_maps(engine: str) -> None:
-    parts = list(steps_of(lesson_on("array-of-maps", engine)).values())
+@of("array-of-maps")
+def check_array_of_maps(parts: Parts) -> None:
     assert parts == [
         [
             ("count(1)", "ENOENT"),
@@ -376,11 +342,8 @@ def test_array_of_maps(engine: str) -> None:
     ]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_program_array(engine: str) -> None:
-    parts = list(steps_of(lesson_on("program-array", engine)).values())
+@of("program-array")
+def check_program_array(parts: Parts) -> None:
     assert parts == [
         [
             ("jump(0)", "ENOENT"),
@@ -402,11 +365,8 @@ def test_program_array(engine: str) -> None:
     ]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_task_storage(engine: str) -> None:
-    parts = list(steps_of(lesson_on("task-storage", engine)).values())
+@of("task-storage")
+def check_task_storage(parts: Parts) -> None:
     assert parts == [
         [
             ("lookup()", "ENOENT"),
@@ -425,11 +385,8 @@ def test_task_storage(engine: str) -> None:
     ]
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.usefixtures("leaves_nothing")
-def test_cgroup_storage() -> None:
-    parts = list(steps_of(lesson_on("cgroup-storage", "libbpf")).values())
+@of("cgroup-storage")
+def check_cgroup_storage(parts: Parts) -> None:
     assert parts == [
         [("lookup()", "ENOENT"), ("count()", 1), ("count()", 2), ("count()", 1)],
         [("a child's count() 1000 times each", None), ("lookup()", 2002)],
@@ -438,12 +395,9 @@ def test_cgroup_storage() -> None:
     assert own_cgroups() == []
 
 
-@kernel
-@pytest.mark.core
-@pytest.mark.parametrize("engine", ENGINES)
-def test_device_map(engine: str) -> None:
+@of("device-map")
+def check_device_map(parts: Parts) -> None:
     """Every packet that is sent comes out at the other end, and no other one."""
-    parts = list(steps_of(lesson_on("device-map", engine)).values())
     assert parts == [
         [
             ("to_first_or_drop()", 1),
@@ -464,6 +418,34 @@ def test_device_map(engine: str) -> None:
         ],
         [("lookup 0", "first"), ("remove the interface", 0), ("lookup 0", "ENOENT")],
     ]
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_lesson(lesson: MapLesson) -> None:
+    """Each step, on each engine that can; their rows are equal, but for what was lost."""
+    first: list[dict[str, Any]] = []
+    for engine in lesson.engines:
+        rows = lesson_on(lesson.name, engine)
+        CHECKS[lesson.name](list(steps_of(rows).values()))
+        for row in rows:
+            if "were lost" in (row["note"] or ""):
+                row["result"], row["note"] = None, "none was lost"
+            elif row["note"] == "none was lost":
+                row["result"] = None
+        first = first or rows
+        assert rows == first
+
+
+@kernel
+@pytest.mark.native
+def test_tables_fit_a_terminal() -> None:
+    for lesson in LESSONS:
+        table = run(MAPS, lesson.name).stdout
+        assert max(map(len, table.splitlines())) <= 80, lesson.name
+        assert f"BPF_MAP_TYPE_{lesson.type}" in table
 
 
 @kernel
