@@ -87,7 +87,7 @@ def test_reading() -> None:
 @each
 def test_sections(tool: Tool) -> None:
     found = re.findall(r"(?m)^\.SH (.*)$", page(tool).read_text())
-    optional = {"ENVIRONMENT", "COMMANDS", "EXERCISES"}
+    optional = {"ENVIRONMENT", "COMMANDS", "EXERCISES", "COMPARISON"}
     assert [heading for heading in found if heading not in optional] == list(SECTIONS)
     assert ("ENVIRONMENT" in found) == bool(tool.via)
     assert ("COMMANDS" in found) == bool(tool.commands)

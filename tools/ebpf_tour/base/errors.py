@@ -59,3 +59,15 @@ def did_you_mean(word: str, names: Iterable[str], otherwise: str) -> str:
 
     near = difflib.get_close_matches(word, list(names), n=1)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+def told(said: str, status: int) -> Error:
+    """Return the error that a tool printed in two lines on stderr, as our own."""
+    cause = hint = ""
+    for line in said.splitlines():
+        _, found, text = line.partition(": error: ")
+        cause = text if found else cause
+        hint = line.removeprefix("hint: ") if line.startswith("hint: ") else hint
+    error = Error(cause, hint)
+    error.status = status
+    return error

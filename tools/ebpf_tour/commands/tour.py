@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ebpf_tour.base.errors import Error, Unsupported, UsageError, did_you_mean
 from ebpf_tour.base.text import printable
 from ebpf_tour.frame import Column, Command, Example, Row, Session, Tool, cli
+from ebpf_tour.frame.compare.columns import COLUMNS
 from ebpf_tour.frame.picture import drawing
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
@@ -23,8 +24,7 @@ def run(session: Session) -> None:
     from ebpf_tour.frame.catalogue import tools
 
     word = session.args.command
-    if word != EXERCISES.name:
-        refuse_their_options(session.args)
+    refuse_options_of_others(session.args)
     others = [tool for tool in tools() if tool.name != TOOL.name]
     if word is None:
         catalogue(session, others)
@@ -36,25 +36,46 @@ def run(session: Session) -> None:
         maps(session, others)
     elif word == EXERCISES.name:
         exercises(session)
+    elif word == COMPARE.name:
+        compare(session)
     else:
         card(session, tool_called(word, others))
 
 
-def refuse_their_options(args: argparse.Namespace) -> None:
-    """Raise UsageError if something is given that only `ebpf-tour exercises` takes."""
-    given = [text for text in (args.action, args.exercise) if text is not None]
-    given += ["--directory"] if args.directory is not None else []
-    given += ["--engine"] if args.engine != "auto" else []
-    given += ["--time-limit"] if args.time_limit != 60 else []
-    if given:
-        raise UsageError(
-            f"only {TOOL.command} exercises takes {printable(given[0])}",
-            f"see the options: {TOOL.command} --help",
-        )
+def refuse_options_of_others(args: argparse.Namespace) -> None:
+    """Raise UsageError if something is given that only other words take."""
+    own = {
+        name
+        for command in TOOL.commands
+        if command.name == args.command
+        for name in command.options
+    }
+    for command in TOOL.commands:
+        for name in command.options:
+            value = getattr(args, name)
+            if name in own or value == DEFAULTS.get(name):
+                continue
+            given = value if name in ARGUMENTS else f"--{name.replace('_', '-')}"
+            who = [f"{TOOL.command} {c.name}" for c in TOOL.commands if name in c.options]
+            take = "takes" if len(who) == 1 else "take"
+            raise UsageError(
+                f"only {' and '.join(who)} {take} {printable(given)}",
+                f"see the options: {TOOL.command} --help",
+            )
+
+
+ARGUMENTS = ("action", "exercise")
+DEFAULTS = {"engine": "auto", "time_limit": 60, "rounds": 7}
 
 
 def exercises(session: Session) -> None:
     from ebpf_tour.frame.exercises import command
+
+    command.run(session)
+
+
+def compare(session: Session) -> None:
+    from ebpf_tour.frame.compare import command
 
     command.run(session)
 
@@ -398,6 +419,23 @@ EXERCISES = Command(
     options=("action", "exercise", "directory", "engine", "time_limit"),
 )
 
+COMPARE = Command(
+    name="compare",
+    summary="measure what each choice of hooks and each engine costs a tool's events",
+    description=(
+        "Do the same workload again and again: alone, and while the tool sees it through each of "
+        "its choices of hooks, with each engine. Show how much time each adds to an event, and "
+        "whether the rows are the same. The tool is mkdir, execsnoop, tc or syscount. See "
+        "COMPARISON."
+    ),
+    columns=COLUMNS,
+    exit_status=(
+        "0 if at least one choice of hooks could be measured. Otherwise 77 if the caller has no "
+        "permission, and 69 if the machine lacks what the tool needs."
+    ),
+    options=("action", "engine", "rounds", "events"),
+)
+
 CARD = Command(
     name="NAME",
     summary="show a tool's card: what it shows and needs, its picture, what to try",
@@ -422,7 +460,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         "action",
         nargs="?",
         metavar="ACTION",
-        help="of exercises: list (the default), start, check, hint, solution, or reset",
+        help="of exercises: list (the default), start, check, hint, solution, or reset; of "
+        "compare: the tool",
     )
     parser.add_argument(
         "exercise", nargs="?", metavar="EXERCISE", help="the name of an exercise, such as user"
@@ -436,8 +475,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=cli.ENGINES,
         default="auto",
-        help="what check takes; auto takes the engine of each C file that was changed (default: "
-        "auto)",
+        help="what check takes; auto takes the engine of each C file that was changed. Of compare: "
+        "what it measures; auto is both (default: auto)",
     )
     parser.add_argument(
         "--time-limit",
@@ -445,6 +484,20 @@ def options(parser: argparse.ArgumentParser) -> None:
         default="60",
         metavar="SECONDS",
         help="how long check waits until the program is attached (default: 60)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=cli.positive_int,
+        default="7",
+        metavar="N",
+        help="of compare: how often each is measured (default: 7)",
+    )
+    parser.add_argument(
+        "--events",
+        type=cli.positive_int,
+        metavar="N",
+        help="of compare: how many events a round has (default: 500 for execsnoop, 5000 for mkdir, "
+        "10000 for tc, 200000 for syscount)",
     )
 
 
@@ -480,6 +533,7 @@ TOOL = Tool(
         Example("ebpf-tour exercises", "the exercises, and which of them are solved"),
         Example("ebpf-tour exercises start user", "begin with one of them"),
         Example("ebpf-tour exercises check", "check the next one that is not solved"),
+        Example("ebpf-tour compare mkdir", "what each choice of hooks costs ebpf-mkdir's events"),
         Example("ebpf-tour --json", "the catalogue for a script"),
     ),
     requirements=(
@@ -488,7 +542,7 @@ TOOL = Tool(
     ),
     see_also=("ebpf-hooks(7)", "ebpf-maps(7)", "bpftool(8)", "bpf(2)", "capabilities(7)"),
     verbose="with check: say what everything is for, not only what is missing",
-    commands=(CHECK, HOOKS, MAPS, EXERCISES, CARD),
+    commands=(CHECK, HOOKS, MAPS, EXERCISES, COMPARE, CARD),
 )
 
 main = cli.command(TOOL, run, options)

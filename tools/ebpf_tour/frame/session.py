@@ -123,6 +123,13 @@ class Session:
             or (self._demo is not None and self._demo.over())
         )
 
+    def end_in_order(self) -> None:
+        """From now on, let a signal end the run in order: there is something to remove.
+
+        A tool with a program needs no call: loading it does that.
+        """
+        self._interrupt.take()
+
     @property
     def wake(self) -> int:
         """A file descriptor that is readable once a signal has come."""

@@ -19,6 +19,7 @@ from ebpf_tour.base.errors import (
     Error,
     NotPermitted,
     Unsupported,
+    told,
 )
 from ebpf_tour.frame.exercises import files
 from ebpf_tour.frame.exercises.record import Seen
@@ -143,7 +144,7 @@ class _Running:
         said = self._said.decode("utf-8", "replace")
         status = self.process.poll()
         if status in (UNSUPPORTED, NOT_PERMITTED):
-            raise _told(said, status)
+            raise told(said, status)
         if status is None:
             return Verdict(f"it was not attached after {self._seconds:g} seconds", said)
         if status == 0:
@@ -177,15 +178,3 @@ class _Running:
         except (ValueError, AttributeError):
             return Verdict("its output is not JSON: does the Python print something of its own?")
         return Verdict(self._exercise.judge(Seen(rows, caused, maps)))
-
-
-def _told(said: str, status: int) -> Error:
-    """Return the error that a tool printed in two lines, as our own."""
-    cause = hint = ""
-    for line in said.splitlines():
-        _, found, text = line.partition(": error: ")
-        cause = text if found else cause
-        hint = line.removeprefix("hint: ") if line.startswith("hint: ") else hint
-    error = Error(cause, hint)
-    error.status = status
-    return error
