@@ -60,7 +60,7 @@ def run(session: Session) -> None:
         session.warn("ended by a signal before all rounds were done, so there are no figures")
         return
     rows = list(rows_of(workload, untraced, ways, events))
-    about = f"An event: {workload.event}. {args.rounds} rounds of {events} events; times in ns."
+    about = f"An event: {workload.event}. Rounds: {args.rounds}, of {events} events; times in ns."
     session.report(rows, COLUMNS, lambda rows: lines(rows, about))
     if not any(way.seen for way in ways):
         session.finish()  # the summary comes before the error
