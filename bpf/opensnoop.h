@@ -19,6 +19,7 @@ struct event {
 	__u64 flags;		/* O_RDONLY and so on, as in open(2) */
 	__s32 pid;
 	__s32 tid;
+	__s32 ppid;
 	__u32 uid;
 	__s32 dirfd;		/* what a relative path starts from */
 	__s32 ret;		/* the new descriptor, or a negative errno */

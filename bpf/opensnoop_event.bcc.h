@@ -4,12 +4,12 @@
  */
 #include "lib/filter.bcc.h"
 #include "lib/path.bcc.h"
+#include "lib/processes.bcc.h"
 #include "lib/scratch.bcc.h"
 #include "lib/task.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
- *	-Donly_pid=	calls of this process; 0: of all
  *	-Donly_tid=	calls of this thread; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *	-Donly_failed=	calls that fail
@@ -30,7 +30,7 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found calls or rb full */
 /* Leave out what the tool itself opens. */
 static __always_inline bool is_wanted(void)
 {
-	return pid_matches(only_pid) && tid_matches(only_tid) &&
+	return process_matches() && tid_matches(only_tid) &&
 	       uid_matches(only_uid) &&
 	       !is_process_of(pidns_dev, pidns_ino, own_pid);
 }
@@ -53,6 +53,7 @@ static __always_inline long read_how(struct event *event, u64 address)
 static __always_inline void send(struct call *call, long ret)
 {
 	struct event *event = scratch_event(call->kind);
+	struct task_struct *task = (void *)bpf_get_current_task();
 	u64 thread = bpf_get_current_pid_tgid();
 	int zero = 0;
 	long size;
@@ -63,6 +64,7 @@ static __always_inline void send(struct call *call, long ret)
 	event->flags = call->flags;
 	event->pid = thread >> 32;
 	event->tid = thread;
+	event->ppid = task->real_parent->tgid;
 	event->uid = bpf_get_current_uid_gid();
 	event->kind = call->kind;
 	event->dirfd = call->dirfd;

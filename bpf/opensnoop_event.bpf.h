@@ -4,13 +4,13 @@
  */
 #include "lib/filter.bpf.h"
 #include "lib/path.bpf.h"
+#include "lib/processes.bpf.h"
 #include "lib/scratch.bpf.h"
 #include "lib/task.bpf.h"
 
 /* Set before loading. "const volatile" puts them into a read-only map, so the
  * verifier knows their values and drops the code that they make unreachable.
  */
-const volatile __s32 only_pid;		/* calls of this process; 0: of all */
 const volatile __s32 only_tid;		/* calls of this thread; 0: of all */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 const volatile bool only_failed;	/* calls that fail */
@@ -24,7 +24,7 @@ __u64 lost;	/* calls that found calls or rb full */
 /* Leave out what the tool itself opens. */
 static __always_inline bool is_wanted(void)
 {
-	return pid_matches(only_pid) && tid_matches(only_tid) &&
+	return process_matches() && tid_matches(only_tid) &&
 	       uid_matches(only_uid) &&
 	       !is_process_of(pidns_dev, pidns_ino, own_pid);
 }
@@ -47,6 +47,7 @@ static __always_inline long read_how(struct event *event, __u64 address)
 static __always_inline void send(struct call *call, long ret)
 {
 	struct event *event = scratch_event(call->kind);
+	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 thread = bpf_get_current_pid_tgid();
 	long size;
 
@@ -56,6 +57,7 @@ static __always_inline void send(struct call *call, long ret)
 	event->flags = call->flags;
 	event->pid = thread >> 32;
 	event->tid = thread;
+	event->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	event->uid = bpf_get_current_uid_gid();
 	event->kind = call->kind;
 	event->dirfd = call->dirfd;

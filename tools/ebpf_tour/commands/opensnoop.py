@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fnmatch
 import os
 from typing import Any
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import error_name, is_open_flag, open_flags
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.pattern import is_named
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
@@ -24,7 +25,6 @@ def run(session: Session) -> None:
     args = session.args
     with session.open(TOOL) as program:
         # Configure: before the program is loaded.
-        program.globals["only_pid"] = args.pid or 0
         program.globals["only_tid"] = args.tid or 0
         program.globals["only_uid"] = -1 if args.user is None else args.user
         program.globals["only_failed"] = args.failed
@@ -40,7 +40,7 @@ def run(session: Session) -> None:
         for event in program.events("rb", session):
             if is_named(args.name, event.comm, event.process_comm):
                 row = row_of(event, session)
-                if has_flag(row, args.flag):
+                if has_flag(row, args.flag) and has_path(row, args.path):
                     session.row(row)
 
         # A call whose end was missed is in the map, unless the thread's next one is there.
@@ -65,6 +65,7 @@ def row_of(event: Any, session: Session) -> Row:
         "uid": event.uid,
         "pid": event.pid,
         "tid": event.tid,
+        "ppid": event.ppid,
         "comm": from_kernel(event.comm),
         "process_comm": from_kernel(event.process_comm),
         "call": CALLS[event.kind],
@@ -96,8 +97,15 @@ def has_flag(row: Row, wanted: list[str] | None) -> bool:
     return not wanted or (isinstance(flags, list) and bool(set(wanted) & set(flags)))
 
 
+def has_path(row: Row, wanted: str | None) -> bool:
+    return wanted is None or (
+        row["path"] is not None and fnmatch.fnmatchcase(str(row["path"]), wanted)
+    )
+
+
 def options(parser: argparse.ArgumentParser) -> None:
-    cli.add_filters(parser, "punx")
+    processes.add_options(parser)
+    cli.add_filters(parser, "unx")
     parser.add_argument(
         "--tid", type=cli.positive_int, metavar="TID", help="only calls by this thread"
     )
@@ -109,6 +117,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="FLAG",
         help="as in bcc's opensnoop: only calls with this flag of open(2), such as O_WRONLY; "
         "repeat it for calls with any of several flags",
+    )
+    parser.add_argument(
+        "--path",
+        metavar="GLOB",
+        help="only calls with a path that this pattern matches as a whole: * is any text, also "
+        "with a /, ? any character, [ab] one of these",
     )
     cli.add_time_columns(parser)
     cli.add_flag(
@@ -197,6 +211,7 @@ TOOL = Tool(
         Map("calls", "hash", "calls in progress, by thread"),
         Map("scratch", "per-CPU array", "scratch space to build a record"),
         Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
+        *processes.MAPS,
     ),
     picture=(
         Flow(
@@ -241,6 +256,7 @@ TOOL = Tool(
         ),
         Column("pid", "PID", "its process ID, in the initial PID namespace", width=7, right=True),
         Column("tid", "", "its thread ID"),
+        Column("ppid", "", "the process ID of its parent"),
         Column("comm", "COMM", "name of the thread", width=16, kernel_bytes=True),
         Column("process_comm", "", "name of its process", kernel_bytes=True),
         Column("call", "", "the system call: open, openat, openat2, creat, open_by_handle_at"),
@@ -276,7 +292,8 @@ TOOL = Tool(
         Example("ebpf-opensnoop -x -n '^python'", "files that Python cannot open"),
         Example("ebpf-opensnoop -T -U -u nobody", "files that a user opens, with the time"),
         Example("ebpf-opensnoop -e -f O_WRONLY -f O_RDWR", "files that are opened for writing"),
-        Example("ebpf-opensnoop -d 10 -p 1", "ten seconds of process 1"),
+        Example("ebpf-opensnoop -c 'make -j2'", "what a build opens, with all its processes"),
+        Example("ebpf-opensnoop --path '/etc/*' --follow -p 1", "files of /etc, below process 1"),
         Example("ebpf-opensnoop --demo", "see files that the demo opens"),
     ),
     requirements=(

@@ -397,6 +397,10 @@ def _run(
     if tool.via and args.show:
         _check_show(parser, args)
     fields.check(args)
+    if hasattr(args, "start"):
+        from ebpf_tour.frame import processes
+
+        processes.check(args)
     limits.require_files()
     session = Session(tool, args, interrupt)
     _warn_of_long_name(session)

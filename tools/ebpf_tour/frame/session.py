@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
 
+    from ebpf_tour.frame.processes import Processes
     from ebpf_tour.frame.record import Column, Row, Tool
     from ebpf_tour.loader import Program
 
@@ -69,6 +70,7 @@ class Session:
         self._columns: tuple[Column, ...] = ()
         self._limit: int | None = getattr(args, "limit", None)
         self._demo: DemoRun | None = None
+        self._processes: Processes | None = None
 
     def open(self, tool: Tool) -> Program:
         """Open the tool's `Program` as --engine and --via say, for a `with` statement.
@@ -79,6 +81,10 @@ class Session:
         from ebpf_tour.loader import open_program
 
         args = self.args
+        if hasattr(args, "start") and not args.show:
+            from ebpf_tour.frame.processes import Processes
+
+            self._processes = Processes(self)
         program = open_program(
             *(tool.name, tool.via),
             directory=tool.directory,
@@ -89,8 +95,11 @@ class Session:
             whole_log=args.show == "log",
             count_runs=args.demo,
             to_read=args.show == "source",
+            follow=self._processes is not None and self._processes.follow,
         )
         self.program = program
+        if self._processes:
+            self._processes.configure(program)
         if program.fallback:
             self.warn(f"using BCC, since {program.fallback}")
         if args.show:
@@ -104,13 +113,15 @@ class Session:
             program.after_load = self._loaded
         return program
 
-    def _loaded(self, _program: Program, error: Error | None) -> None:
+    def _loaded(self, program: Program, error: Error | None) -> None:
         """Take the signals over: what comes now has to be removed at the end.
 
         Until then they end the tool at once, whatever a compiler is doing.
         """
         if not error:
             self._interrupt.take()
+            if self._processes:
+                self._processes.fill(program)
 
     @property
     def running(self) -> bool:
@@ -184,6 +195,8 @@ class Session:
         self._writer_for(columns or self.tool.columns, report=report)
         if self.args.demo and demo:
             self._start_demo(demo)
+        if self._processes:
+            self._processes.begin()
         return True
 
     def _give_up_capabilities(self) -> None:
@@ -310,6 +323,8 @@ class Session:
                 self._writer.flush()
             if self.lost:
                 self._report_lost()
+        if self._processes and (said := self._processes.verdict()):
+            self.warn(said)
         if self._end_reason and self._end_fd is not None and is_readable(self._end_fd):
             self.warn(self._end_reason)
         if self._demo:
@@ -349,9 +364,11 @@ class Session:
         return f"{take}see what works on this machine: ebpf-tour check"
 
     def close(self) -> None:
-        """End a demo that is still going on, and remove its files."""
+        """End a demo that is still going on, and remove its files. Let go of a command."""
         if self._demo:
             self._demo.close()
+        if self._processes:
+            self._processes.close()
 
 
 def require_columns(row: Row, columns: tuple[Column, ...]) -> None:

@@ -20,7 +20,7 @@ from ebpf_tour.base.errors import EngineUnavailable, Error
 from ebpf_tour.base.paths import absolute
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import what_is_missing
-from ebpf_tour.loader.program import Options, Program, sources
+from ebpf_tour.loader.program import FOLLOW_EVENTS, Options, Program, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +42,7 @@ def open_program(
     whole_log: bool = False,
     count_runs: bool = False,
     to_read: bool = False,
+    follow: bool = False,
 ) -> Program:
     """Open the program of NAME.bpf.c or NAME.bcc.c. Nothing is loaded yet.
 
@@ -55,7 +56,8 @@ def open_program(
     `say` is called with the warnings of the libraries, with `verbose` with all that they
     say. With `whole_log`, the verifier's log has each of its steps. With `count_runs`,
     the kernel counts how often the programs run (`Program.runs`). `to_read` opens a
-    program only for its C, also without privileges or hooks.
+    program only for its C, also without privileges or hooks. With `follow`, the programs
+    of bpf/lib/processes.bpf.h are attached, too, which follow a process to those it starts.
 
     Raises NotPermitted, Unsupported (this kernel lacks a hook), EngineUnavailable.
     """
@@ -69,7 +71,13 @@ def open_program(
 
     def open_with(engine: str) -> Program:
         via, chosen = _choose_way(engine, ways, to_read=to_read)
-        options = Options(name, place, via, chosen, known, say, verbose, whole_log, count_runs)
+        if follow:
+            from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
+
+            chosen += tuple(RawTracepoint(event, within=True) for event in FOLLOW_EVENTS)
+        options = Options(
+            *(name, place, via, chosen, known, say, verbose, whole_log, count_runs, follow)
+        )
         if engine == "libbpf":
             from ebpf_tour.loader.libbpf import LibbpfProgram
 

@@ -22,6 +22,7 @@ from ebpf_tour.loader import bcc_functions, c_source, features, syscall
 from ebpf_tour.loader.bcc_types import RECORD_H, Types
 from ebpf_tour.loader.maps import Map
 from ebpf_tour.loader.program import (
+    FOLLOW_EVENTS,
     PERF_EVENT_ARRAY,
     RINGBUF,
     Options,
@@ -192,6 +193,7 @@ class BccProgram(Program):
         if function.is_among(hook.function for hook in self._options.hooks):
             return False
         known = [hook.function for hook in self._options.known]
+        known += [f"raw_tracepoint__{event}" for event in FOLLOW_EVENTS] if known else []
         return not known or function.is_among(known)
 
     def _require_functions(self) -> None:

@@ -19,6 +19,7 @@ from ebpf_tour.base.errors import EngineUnavailable, Error, NotPermitted, Unsupp
 from ebpf_tour.loader import features, origin
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.program import (
+    FOLLOW_EVENTS,
     PERF_EVENT_ARRAY,
     RINGBUF,
     Options,
@@ -348,7 +349,9 @@ class LibbpfProgram(Program):
                     f"{there or 'no program at all'}",
                 )
         for section, function in found if self._options.known else ():
-            if not any(hook.is_for(section, function) for hook in self._options.known):
+            if section.removeprefix("raw_tp/") not in FOLLOW_EVENTS and not any(
+                hook.is_for(section, function) for hook in self._options.known
+            ):
                 raise Error(
                     f'{function}() in {file} has SEC("{section}"), but no hook in the record is '
                     "for it",

@@ -36,6 +36,10 @@ def sources() -> str:
 # BPF_MAP_TYPE_*, from include/uapi/linux/bpf.h.
 PERF_EVENT_ARRAY, RINGBUF = 4, 27
 
+# The raw tracepoints of the programs in bpf/lib/processes.bpf.h, which follow a process to
+# those that it starts. They are loaded only where that is wanted.
+FOLLOW_EVENTS = ("sched_process_fork", "sched_process_free")
+
 # Once events come, how long they gather before they are read: a wake-up for each
 # event costs more than the event itself.
 _BATCH_SECONDS = 0.01
@@ -377,7 +381,9 @@ class Program(Closing, abc.ABC):
         """
         self.unfinished = sum(1 for _ in self.map(begun).items()) if begun else 0
         # A call whose end was missed is still in the map.
-        return self.counter("lost") + self.unfinished + self.missed(beginnings=bool(begun))
+        lost = self.counter("lost") + self.unfinished + self.missed(beginnings=bool(begun))
+        # Whose process was not followed: nobody knows how much that was.
+        return lost + (self.counter("not_followed") if self._options.follow else 0)
 
     def missed(self, *, beginnings: bool = False) -> int:
         """Return how often a program did not run, since one was running on that CPU already.
@@ -473,3 +479,4 @@ class Options(NamedTuple):
     verbose: bool = False
     whole_log: bool = False
     count_runs: bool = False
+    follow: bool = False

@@ -270,6 +270,19 @@ def run_program(
     return Ran(result, ns)
 
 
+def load_pid_program() -> int:
+    """Load a program that returns its process's ID in the first PID namespace.
+
+    `run_program(fd, b"")` runs it: a program sees the kernel's own number, which a process in
+    a container cannot know otherwise. Raises OSError.
+    """
+    raw_tracepoint = 17  # BPF_PROG_TYPE_RAW_TRACEPOINT
+    call = struct.pack("=BBhi", 0x85, 0, 0, 14)  # call bpf_get_current_pid_tgid
+    shift = struct.pack("=BBhi", 0x77, 0, 0, 32)  # r0 >>= 32
+    leave = struct.pack("=BBhi", 0x95, 0, 0, 0)  # exit
+    return load_program(raw_tracepoint, call + shift + leave)
+
+
 def has_attach_cookies() -> bool:
     """Say whether a program at a probe can ask for its cookie, by loading one that does.
 

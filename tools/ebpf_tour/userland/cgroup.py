@@ -9,6 +9,7 @@ import time
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.text import printable
 
 _PREFIX = "ebpf-tour-"
 # The kernel needs a moment after the last process has ended.
@@ -49,6 +50,40 @@ def top() -> str:
             if kind == "cgroup2":
                 return path
     raise Unsupported("cgroup2 is not mounted", "mount it: mount -t cgroup2 none /sys/fs/cgroup")
+
+
+def of_container(name: str) -> str:
+    """Return the cgroup of a container, by the beginning of its ID, or of a systemd unit.
+
+    Docker, Podman, containerd and CRI-O have the ID in the cgroup's name. Raises UsageError,
+    Unsupported.
+    """
+    is_unit = re.fullmatch(r".+\.(service|slice|scope)", name)
+    if not is_unit and not re.fullmatch(r"[0-9a-f]{4,64}", name):
+        raise UsageError(
+            f"{printable(name)!r} is no container ID of at least 4 digits, and no systemd unit",
+            f"ask for the ID: docker inspect -f '{{{{.Id}}}}' {printable(name)} (or podman)",
+        )
+    form = re.compile(re.escape(name) if is_unit else rf"(.*[-:])?{name}[0-9a-f]*(\.scope)?")
+    found = sorted(
+        os.path.join(where, child)
+        for where, children, _ in os.walk(top())
+        for child in children
+        if form.fullmatch(child)
+    )
+    # What a container makes for itself is below its own cgroup.
+    outer = [path for path in found if not any(path.startswith(f"{other}/") for other in found)]
+    if len(outer) == 1:
+        return outer[0]
+    if outer:
+        raise UsageError(
+            f"{len(outer)} cgroups are called {printable(name)}: {', '.join(outer[:3])}",
+            "give more digits of the ID, or name one by --cgroup PATH",
+        )
+    raise UsageError(
+        f"there is no cgroup of {printable(name)}",
+        "list what runs: systemd-cgls, docker ps, podman ps",
+    )
 
 
 def enter(path: str) -> None:

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Which processes are wanted, BCC dialect: those of -p and -c, with --follow also those
+ * that they start, and those of a cgroup. What is not asked for costs nothing.
+ *
+ *	-Dby_process=	only those in processes
+ *	-Dby_cgroup=	only those in the cgroup of wanted_cgroup, or below it
+ */
+#pragma once
+
+#include <linux/sched.h>
+
+BPF_ARRAY(not_followed, u64, 1);	/* processes that found the map full */
+BPF_HASH(processes, u32, u8, processes_max_entries);	/* by process ID */
+BPF_CGROUP_ARRAY(wanted_cgroup, 1);	/* file descriptor of its directory */
+
+static __always_inline bool process_matches(void)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	if (by_process && !processes.lookup(&pid))
+		return false;
+	return !by_cgroup || wanted_cgroup.check_current_task(0) == 1;
+}
+
+/* With --follow. A new process does not run yet, so nothing that it does is missed. */
+RAW_TRACEPOINT_PROBE(sched_process_fork)
+{
+	struct task_struct *parent = (void *)ctx->args[0];
+	struct task_struct *child = (void *)ctx->args[1];
+	u32 from = parent->tgid, to = child->tgid;
+	int first = 0;
+	u8 yes = 1;
+
+	/* A new thread has the process ID of its parent. */
+	if (to == from || !processes.lookup(&from))
+		return 0;
+	if (processes.update(&to, &yes))
+		not_followed.atomic_increment(first);
+	return 0;
+}
+
+/* Once nothing of a process is left; only then its ID can be another one's. */
+RAW_TRACEPOINT_PROBE(sched_process_free)
+{
+	struct task_struct *task = (void *)ctx->args[0];
+	u32 pid = task->tgid;
+
+	if (task->pid == pid)	/* its first thread goes last */
+		processes.delete(&pid);
+	return 0;
+}

@@ -1,0 +1,292 @@
+"""Whose events a tool shows: -p, --follow, -c, --cgroup, --container; and nobody else's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from support import BIN, ENGINES, Running, Workload, assert_error, cgroup, run
+
+from ebpf_tour.frame.catalogue import parser_of, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from conftest import Compiled
+
+    from ebpf_tour.frame.record import Tool
+
+TOOLS = [
+    tool
+    for tool in tools()
+    if any("--follow" in action.option_strings for action in parser_of(tool)._actions)
+]
+GENERATIONS = 3
+
+kernel = pytest.mark.kernel
+
+
+class Seen(NamedTuple):
+    """What a tool has seen of families: which processes, and how many events."""
+
+    pids: set[int]
+    events: int
+
+
+def by_path(rows: list[dict[str, Any]], end: str) -> Seen:
+    """Of rows with a path: who made PID.open or PID.dir must be that process."""
+    found = [row for row in rows if (row["path"] or "").endswith(end)]
+    assert all(row["path"].endswith(f"/{row['pid']}{end}") for row in found)
+    return Seen({row["pid"] for row in found}, len(found))
+
+
+# What each tool must see of a family, and how many events for each process of it.
+SEES: dict[str, tuple[tuple[str, ...], Callable[[list[dict[str, Any]]], Seen]]] = {
+    "opensnoop": ((), lambda rows: by_path(rows, ".open")),
+}
+
+
+def members(directory: Path) -> set[int]:
+    """Return the processes of a family that has done its work."""
+    found = {int(path.stem) for path in directory.glob("*.dir")}
+    assert len(found) == GENERATIONS
+    return found
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> Iterator[Callable[[], Path]]:
+    """Return what makes a directory for a family."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(tmp_path / f"family{len(made)}")
+        made[-1].mkdir()
+        return made[-1]
+
+    return make
+
+
+def tool_and(tool: Tool, engine: str, *words: str | Path) -> list[str | Path]:
+    options, _ = SEES[tool.name]
+    return [BIN / tool.command, *options, "--engine", engine, "--json", *words]
+
+
+each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
+each_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+@each_tool
+@each_engine
+def test_processes_by_their_pids(
+    tool: Tool, engine: str, compiled: Compiled, homes: Callable[[], Path]
+) -> None:
+    """Two of one program, and not their children; with --follow, those too. Of a third: nothing."""
+    _, seen = SEES[tool.name]
+    for follow in ((), ("--follow",)):
+        places = [homes() for _ in range(3)]
+        command = (compiled("family"),)
+        with (
+            Workload(*command, places[0], str(GENERATIONS), "wait") as first,
+            Workload(*command, places[1], str(GENERATIONS), "wait") as second,
+            Workload(*command, places[2], str(GENERATIONS), "wait") as other,
+        ):
+            pids = f"{first.pid},{second.pid}"
+            with Running(*tool_and(tool, engine, "-p", pids, *follow)) as watching:
+                watching.wait_attached()
+                for workload in (other, first, second):
+                    workload.begin()
+                for workload in (other, first, second):
+                    workload.process.wait()
+                result = watching.finish(signal.SIGINT)
+        assert result.status == 0, result.stderr
+        wanted = {first.pid, second.pid}
+        if follow:
+            wanted |= members(places[0]) | members(places[1])
+        assert seen(result.records) == Seen(wanted, len(wanted))
+        assert {row["pid"] for row in result.records} == wanted
+        assert result.summary["lost"] == 0
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+@each_tool
+@each_engine
+def test_a_command(tool: Tool, engine: str, compiled: Compiled, homes: Callable[[], Path]) -> None:
+    """Its events and those of all that come from it; the tool ends with them."""
+    _, seen = SEES[tool.name]
+    home, strangers = homes(), homes()
+    with Workload(compiled("family"), strangers, str(GENERATIONS), "wait") as other:
+        command = f"{compiled('family')} {home} {GENERATIONS}"
+        with Running(*tool_and(tool, engine, "-c", command)) as watching:
+            watching.wait_attached()
+            other.begin()
+            result = watching.finish()
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith(f"{tool.command}: the command ended with status 0\n")
+    assert seen(result.records) == Seen(members(home), GENERATIONS)
+    assert {row["pid"] for row in result.records} == members(home)
+    assert result.summary["lost"] == 0
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+@each_tool
+@each_engine
+def test_a_cgroup(
+    tool: Tool, engine: str, compiled: Compiled, homes: Callable[[], Path], tmp_path: Path
+) -> None:
+    """And one below it; nothing of who is outside."""
+    _, seen = SEES[tool.name]
+    places = [homes() for _ in range(3)]
+    with cgroup(tmp_path) as group:
+        where = (group, group / "inner", None)
+        workloads = [
+            Workload(compiled("family"), place, str(GENERATIONS), "wait") for place in places
+        ]
+        for workload, its in zip(workloads, where, strict=True):
+            if its:
+                (its / "cgroup.procs").write_text(str(workload.pid))
+        with Running(*tool_and(tool, engine, "--cgroup", group)) as watching:
+            watching.wait_attached()
+            for workload in workloads:
+                workload.begin()
+            for workload in workloads:
+                workload.process.wait()
+            result = watching.finish(signal.SIGINT)
+        for workload in workloads:
+            workload.finish()
+    wanted = members(places[0]) | members(places[1])
+    assert seen(result.records) == Seen(wanted, len(wanted))
+    assert {row["pid"] for row in result.records} == wanted
+
+
+OPENSNOOP = BIN / "ebpf-opensnoop"
+
+
+@kernel
+def test_what_the_command_says() -> None:
+    """Its status, and that it goes on. Its output is on stderr, if ours is for programs."""
+    result = run(OPENSNOOP, "--json", "-c", "sh -c 'echo words; exit 3'")
+    assert result.status == 0
+    assert result.stderr.endswith("words\nebpf-opensnoop: the command ended with status 3\n")
+    result = run(OPENSNOOP, "-c", "sh -c 'echo words; kill -9 $$'", "--path", "/none")
+    assert "words\n" in result.stdout
+    assert result.stderr.endswith("ebpf-opensnoop: the command was ended by signal 9\n")
+    result = run(OPENSNOOP, "-c", "sh -c 'echo $$; exec sleep 99 >&- 2>&-'", "--time-limit", "1")
+    number = int(next(line for line in result.stdout.splitlines() if line.isdecimal()))
+    assert result.stderr.endswith(f"the command goes on, as process {number}\n")
+    os.kill(number, signal.SIGKILL)
+
+
+@kernel
+def test_ctrl_c_reaches_both() -> None:
+    with Running(OPENSNOOP, "-c", "sleep 99") as tool:
+        tool.wait_attached()
+        os.killpg(tool.pid, signal.SIGINT)
+        result = tool.finish()
+    assert result.status == 0
+    assert result.stderr.splitlines()[-1].startswith("ebpf-opensnoop: the command ")
+
+
+@kernel
+def test_it_runs_as_the_caller(tmp_path: Path) -> None:
+    """Of sudo: with that user's groups and home."""
+    show = "/usr/bin/python3 -Ic 'import os; print(os.getuid(), os.getgid(), os.environ[\"HOME\"])'"
+    tool = (OPENSNOOP, "--json", "--path", str(tmp_path), "-c", show)
+    user = {"SUDO_UID": "65534"}
+    assert "\n65534 65534 /nonexistent\n" in run(*tool, env=user).stderr
+    home = os.environ["HOME"]
+    assert f"\n0 0 {home}\n" in run(*tool, "--as-root", env=user).stderr
+
+
+@kernel
+def test_in_a_container() -> None:
+    """Where the tool cannot know the PID that the kernel's programs see."""
+    command = ("unshare", "--pid", "--fork", "--mount-proc", OPENSNOOP)
+    result = run(*command, "--json", "-c", "cat /etc/hostname", "--path", "/etc/hostname")
+    assert [row["path"] for row in result.records] == ["/etc/hostname"]
+
+
+@kernel
+def test_a_container_and_a_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the beginning of the ID, or the unit's name, in the name of the cgroup."""
+    from ebpf_tour.base.errors import UsageError
+    from ebpf_tour.userland import cgroup as cgroups
+
+    with cgroup(tmp_path) as group:
+        monkeypatch.setattr(cgroups, "top", lambda: str(group))
+        names = (
+            f"docker-{'ab12' * 16}.scope",
+            f"libpod-{'ab13' * 16}.scope",
+            "ef45" * 16,
+            "web.service",
+        )
+        for name in names:
+            (group / name).mkdir()
+        try:
+            found = [cgroups.of_container(word) for word in ("ab12", "ab13ab", "ef45" * 16)]
+            assert found == [str(group / name) for name in names[:3]]
+            assert cgroups.of_container("web.service") == str(group / "web.service")
+            for word, why in (
+                ("ab1", "no container ID of at least 4 digits"),
+                ("web", "no container ID"),
+                ("dead", "there is no cgroup of dead"),
+                ("db.service", "there is no cgroup of db.service"),
+            ):
+                with pytest.raises(UsageError, match=why):
+                    cgroups.of_container(word)
+            (group / f"crio-{'ab12' * 15}ffff.scope").mkdir()
+            with pytest.raises(UsageError, match="2 cgroups are called ab12"):
+                cgroups.of_container("ab12")
+        finally:
+            for path in group.iterdir():
+                if path.is_dir() and path.name != "inner":
+                    path.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("-c", ""), "-c: there is no command"),
+        (("-c", "no-such-program x"), "-c: there is no program 'no-such-program' that could"),
+        (("-c", "echo 'x"), '-c "echo \'x": No closing quotation'),
+        (("-c", "true", "-p", "1"), "-c starts a process, so -p cannot be given"),
+        (("-c", "true", "--demo"), "-c starts a process, so --demo cannot be given"),
+        (("-c", "true", "--show", "asm"), "--show runs nothing, so -c cannot be given"),
+        (("--as-root",), "--as-root is for -c"),
+        (("--follow",), "whom to follow?"),
+        (("--cgroup", "/tmp"), "/tmp is not a cgroup of version 2"),
+        (("--cgroup", "/x", "--container", "abcd"), "--cgroup and --container are two names"),
+        (("-p", "1,x"), "argument -p/--pid: 'x' is not a whole number above 0"),
+    ],
+)
+def test_wrong_options(words: tuple[str, ...], cause: str) -> None:
+    said, _ = assert_error(run(OPENSNOOP, *words), 2, "ebpf-opensnoop")
+    assert said.startswith(cause)
+
+
+def test_words_of_pgrep() -> None:
+    """-p $(pgrep nginx) gives several words."""
+    from ebpf_tour.commands.opensnoop import TOOL
+
+    found = parser_of(TOOL).parse_args(["-p", "1", str(os.getpid()), "-p", "1,1"])
+    assert found.pids == [[1], [os.getpid()], [1, 1]]
+
+
+def test_a_command_that_cannot_be_executed(tmp_path: Path) -> None:
+    """It is found, and the kernel refuses it."""
+    path = tmp_path / "script"
+    path.write_text("no program")
+    path.chmod(0o755)
+    result = subprocess.run([OPENSNOOP, "-c", path], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert f"cannot execute {path}: Exec format error" in result.stderr
