@@ -153,6 +153,8 @@ def page(tool: Tool) -> str:
     if tool.commands:
         terms = (term(bold(f"{tool.command} {c.name}"), c.description) for c in tool.commands)
         manpage.add_section("commands", "=", "".join(terms))
+    if any("--follow" in action.option_strings for action in parser._actions):  # noqa: SLF001
+        manpage.parse_include(str(ROOT / "man/processes.inc"))
     manpage.parse_include(str(ROOT / f"man/{'program' if tool.via else 'list'}.inc"))
     manpage.add_section("exit status", ">", exit_status(tool))
     examples = (term(bold(item.command), sentence(item.doc)) for item in tool.examples)

@@ -39,6 +39,7 @@ PATH = (
 ENDS = (
     "ebpf-execcount 0.5 2",
     "--limit",
+    " -c ",
     "--time-limit",
     "--demo",
     "--show",

@@ -81,7 +81,7 @@ class Session:
         from ebpf_tour.loader import open_program
 
         args = self.args
-        if hasattr(args, "start") and not args.show:
+        if hasattr(args, "start"):
             from ebpf_tour.frame.processes import Processes
 
             self._processes = Processes(self)
@@ -98,7 +98,7 @@ class Session:
             follow=self._processes is not None and self._processes.follow,
         )
         self.program = program
-        if self._processes:
+        if self._processes and args.show != "source":
             self._processes.configure(program)
         if program.fallback:
             self.warn(f"using BCC, since {program.fallback}")
