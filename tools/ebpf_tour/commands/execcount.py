@@ -98,6 +98,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     cli.add_flag(parser, "--by-comm", help="a counter for each command, as a sorted table")
     cli.add_fields(parser, TOOL.columns, report=True)
+    cli.add_live(parser)
 
 
 def demo() -> Demo:

@@ -43,6 +43,8 @@ def run(session: Session) -> None:
         columns = tuple(column for column in TOOL.columns if column.key in keys(args.by))
         session.attached("Counting system calls", demo(args.by), columns, report=True)
         interval = min(args.interval, DEMO_INTERVAL) if args.demo else args.interval
+        if args.live and interval == float("inf"):
+            interval = LIVE_INTERVAL
         before: dict[Key, int] = {}
         for passed in program.intervals(session, interval):
             counts = read(program)
@@ -110,6 +112,8 @@ def what(by: str, key: Key) -> Row:
     return {"pid": key.pid, **comm} if by == "pid" else comm
 
 
+LIVE_INTERVAL = 1.0
+
 BY = ("syscall", "pid", "comm")  # enum by of syscount.h
 
 
@@ -167,6 +171,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="how many different counts the map holds (default: 10240)",
     )
     cli.add_fields(parser, TOOL.columns, report=True)
+    cli.add_live(parser)
 
 
 def syscall_number(text: str) -> int:

@@ -14,7 +14,7 @@ from ebpf_tour import __version__
 from ebpf_tour.base import limits
 from ebpf_tour.base.errors import USAGE, Error, NotPermitted, UsageError
 from ebpf_tour.base.text import printable
-from ebpf_tour.frame import fields
+from ebpf_tour.frame import fields, live
 from ebpf_tour.frame.interrupt import Interrupt, be_patient
 from ebpf_tour.frame.output import FORMATS
 from ebpf_tour.frame.pattern import COMM_BYTES, least_bytes, pattern
@@ -228,6 +228,11 @@ def add_fields(
 ) -> None:
     """Add --fields, and --sort if the rows come by `session.report()`."""
     fields.add_options(parser, columns, report=report)
+
+
+def add_live(parser: argparse.ArgumentParser) -> None:
+    """Add --live: `session.report()` keeps the table in place."""
+    live.add_option(parser)
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from ebpf_tour.base.clock import kernel_ns
 from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.base.errors import Error, UsageError
 from ebpf_tour.base.text import printable, printable_lines
-from ebpf_tour.frame import fields
+from ebpf_tour.frame import fields, live
 from ebpf_tour.frame.demo import Demo, DemoRun
 from ebpf_tour.frame.interrupt import Blocked, Interrupt
 from ebpf_tour.frame.output import Writer, open_writer
@@ -264,9 +264,12 @@ class Session:
         if self._full or (self._interrupt.seen and self._writer is None):
             return  # there were enough, or it ended before it was attached
         largest = fields.in_order(self.args, rows)[: getattr(self.args, "top", None)]
-        shown = list(self._counted(largest))
+        room = live.lines(self.args)
+        shown = list(self._counted(largest[:room]))
         with writing():
             writer = self._writer_for(columns or self.tool.columns, report=True)
+            if room:
+                sys.stdout.write(live.CLEAR)
             if shown:
                 require_columns(shown[0], self._columns)
             writer.report(shown, lines)
