@@ -15,10 +15,13 @@ BPF_CGROUP_ARRAY(wanted_cgroup, 1);	/* file descriptor of its directory */
 
 static __always_inline bool process_matches(void)
 {
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid;
 
-	if (by_process && !processes.lookup(&pid))
-		return false;
+	if (by_process) {
+		pid = bpf_get_current_pid_tgid() >> 32;
+		if (!processes.lookup(&pid))
+			return false;
+	}
 	return !by_cgroup || wanted_cgroup.check_current_task(0) == 1;
 }
 

@@ -27,10 +27,13 @@ struct {
 
 static __always_inline bool process_matches(void)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	__u32 pid;
 
-	if (by_process && !bpf_map_lookup_elem(&processes, &pid))
-		return false;
+	if (by_process) {
+		pid = bpf_get_current_pid_tgid() >> 32;
+		if (!bpf_map_lookup_elem(&processes, &pid))
+			return false;
+	}
 	return !by_cgroup || bpf_current_task_under_cgroup(&wanted_cgroup, 0) == 1;
 }
 
