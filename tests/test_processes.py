@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support import BIN, ENGINES, Running, Workload, assert_error, cgroup, run
+from cases import Case, in_all_ways, need_hooks, on_each_engine, parameters
+from support import BIN, Running, Workload, assert_error, cgroup, run
 
 from ebpf_tour.frame.catalogue import parser_of, tools
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from conftest import Compiled
 
-    from ebpf_tour.frame.record import Tool
+    Rows = list[dict[str, Any]]
 
 TOOLS = [
     tool
@@ -30,24 +32,29 @@ GENERATIONS = 3
 kernel = pytest.mark.kernel
 
 
-class Seen(NamedTuple):
-    """What a tool has seen of families: which processes, and how many events."""
+class Wanted(NamedTuple):
+    """Of whom a tool must have seen all, and of nobody else anything.
+
+    Each of the processes opens a file, makes a directory, fails to execute a program, and ends.
+    `executed` are the programs that they executed.
+    """
 
     pids: set[int]
-    events: int
+    executed: list[str]
 
 
-def by_path(rows: list[dict[str, Any]], end: str) -> Seen:
-    """Of rows with a path: who made PID.open or PID.dir must be that process."""
-    found = [row for row in rows if (row["path"] or "").endswith(end)]
-    assert all(row["path"].endswith(f"/{row['pid']}{end}") for row in found)
-    return Seen({row["pid"] for row in found}, len(found))
+def of_opensnoop(rows: Rows, wanted: Wanted) -> None:
+    theirs = [row for row in rows if (row["path"] or "").endswith(".open")]
+    assert all(row["path"].endswith(f"/{row['pid']}.open") for row in theirs)
+    assert Counter(row["pid"] for row in theirs) == Counter(wanted.pids)
+    assert {row["pid"] for row in rows} == wanted.pids
 
 
-# What each tool must see of a family, and how many events for each process of it.
-SEES: dict[str, tuple[tuple[str, ...], Callable[[list[dict[str, Any]]], Seen]]] = {
-    "opensnoop": ((), lambda rows: by_path(rows, ".open")),
+# The options for each tool, and what holds its rows against what was wanted.
+SEES: dict[str, tuple[tuple[str, ...], Callable[[Rows, Wanted], None]]] = {
+    "opensnoop": ((), of_opensnoop),
 }
+LAST = "/bin/true"  # is what the last process of a family executes
 
 
 def members(directory: Path) -> set[int]:
@@ -70,25 +77,20 @@ def homes(tmp_path: Path) -> Iterator[Callable[[], Path]]:
     return make
 
 
-def tool_and(tool: Tool, engine: str, *words: str | Path) -> list[str | Path]:
-    options, _ = SEES[tool.name]
-    return [BIN / tool.command, *options, "--engine", engine, "--json", *words]
+def tool_and(case: Case, *words: str | Path) -> list[str | Path]:
+    options, _ = SEES[case.tool.name]
+    return [*case.command(*options, "--json"), *words]
 
 
-each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.command)
-each_engine = pytest.mark.parametrize("engine", ENGINES)
+on_engines = parameters(on_each_engine(TOOLS))
 
 
-@kernel
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-@each_tool
-@each_engine
-def test_processes_by_their_pids(
-    tool: Tool, engine: str, compiled: Compiled, homes: Callable[[], Path]
-) -> None:
+@on_engines
+def test_processes_by_their_pids(case: Case, compiled: Compiled, homes: Callable[[], Path]) -> None:
     """Two of one program, and not their children; with --follow, those too. Of a third: nothing."""
-    _, seen = SEES[tool.name]
+    _, compare = SEES[case.tool.name]
     for follow in ((), ("--follow",)):
         places = [homes() for _ in range(3)]
         command = (compiled("family"),)
@@ -98,7 +100,7 @@ def test_processes_by_their_pids(
             Workload(*command, places[2], str(GENERATIONS), "wait") as other,
         ):
             pids = f"{first.pid},{second.pid}"
-            with Running(*tool_and(tool, engine, "-p", pids, *follow)) as watching:
+            with Running(*tool_and(case, "-p", pids, *follow)) as watching:
                 watching.wait_attached()
                 for workload in (other, first, second):
                     workload.begin()
@@ -109,43 +111,39 @@ def test_processes_by_their_pids(
         wanted = {first.pid, second.pid}
         if follow:
             wanted |= members(places[0]) | members(places[1])
-        assert seen(result.records) == Seen(wanted, len(wanted))
-        assert {row["pid"] for row in result.records} == wanted
+        # Each has executed itself before.
+        compare(result.records, Wanted(wanted, [LAST] * 2 if follow else []))
         assert result.summary["lost"] == 0
 
 
-@kernel
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-@each_tool
-@each_engine
-def test_a_command(tool: Tool, engine: str, compiled: Compiled, homes: Callable[[], Path]) -> None:
+@parameters(in_all_ways(TOOLS))
+def test_a_command(case: Case, compiled: Compiled, homes: Callable[[], Path]) -> None:
     """Its events and those of all that come from it; the tool ends with them."""
-    _, seen = SEES[tool.name]
+    need_hooks(case)
+    _, compare = SEES[case.tool.name]
     home, strangers = homes(), homes()
     with Workload(compiled("family"), strangers, str(GENERATIONS), "wait") as other:
         command = f"{compiled('family')} {home} {GENERATIONS}"
-        with Running(*tool_and(tool, engine, "-c", command)) as watching:
+        with Running(*tool_and(case, "-c", command)) as watching:
             watching.wait_attached()
             other.begin()
             result = watching.finish()
     assert result.status == 0, result.stderr
-    assert result.stderr.endswith(f"{tool.command}: the command ended with status 0\n")
-    assert seen(result.records) == Seen(members(home), GENERATIONS)
-    assert {row["pid"] for row in result.records} == members(home)
+    assert result.stderr.endswith(f"{case.tool.command}: the command ended with status 0\n")
+    compare(result.records, Wanted(members(home), [str(compiled("family")), LAST]))
     assert result.summary["lost"] == 0
 
 
-@kernel
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-@each_tool
-@each_engine
+@on_engines
 def test_a_cgroup(
-    tool: Tool, engine: str, compiled: Compiled, homes: Callable[[], Path], tmp_path: Path
+    case: Case, compiled: Compiled, homes: Callable[[], Path], tmp_path: Path
 ) -> None:
     """And one below it; nothing of who is outside."""
-    _, seen = SEES[tool.name]
+    _, compare = SEES[case.tool.name]
     places = [homes() for _ in range(3)]
     with cgroup(tmp_path) as group:
         where = (group, group / "inner", None)
@@ -155,7 +153,7 @@ def test_a_cgroup(
         for workload, its in zip(workloads, where, strict=True):
             if its:
                 (its / "cgroup.procs").write_text(str(workload.pid))
-        with Running(*tool_and(tool, engine, "--cgroup", group)) as watching:
+        with Running(*tool_and(case, "--cgroup", group)) as watching:
             watching.wait_attached()
             for workload in workloads:
                 workload.begin()
@@ -165,8 +163,7 @@ def test_a_cgroup(
         for workload in workloads:
             workload.finish()
     wanted = members(places[0]) | members(places[1])
-    assert seen(result.records) == Seen(wanted, len(wanted))
-    assert {row["pid"] for row in result.records} == wanted
+    compare(result.records, Wanted(wanted, [LAST] * 2))
 
 
 OPENSNOOP = BIN / "ebpf-opensnoop"

@@ -1,7 +1,8 @@
 /* A process and what comes from it: family DIRECTORY GENERATIONS [wait]
  *
- * Each of them creates a file PID.open and a directory PID.dir in DIRECTORY, and then starts
- * the next one; the last one executes /bin/true. With "wait", it begins when it is told to.
+ * Each of them creates a file PID.open and a directory PID.dir in DIRECTORY, fails to execute
+ * PID.exec, and then starts the next one; the last one executes /bin/true. With "wait", it
+ * begins when it is told to.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -22,6 +23,8 @@ static void be_one(const char *directory, int generations)
 	snprintf(path, sizeof(path), "%s/%d.dir", directory, getpid());
 	if (mkdir(path, 0700))
 		exit(3);
+	snprintf(path, sizeof(path), "%s/%d.exec", directory, getpid());
+	execl(path, path, NULL);
 	if (generations == 1) {
 		execl("/bin/true", "true", NULL);
 		exit(4);
