@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-execcount, BCC dialect: count the calls of execve and execveat. */
 #include "execcount.h"
+#include "lib/processes.bcc.h"
 
 /* The Python side passes this to the compiler as a number:
  *
@@ -20,6 +21,8 @@ static __always_inline int count(void)
 	u64 *counter, zero = 0;
 	int first = 0;
 
+	if (!process_matches())	/* -p, -c, --cgroup */
+		return 0;
 	if (by_comm)
 		bpf_get_current_comm(&key.text, sizeof(key.text));
 

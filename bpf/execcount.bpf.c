@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include "execcount.h"
 #include "lib/maps.bpf.h"
+#include "lib/processes.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -26,6 +27,8 @@ static __always_inline int count(void)
 	struct name key = { "execve_counter" };
 	__u64 *counter, zero = 0;
 
+	if (!process_matches())	/* -p, -c, --cgroup */
+		return 0;
 	if (by_comm)
 		bpf_get_current_comm(&key.text, sizeof(key.text));
 

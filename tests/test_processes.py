@@ -50,9 +50,14 @@ def of_opensnoop(rows: Rows, wanted: Wanted) -> None:
     assert {row["pid"] for row in rows} == wanted.pids
 
 
+def of_execcount(rows: Rows, wanted: Wanted) -> None:
+    assert rows[-1]["count"] == len(wanted.pids) + len(wanted.executed)
+
+
 # The options for each tool, and what holds its rows against what was wanted.
 SEES: dict[str, tuple[tuple[str, ...], Callable[[Rows, Wanted], None]]] = {
     "opensnoop": ((), of_opensnoop),
+    "execcount": (("--interval", "3600"), of_execcount),
 }
 LAST = "/bin/true"  # is what the last process of a family executes
 

@@ -11,7 +11,7 @@ import time
 
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
@@ -96,6 +96,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", type=number, metavar="N", dest="count_option", help="end after N reports"
     )
+    processes.add_options(parser, several_words=False)
     cli.add_flag(parser, "--by-comm", help="a counter for each command, as a sorted table")
     cli.add_fields(parser, TOOL.columns, report=True)
     cli.add_live(parser)
@@ -131,11 +132,14 @@ TOOL = Tool(
     read_before=("minimal",),
     summary="count how often programs are executed, in total or by command",
     description=(
-        "Count the calls of execve(2) and execveat(2) on the whole machine and report the count "
-        "and the rate every few seconds."
+        "Count the calls of execve(2) and execveat(2), on the whole machine or by some processes, "
+        "and report the count and the rate every few seconds."
     ),
     via={"tracepoint": (EXECVE, EXECVEAT)},
-    maps=(Map("counts", "hash", "name to number of calls", tool="sets and reads"),),
+    maps=(
+        Map("counts", "hash", "name to number of calls", tool="sets and reads"),
+        *processes.MAPS,
+    ),
     picture=(
         Flow(
             "a process calls execve or execveat",
@@ -167,6 +171,7 @@ TOOL = Tool(
         Example("ebpf-execcount --interval 5", "a report every five seconds"),
         Example("ebpf-execcount 1 3", "three reports, one second apart"),
         Example("ebpf-execcount --by-comm", "who executes programs"),
+        Example("ebpf-execcount -c 'make -j2'", "how many programs a build executes"),
         Example("ebpf-execcount --demo", "count programs that the demo executes"),
     ),
     requirements=(
