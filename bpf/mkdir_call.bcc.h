@@ -4,12 +4,12 @@
  */
 #include "lib/filter.bcc.h"
 #include "lib/path.bcc.h"
+#include "lib/processes.bcc.h"
 #include "lib/scratch.bcc.h"
 #include "lib/task.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
- *	-Donly_pid=	calls of this process; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *
  * vfs_mkdir() is not a stable interface: its arguments changed in Linux 5.12,
@@ -25,7 +25,7 @@ BPF_ARRAY(lost, u64, 1);
 
 static __always_inline bool is_wanted(void)
 {
-	return pid_matches(only_pid) && uid_matches(only_uid);
+	return process_matches() && uid_matches(only_uid);
 }
 
 /* A call begins: remember it until it ends. */

@@ -4,13 +4,13 @@
  */
 #include "lib/filter.bpf.h"
 #include "lib/path.bpf.h"
+#include "lib/processes.bpf.h"
 #include "lib/scratch.bpf.h"
 #include "lib/task.bpf.h"
 
 /* Set before loading. "const volatile" puts them into a read-only map, so the
  * verifier knows their values and drops the code that they make unreachable.
  */
-const volatile __s32 only_pid;		/* calls of this process; 0: of all */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 
 /* vfs_mkdir() is not a stable interface: its arguments changed in Linux 5.12,
@@ -25,7 +25,7 @@ __u64 lost;	/* calls that found a map full, or whose end we missed */
 
 static __always_inline bool is_wanted(void)
 {
-	return pid_matches(only_pid) && uid_matches(only_uid);
+	return process_matches() && uid_matches(only_uid);
 }
 
 /* A call begins: remember it until it ends. */

@@ -50,6 +50,11 @@ def of_opensnoop(rows: Rows, wanted: Wanted) -> None:
     assert {row["pid"] for row in rows} == wanted.pids
 
 
+def of_mkdir(rows: Rows, wanted: Wanted) -> None:
+    names = Counter((row["pid"], row["name"]) for row in rows)
+    assert names == Counter((pid, f"{pid}.dir") for pid in wanted.pids)
+
+
 def of_execcount(rows: Rows, wanted: Wanted) -> None:
     assert rows[-1]["count"] == len(wanted.pids) + len(wanted.executed)
 
@@ -57,6 +62,7 @@ def of_execcount(rows: Rows, wanted: Wanted) -> None:
 # The options for each tool, and what holds its rows against what was wanted.
 SEES: dict[str, tuple[tuple[str, ...], Callable[[Rows, Wanted], None]]] = {
     "opensnoop": ((), of_opensnoop),
+    "mkdir": ((), of_mkdir),
     "execcount": (("--interval", "3600"), of_execcount),
 }
 LAST = "/bin/true"  # is what the last process of a family executes

@@ -15,7 +15,7 @@ from typing import Any
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import error_name
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.pattern import is_named
 from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.hooks.kprobe import Kprobe
@@ -26,7 +26,6 @@ def run(session: Session) -> None:
     args = session.args
     with session.open(TOOL) as program:
         # Configure: before the program is loaded.
-        program.globals["only_pid"] = args.pid or 0
         program.globals["only_uid"] = -1 if args.user is None else args.user
         for name, number in arguments_of_vfs_mkdir(program.via).items():
             program.globals[name] = number
@@ -92,7 +91,8 @@ def name_and_error(row: Row) -> str:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    cli.add_filters(parser, "punx")
+    processes.add_options(parser)
+    cli.add_filters(parser, "unx")
     cli.add_buffer_option(parser)
     cli.add_fields(parser, TOOL.columns)
 
@@ -157,6 +157,7 @@ TOOL = Tool(
         Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
         Map("calls", "hash", "calls in progress, by thread"),
         Map("scratch", "per-CPU array", "scratch space to build a record"),
+        *processes.MAPS,
     ),
     picture=(
         Flow("the kernel calls vfs_mkdir", {CALLED: "kprobe__vfs_mkdir"}, writes=("calls",)),
@@ -190,6 +191,7 @@ TOOL = Tool(
             "ebpf-mkdir -u root -n systemd",
             "directories that root's processes named systemd make",
         ),
+        Example("ebpf-mkdir -c 'git init project'", "directories that git makes"),
         Example("ebpf-mkdir --demo", "see directories that the demo makes"),
         Example("ebpf-mkdir --show asm", "the bytecode that runs in the kernel"),
     ),
