@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Which calls ebpf-execsnoop shows, libbpf dialect: a part of execsnoop.bpf.c. */
 #include "lib/filter.bpf.h"
+#include "lib/processes.bpf.h"
 
 /* Set before loading. "const volatile" puts them into a read-only map, so the
  * verifier knows their values and drops the code that they make unreachable.
  */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 const volatile __s32 only_ppid;		/* by children of this process; 0: by all */
-const volatile bool by_cgroup;		/* only from the cgroups in cgroupset */
-const volatile bool by_mntns;		/* from the mount namespaces in mntnsset */
+const volatile bool by_cgroupset;	/* only from the cgroups in cgroupset */
+const volatile bool by_mntnsset;	/* from the mount namespaces in mntnsset */
 const volatile bool with_failed;	/* also calls that failed */
 
 /* Two sets that another program made and pinned to a path in bpffs. The
@@ -33,12 +34,12 @@ static __always_inline bool in_sets(struct task_struct *task)
 {
 	__u64 id;
 
-	if (by_cgroup) {
+	if (by_cgroupset) {
 		id = bpf_get_current_cgroup_id();
 		if (!bpf_map_lookup_elem(&cgroupset, &id))
 			return false;
 	}
-	if (by_mntns) {
+	if (by_mntnsset) {
 		id = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 		if (!bpf_map_lookup_elem(&mntnsset, &id))
 			return false;
@@ -48,7 +49,7 @@ static __always_inline bool in_sets(struct task_struct *task)
 
 static __always_inline bool is_wanted(struct task_struct *task)
 {
-	if (!uid_matches(only_uid))
+	if (!process_matches() || !uid_matches(only_uid))
 		return false;
 	if (only_ppid && BPF_CORE_READ(task, real_parent, tgid) != only_ppid)
 		return false;

@@ -350,7 +350,7 @@ def test_the_kernel_skips_one_program(engine: str, tmp_path: Path) -> None:
         program.globals["only_ppid"] = os.getpid()
         program.globals["with_failed"] = False
         program.globals["max_args"] = 20
-        for flag, name in (("by_cgroup", "cgroupset"), ("by_mntns", "mntnsset")):
+        for flag, name in (("by_cgroupset", "cgroupset"), ("by_mntnsset", "mntnsset")):
             program.globals[flag] = False
             program.omit_map(name)
         program.load()

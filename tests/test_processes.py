@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -55,6 +56,16 @@ def of_mkdir(rows: Rows, wanted: Wanted) -> None:
     assert names == Counter((pid, f"{pid}.dir") for pid in wanted.pids)
 
 
+def of_execsnoop(rows: Rows, wanted: Wanted) -> None:
+    failed = Counter(
+        (row["pid"], os.path.basename(row["filename"]), row["errno"]) for row in rows if row["ret"]
+    )
+    assert failed == Counter((pid, f"{pid}.exec", errno.ENOENT) for pid in wanted.pids)
+    executed = [row for row in rows if not row["ret"]]
+    assert Counter(row["filename"] for row in executed) == Counter(wanted.executed)
+    assert {row["pid"] for row in executed} <= wanted.pids
+
+
 def of_execcount(rows: Rows, wanted: Wanted) -> None:
     assert rows[-1]["count"] == len(wanted.pids) + len(wanted.executed)
 
@@ -63,6 +74,7 @@ def of_execcount(rows: Rows, wanted: Wanted) -> None:
 SEES: dict[str, tuple[tuple[str, ...], Callable[[Rows, Wanted], None]]] = {
     "opensnoop": ((), of_opensnoop),
     "mkdir": ((), of_mkdir),
+    "execsnoop": (("-x",), of_execsnoop),
     "execcount": (("--interval", "3600"), of_execcount),
 }
 LAST = "/bin/true"  # is what the last process of a family executes

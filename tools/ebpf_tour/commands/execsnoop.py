@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import error_name
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.pattern import is_named, pattern
 from ebpf_tour.loader.hooks.ksyscall import Ksyscall
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
@@ -30,8 +30,8 @@ def run(session: Session) -> None:
         program.globals["max_args"] = min(args.max_args, MOST_ARGS_OF_FAILED)
         program.perf_bytes = args.buffer
         for flag, name, path in (
-            ("by_cgroup", "cgroupset", args.cgroupmap),
-            ("by_mntns", "mntnsset", args.mntnsmap),
+            ("by_cgroupset", "cgroupset", args.cgroupmap),
+            ("by_mntnsset", "mntnsset", args.mntnsmap),
         ):
             program.globals[flag] = path is not None
             if path is None:
@@ -178,6 +178,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "-x shows only those)",
     )
     cli.add_flag(parser, "-q", "--quote", help="put each argument in double quotes")
+    processes.add_options(parser)
     cli.add_filters(parser, "un")
     parser.add_argument(
         "-l",
@@ -289,6 +290,7 @@ TOOL = Tool(
         Map("scratch", "per-CPU array", "scratch space to build a record"),
         Map("cgroupset", "hash", "with --cgroupmap: the cgroups to trace"),
         Map("mntnsset", "hash", "with --mntnsmap: the mount namespaces to trace"),
+        *processes.MAPS,
     ),
     picture=(
         Flow(
@@ -371,6 +373,8 @@ TOOL = Tool(
         Example("ebpf-execsnoop", "every program that is executed"),
         Example("ebpf-execsnoop -x", "also calls that fail"),
         Example("ebpf-execsnoop -TU -u root", "programs that root executes, with time and user"),
+        Example("ebpf-execsnoop -x -c 'make -j2'", "what a build executes, and tries to"),
+        Example("ebpf-execsnoop --container 4f0c", "in a container, by its ID"),
         Example("ebpf-execsnoop -P 181", "programs that children of process 181 execute"),
         Example("ebpf-execsnoop -n '^(ba)?sh$' -q", "shells, each argument in quotes"),
         Example("ebpf-execsnoop -l testpkg", "command lines that contain testpkg"),
