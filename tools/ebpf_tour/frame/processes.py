@@ -37,10 +37,13 @@ MAPS = (
 """The maps of bpf/lib/processes.bpf.h, for the record of a tool."""
 
 
-def add_options(parser: argparse.ArgumentParser, *, several_words: bool = True) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, *, several_words: bool = True, events: str = "calls"
+) -> None:
     """Add -p, --follow, -c, --as-root, --cgroup and --container.
 
-    A tool with arguments of its own takes only one word after -p.
+    A tool with arguments of its own takes only one word after -p. `events` says for the help
+    what is chosen.
     """
     parser.add_argument(
         *("-p", "--pid"),
@@ -49,13 +52,13 @@ def add_options(parser: argparse.ArgumentParser, *, several_words: bool = True) 
         dest="pids",
         nargs="+" if several_words else 1,
         metavar="PID[,PID...]",
-        help="only calls by these processes",
+        help=f"only {events} by these processes",
     )
     parser.add_argument(
         *("-c", "--command"),
         dest="start",
         metavar="COMMAND",
-        help="start this command once everything is attached; only calls by it and by the "
+        help=f"start this command once everything is attached; only {events} by it and by the "
         "processes that come from it; end with them",
     )
     cli.add_flag(
@@ -67,13 +70,13 @@ def add_options(parser: argparse.ArgumentParser, *, several_words: bool = True) 
         help="with -c: run the command as root, not as the user that called sudo",
     )
     parser.add_argument(
-        "--cgroup", metavar="PATH", help="only calls from this cgroup, and those below it"
+        "--cgroup", metavar="PATH", help=f"only {events} from this cgroup, and those below it"
     )
     parser.add_argument(
         "--container",
         metavar="ID",
-        help="only calls from this container (at least 4 digits of its ID), or from this systemd "
-        "unit (nginx.service)",
+        help=f"only {events} from this container (at least 4 digits of its ID), or from this "
+        "systemd unit (nginx.service)",
     )
 
 
