@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include "bootstrap.h"
+#include "lib/processes.bcc.h"	/* process_matches() */
 
 /* The Python side passes these to the compiler as numbers:
  *
@@ -74,6 +75,11 @@ TRACEPOINT_PROBE(sched, sched_process_exec)
 	/* Show only long-lived processes, and only when they end. */
 	if (min_duration_ns)
 		return 0;
+	/* Those of -p, -c or --cgroup. The maps have all: a process can come to a
+	 * cgroup after its exec.
+	 */
+	if (!process_matches())
+		return 0;
 
 	/* The file name follows the fixed part of the record: its size and its
 	 * offset are in one number.
@@ -121,6 +127,8 @@ TRACEPOINT_PROBE(sched, sched_process_exit)
 	start.delete(&pid);
 
 	if (min_duration_ns && e.duration_ns < min_duration_ns)
+		return 0;
+	if (!process_matches())
 		return 0;
 	send(args, &e);
 	return 0;

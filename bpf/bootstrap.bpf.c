@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include "bootstrap.h"
+#include "lib/processes.bpf.h"	/* process_matches() */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -97,6 +98,11 @@ int handle_exec(struct trace_event_raw_sched_process_exec *ctx)
 	/* Show only long-lived processes, and only when they end. */
 	if (min_duration_ns)
 		return 0;
+	/* Those of -p, -c or --cgroup. The maps have all: a process can come to a
+	 * cgroup after its exec.
+	 */
+	if (!process_matches())
+		return 0;
 
 	/* The file name follows the fixed part of the record: its size and its
 	 * offset are in one number.
@@ -148,6 +154,8 @@ int handle_exit(void *ctx)
 	bpf_map_delete_elem(&start, &pid);
 
 	if (min_duration_ns && e.duration_ns < min_duration_ns)
+		return 0;
+	if (!process_matches())
 		return 0;
 	send(ctx, &e);
 	return 0;

@@ -66,6 +66,16 @@ def of_execsnoop(rows: Rows, wanted: Wanted) -> None:
     assert {row["pid"] for row in executed} <= wanted.pids
 
 
+def of_bootstrap(rows: Rows, wanted: Wanted) -> None:
+    """A process that has ended is still known when its EXIT comes."""
+    ended = [row for row in rows if row["event"] == "EXIT"]
+    assert Counter(row["pid"] for row in ended) == Counter(wanted.pids)
+    assert all((row["exit_code"], row["signal"]) == (0, None) for row in ended)
+    executed = [row for row in rows if row["event"] == "EXEC"]
+    assert Counter(row["filename"] for row in executed) == Counter(wanted.executed)
+    assert {row["pid"] for row in executed} <= wanted.pids
+
+
 def of_execcount(rows: Rows, wanted: Wanted) -> None:
     assert rows[-1]["count"] == len(wanted.pids) + len(wanted.executed)
 
@@ -75,6 +85,7 @@ SEES: dict[str, tuple[tuple[str, ...], Callable[[Rows, Wanted], None]]] = {
     "opensnoop": ((), of_opensnoop),
     "mkdir": ((), of_mkdir),
     "execsnoop": (("-x",), of_execsnoop),
+    "bootstrap": ((), of_bootstrap),
     "execcount": (("--interval", "3600"), of_execcount),
 }
 LAST = "/bin/true"  # is what the last process of a family executes

@@ -12,7 +12,7 @@ from typing import Any
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import signal_name
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 
 
@@ -91,6 +91,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         choices=("ringbuf", "perf"),
         help="how records reach user space (default: ringbuf if the kernel supports it)",
     )
+    processes.add_options(parser, events="events")
     cli.add_buffer_option(parser, " (perf: of each CPU's buffer)")
     cli.add_fields(parser, TOOL.columns)
 
@@ -133,6 +134,7 @@ TOOL = Tool(
         Map("leaderless", "hash", "processes whose leader ended before the other threads"),
         Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
         Map("pb", "perf event array", "the same with --transport perf", tool="reads"),
+        *processes.MAPS,
     ),
     picture=(
         Flow("a program is executed", {EXEC: "handle_exec"}, writes=("start", "leaderless", "rb")),
@@ -169,6 +171,7 @@ TOOL = Tool(
     examples=(
         Example("ebpf-bootstrap", "every exec and every process that ends"),
         Example("ebpf-bootstrap -d 50", "exits of processes that lived 50 ms or longer"),
+        Example("ebpf-bootstrap -c 'make -j2'", "each process of a build, and how it ended"),
         Example("ebpf-bootstrap --demo", "see processes that the demo starts"),
         Example("ebpf-bootstrap --transport perf", "use a perf buffer, as older kernels need"),
     ),
