@@ -9,6 +9,17 @@
 
 #include <linux/sched.h>
 
+/* Who uses the loader alone need not say anything. */
+#ifndef by_process
+#define by_process 0
+#endif
+#ifndef by_cgroup
+#define by_cgroup 0
+#endif
+#ifndef processes_max_entries
+#define processes_max_entries 1
+#endif
+
 BPF_ARRAY(not_followed, u64, 1);	/* processes that found the map full */
 BPF_HASH(processes, u32, u8, processes_max_entries);	/* by process ID */
 BPF_CGROUP_ARRAY(wanted_cgroup, 1);	/* file descriptor of its directory */
