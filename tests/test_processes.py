@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from cases import Case, in_all_ways, need_hooks, on_each_engine, parameters
-from support import BIN, Running, Workload, assert_error, cgroup, run
+from support import BIN, ENGINES, Running, Workload, assert_error, cgroup, run
 
 from ebpf_tour.frame.catalogue import parser_of, tools
 
@@ -198,6 +198,37 @@ def test_a_cgroup(
             workload.finish()
     wanted = members(places[0]) | members(places[1])
     compare(result.records, Wanted(wanted, [LAST] * 2))
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_id_that_is_used_again(engine: str, compiled: Compiled, tmp_path: Path) -> None:
+    """At once, before the kernel frees the process that had it: it is another process."""
+    with Workload(compiled("again"), tmp_path) as workload:
+        options = ("--engine", engine, "--json", "--follow", "-p", str(workload.pid))
+        with Running(BIN / "ebpf-mkdir", *options) as watching:
+            watching.wait_attached()
+            workload.begin()
+            assert workload.process.wait() == 0
+            result = watching.finish(signal.SIGINT)
+    made = {path.suffix: path.name for path in tmp_path.iterdir()}
+    assert made.keys() == {".stranger", ".first", ".second"}
+    assert [row["name"] for row in result.records] == [made[".first"], made[".second"]]
+
+
+@kernel
+@pytest.mark.core
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_execve_by_another_thread(engine: str, compiled: Compiled) -> None:
+    """It becomes the first thread. That is the same process, and the tool ends with it."""
+    in_child = f"{compiled('exec')} thread /bin/sh sh -c '/bin/true; exit 3'"
+    command = f'sh -c "{in_child}; exit 4"'
+    result = run(BIN / "ebpf-bootstrap", "--engine", engine, "--json", "-c", command)
+    assert result.stderr.endswith("ebpf-bootstrap: the command ended with status 4\n")
+    executed = [row["filename"] for row in result.records if row["event"] == "EXEC"]
+    assert [os.path.basename(path) for path in executed] == ["sh", "exec", "sh", "true"]
+    assert [row["exit_code"] for row in result.records if row["event"] == "EXIT"] == [0, 3, 4]
 
 
 OPENSNOOP = BIN / "ebpf-opensnoop"

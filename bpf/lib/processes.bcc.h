@@ -21,7 +21,8 @@
 #endif
 
 BPF_ARRAY(not_followed, u64, 1);	/* processes that found the map full */
-BPF_HASH(processes, u32, u8, processes_max_entries);	/* by process ID */
+/* By process ID: its signal_struct, which its threads share; or 0. */
+BPF_HASH(processes, u32, u64, processes_max_entries);
 BPF_CGROUP_ARRAY(wanted_cgroup, 1);	/* file descriptor of its directory */
 
 static __always_inline bool process_matches(void)
@@ -42,24 +43,34 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	struct task_struct *parent = (void *)ctx->args[0];
 	struct task_struct *child = (void *)ctx->args[1];
 	u32 from = parent->tgid, to = child->tgid;
+	u64 process = (u64)child->signal;
 	int first = 0;
-	u8 yes = 1;
 
-	/* A new thread has the process ID of its parent. */
-	if (to == from || !processes.lookup(&from))
+	if (to == from)	/* a new thread */
 		return 0;
-	if (processes.update(&to, &yes))
+	if (!processes.lookup(&from)) {
+		/* Its ID may be that of one that has ended: see below. */
+		processes.delete(&to);
+		return 0;
+	}
+	if (processes.update(&to, &process))
 		not_followed.atomic_increment(first);
 	return 0;
 }
 
-/* Once nothing of a process is left; only then its ID can be another one's. */
+/* Once nothing of a process is left. Its ID was free a moment earlier, and may be another
+ * one's by now.
+ */
 RAW_TRACEPOINT_PROBE(sched_process_free)
 {
 	struct task_struct *task = (void *)ctx->args[0];
 	u32 pid = task->tgid;
+	u64 *process;
 
-	if (task->pid == pid)	/* its first thread goes last */
+	if (task->pid != pid)	/* its first thread goes last */
+		return 0;
+	process = processes.lookup(&pid);
+	if (process && (!*process || *process == (u64)task->signal))
 		processes.delete(&pid);
 	return 0;
 }

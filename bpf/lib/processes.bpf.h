@@ -15,7 +15,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);
 	__type(key, __u32);	/* process ID */
-	__type(value, __u8);
+	__type(value, __u64);	/* its signal_struct, which its threads share; or 0 */
 } processes SEC(".maps");
 
 struct {
@@ -45,24 +45,34 @@ int follow_fork(struct bpf_raw_tracepoint_args *ctx)
 	struct task_struct *child = (void *)ctx->args[1];
 	__u32 from = BPF_CORE_READ(parent, tgid);
 	__u32 to = BPF_CORE_READ(child, tgid);
-	__u8 yes = 1;
+	__u64 process = (__u64)BPF_CORE_READ(child, signal);
 
-	/* A new thread has the process ID of its parent. */
-	if (to == from || !bpf_map_lookup_elem(&processes, &from))
+	if (to == from)	/* a new thread */
 		return 0;
-	if (bpf_map_update_elem(&processes, &to, &yes, BPF_ANY))
+	if (!bpf_map_lookup_elem(&processes, &from)) {
+		/* Its ID may be that of one that has ended: see below. */
+		bpf_map_delete_elem(&processes, &to);
+		return 0;
+	}
+	if (bpf_map_update_elem(&processes, &to, &process, BPF_ANY))
 		__sync_fetch_and_add(&not_followed, 1);
 	return 0;
 }
 
-/* Once nothing of a process is left; only then its ID can be another one's. */
+/* Once nothing of a process is left. Its ID was free a moment earlier, and may be another
+ * one's by now.
+ */
 SEC("raw_tp/sched_process_free")
 int follow_free(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (void *)ctx->args[0];
 	__u32 pid = BPF_CORE_READ(task, tgid);
+	__u64 *process;
 
-	if (BPF_CORE_READ(task, pid) == pid)	/* its first thread goes last */
+	if (BPF_CORE_READ(task, pid) != pid)	/* its first thread goes last */
+		return 0;
+	process = bpf_map_lookup_elem(&processes, &pid);
+	if (process && (!*process || *process == (__u64)BPF_CORE_READ(task, signal)))
 		bpf_map_delete_elem(&processes, &pid);
 	return 0;
 }

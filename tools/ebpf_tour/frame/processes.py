@@ -149,7 +149,7 @@ class Processes(Closing):
 
         processes = program.map("processes")
         for pid in self._pids:
-            processes.set(pid, 1)
+            processes.set(pid, 0)
         if self._cgroup >= 0:
             key, value = (number.to_bytes(4, "little") for number in (0, self._cgroup))
             syscall.update(program.map_fd("wanted_cgroup"), key, value)
