@@ -69,25 +69,34 @@ class StoppedCommand(Closing):
     ) -> None:
         """Be the command, in the child. Does not return."""
         try:
-            os.write(say, _NUMBER.pack(ask()))
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-                if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGPIPE:
-                    signal.signal(number, signal.SIG_DFL)
-            os.close(self._go)  # or it would wait for itself
-            environment = _environment_of(self._user)
-            if self._user:
-                os.setgroups(os.getgrouplist(self._user.pw_name, self._user.pw_gid))
-                os.setgid(self._user.pw_gid)
-                os.setuid(self._user.pw_uid)
-            if stdout_to_stderr:
-                os.dup2(2, 1)
+            kernel_pid = ask()  # which an ordinary user may not
+            try:
+                environment = self._prepare(stdout_to_stderr=stdout_to_stderr)
+            finally:
+                # What we did until here is not the command's. The tool attaches after it.
+                os.write(say, _NUMBER.pack(kernel_pid))
             if os.read(until, 1):  # nothing comes if the tool has ended
                 os.execve(self._path, self._words, environment)
         except OSError as error:
             os.write(say, _NUMBER.pack(error.errno or 0))
         finally:
             os._exit(127)
+
+    def _prepare(self, *, stdout_to_stderr: bool) -> dict[str, str]:
+        """Take on the command's user, signals and output. Returns its environment."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGPIPE:
+                signal.signal(number, signal.SIG_DFL)
+        os.close(self._go)  # or it would wait for itself
+        environment = _environment_of(self._user)
+        if self._user:
+            os.setgroups(os.getgrouplist(self._user.pw_name, self._user.pw_gid))
+            os.setgid(self._user.pw_gid)
+            os.setuid(self._user.pw_uid)
+        if stdout_to_stderr:
+            os.dup2(2, 1)
+        return environment
 
     def close(self) -> None:
         """Let go of it. If it does not run yet, it never does; otherwise it goes on."""
