@@ -96,6 +96,11 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError("--show runs nothing, so -c cannot be given", "leave out one of them")
     elif args.as_root:
         raise UsageError("--as-root is for -c", "name a command: -c COMMAND")
+    if getattr(args, "pid", None) and (args.pids or args.follow or args.cgroup or args.container):
+        raise UsageError(
+            "PID is one process, so -p, --follow, --cgroup and --container cannot be given",
+            "leave out PID, or these",
+        )
     if args.follow and not args.pids and args.start is None:
         raise UsageError("whom to follow?", "name processes with -p, or start one with -c")
     if args.cgroup and args.container:
@@ -105,14 +110,16 @@ def check(args: argparse.Namespace) -> None:
 class Processes(Closing):
     """The processes that the options choose, for a program with bpf/lib/processes.bpf.h.
 
-    `follow` says that its programs at fork and at the end of a process are needed. Starts the
-    command of -c, which waits. Raises UsageError, Unsupported.
+    `follow` says that its programs at fork and at the end of a process are needed. `pids` are
+    those of -p, or the command of -c. Starts that command, which waits. Raises UsageError,
+    Unsupported.
     """
 
     def __init__(self, session: Session) -> None:
         args = session.args
         self._session = session
-        self._pids: list[int] = [pid for pids in args.pids or () for pid in pids]
+        self.pids: list[int] = [pid for pids in args.pids or () for pid in pids]
+        self._kernel_pids = self.pids
         self._cleanup = contextlib.ExitStack()
         self._cgroup = -1
         self._command: StoppedCommand | None = None
@@ -129,26 +136,22 @@ class Processes(Closing):
                     stdout_to_stderr=args.format != "table",
                 )
             )
-            self._pids = [self._command.kernel_pid]
+            self.pids = [self._command.pid]
+            self._kernel_pids = [self._command.kernel_pid]
         self.follow = bool(args.follow or self._command)
-
-    @property
-    def command_pid(self) -> int:
-        """The PID of the command of -c, 0 without it."""
-        return self._command.pid if self._command else 0
 
     def configure(self, program: Program) -> None:
         """Set what the program has to know before it is loaded."""
-        program.globals["by_process"] = bool(self._pids)
+        program.globals["by_process"] = bool(self._kernel_pids)
         program.globals["by_cgroup"] = self._cgroup >= 0
-        program.max_entries["processes"] = _MOST if self._pids else 1
+        program.max_entries["processes"] = _MOST if self._kernel_pids else 1
 
     def fill(self, program: Program) -> None:
         """Tell the loaded program which processes, and which cgroup."""
         from ebpf_tour.loader import syscall
 
         processes = program.map("processes")
-        for pid in self._pids:
+        for pid in self._kernel_pids:
             processes.set(pid, 0)
         if self._cgroup >= 0:
             key, value = (number.to_bytes(4, "little") for number in (0, self._cgroup))

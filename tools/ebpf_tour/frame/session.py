@@ -20,7 +20,7 @@ from ebpf_tour.frame.output import Writer, open_writer
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ebpf_tour.frame.processes import Processes
     from ebpf_tour.frame.record import Column, Row, Tool
@@ -122,6 +122,11 @@ class Session:
             self._interrupt.take()
             if self._processes:
                 self._processes.fill(program)
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """The processes of -p, or the command of -c, once the program is open."""
+        return self._processes.pids if self._processes else ()
 
     @property
     def running(self) -> bool:
