@@ -6,7 +6,6 @@
  *
  *	-Dcount_by=	enum by
  *	-Down_pid=	not the calls of the tool itself
- *	-Donly_pid=	calls of this process; 0: of all
  *	-Donly_tid=	calls of this thread; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *	-Donly_number=	this system call; -1: all

@@ -13,7 +13,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  */
 const volatile __u32 count_by;		/* enum by */
 const volatile __s32 own_pid;		/* not the calls of the tool itself */
-const volatile __s32 only_pid;		/* calls of this process; 0: of all */
 const volatile __s32 only_tid;		/* calls of this thread; 0: of all */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 const volatile __s32 only_number = -1;	/* this system call; -1: all */

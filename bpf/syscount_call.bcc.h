@@ -3,13 +3,14 @@
  * syscount.bcc.c.
  */
 #include "lib/filter.bcc.h"
+#include "lib/processes.bcc.h"
 #include "lib/syscall.bcc.h"
 
 static __always_inline bool is_wanted(struct pt_regs *regs, long number)
 {
 	s32 pid = bpf_get_current_pid_tgid() >> 32;
 
-	if (pid == own_pid || !pid_matches(only_pid) ||
+	if (pid == own_pid || !process_matches() ||
 	    !tid_matches(only_tid) || !uid_matches(only_uid))
 		return false;
 	if (only_number >= 0 && (number != only_number || is_32bit(regs)))

@@ -80,6 +80,24 @@ def of_execcount(rows: Rows, wanted: Wanted) -> None:
     assert rows[-1]["count"] == len(wanted.pids) + len(wanted.executed)
 
 
+def of_syscount(rows: Rows, wanted: Wanted) -> None:
+    """Each process ends by one call."""
+    assert {row["pid"]: row["count"] for row in rows} == dict.fromkeys(wanted.pids, 1)
+    assert len(rows) == len(wanted.pids)
+
+
+def of_procinfo(rows: Rows, wanted: Wanted) -> None:
+    executed = [os.path.basename(path)[:15] for path in wanted.executed]
+    assert Counter(row["comm"] for row in rows) == Counter(executed)
+    assert {row["pid"] for row in rows} <= wanted.pids
+
+
+def of_profile(rows: Rows, wanted: Wanted) -> None:
+    """Each process touches new pages, how many is the C library's business."""
+    assert {row["pid"] for row in rows} == wanted.pids
+    assert {row["comm"] for row in rows} <= {"family", "true"}
+
+
 # The options for each tool, and what holds its rows against what was wanted.
 SEES: dict[str, tuple[tuple[str, ...], Callable[[Rows, Wanted], None]]] = {
     "opensnoop": ((), of_opensnoop),
@@ -87,6 +105,10 @@ SEES: dict[str, tuple[tuple[str, ...], Callable[[Rows, Wanted], None]]] = {
     "execsnoop": (("-x",), of_execsnoop),
     "bootstrap": ((), of_bootstrap),
     "execcount": (("--interval", "3600"), of_execcount),
+    "syscount": (("--by", "pid", "-s", "exit_group", "--top", "0"), of_syscount),
+    "procinfo": ((), of_procinfo),
+    # So few stacks have no slot in common.
+    "profile": (("--event", "page-faults", "-K", "--stack-storage-size", "100000"), of_profile),
 }
 LAST = "/bin/true"  # is what the last process of a family executes
 

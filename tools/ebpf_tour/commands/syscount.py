@@ -15,7 +15,7 @@ from typing import Any
 
 from ebpf_tour.base.names import syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.loader import Program, features
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
@@ -31,7 +31,6 @@ def run(session: Session) -> None:
         # Configure: before the program is loaded.
         program.globals["count_by"] = BY.index(args.by)
         program.globals["own_pid"] = features.pid_in_first_namespace()
-        program.globals["only_pid"] = args.pid or 0
         program.globals["only_tid"] = args.tid or 0
         program.globals["only_uid"] = -1 if args.user is None else args.user
         program.globals["only_number"] = args.syscall
@@ -159,7 +158,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="count only this system call (name, number)",
     )
-    cli.add_filters(parser, "pu")
+    cli.add_filters(parser, "u")
+    processes.add_options(parser)
     parser.add_argument(
         "--tid", type=cli.positive_int, metavar="TID", help="only calls by this thread"
     )
@@ -238,6 +238,7 @@ TOOL = Tool(
             "system call, process or command to number of calls",
             tool="reads",
         ),
+        *processes.MAPS,
     ),
     picture=(
         Flow("a thread makes a system call", {SYS_ENTER: "handle_sys_enter"}, writes=("counts",)),
@@ -269,6 +270,7 @@ TOOL = Tool(
         Example("ebpf-syscount", "which system calls are made, with a report at Ctrl-C"),
         Example("ebpf-syscount --by comm --interval 1", "who makes them, every second"),
         Example("ebpf-syscount -p 1 -d 10", "what process 1 does in ten seconds"),
+        Example("ebpf-syscount -c 'make -j2' --top 0", "all that a build does"),
         Example("ebpf-syscount --by pid --syscall futex --top 3", "who calls futex most"),
         Example("ebpf-syscount --demo", "count calls that the demo makes"),
         Example("ebpf-syscount --via tracepoint --demo", "the same by an ordinary tracepoint"),
