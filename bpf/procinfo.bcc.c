@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <linux/stddef.h>
 #include "procinfo.h"
+#include "lib/processes.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
  *
@@ -232,6 +233,8 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	u64 *found = target.lookup(&zero);
 
 	if (!found)	/* never true, but the verifier demands it */
+		return 0;
+	if (!process_matches())
 		return 0;
 	if (!only_pid || task->tgid == *found) {
 		fill(&e, task);

@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include "procinfo.h"
+#include "lib/processes.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -216,6 +217,8 @@ int handle_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct task_struct *task = (void *)ctx->args[0];
 	struct event e = { .kind = EVENT_EXEC };
 
+	if (!process_matches())
+		return 0;
 	if (!only_pid || BPF_CORE_READ(task, tgid) == target) {
 		fill(&e, task);
 		send(&e, task);

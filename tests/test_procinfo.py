@@ -524,6 +524,21 @@ def test_usage(words: tuple[str, ...]) -> None:
     assert_error(run(PROCINFO, *words), 2, "ebpf-procinfo")
 
 
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("-c", "true"), "-c starts a process, so PID cannot be given"),
+        (("-p", "1"), "PID is one process, so -p"),
+        (("--follow",), "PID is one process, so -p, --follow, --cgroup and --container cannot"),
+        (("--cgroup", "/x"), "PID is one process, so -p, --follow, --cgroup and --container"),
+    ],
+)
+def test_pid_goes_alone(words: tuple[str, ...], cause: str) -> None:
+    said, _ = assert_error(run(PROCINFO, "1", *words), 2, "ebpf-procinfo")
+    assert said.startswith(cause)
+
+
 def test_hook() -> None:
     assert RawTracepoint("sched_process_exec").unsupported() is None
     error = RawTracepoint("no_such_event").unsupported()

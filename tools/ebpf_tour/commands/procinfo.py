@@ -15,7 +15,7 @@ from typing import Any
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.pattern import is_named
 from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
@@ -128,6 +128,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pid", nargs="?", type=cli.positive_int, metavar="PID", help="only this process"
     )
+    processes.add_options(parser, several_words=False, events="execs")
     cli.add_filters(parser, "un")
     cli.add_buffer_option(parser)
     cli.add_fields(parser, TOOL.columns)
@@ -170,6 +171,7 @@ TOOL = Tool(
     maps=(
         Map("last", "LRU hash", "what each process was when it last executed a program"),
         Map("rb", "ring buffer", "carries the records to the tool", tool="reads"),
+        *processes.MAPS,
     ),
     picture=(
         Flow(
@@ -231,6 +233,7 @@ TOOL = Tool(
         Example("ebpf-procinfo", "every program that is executed"),
         Example("ebpf-procinfo 1234", "who process 1234 is, and what it executes"),
         Example("ebpf-procinfo --json --limit 1 1234", "all its namespaces, for a script"),
+        Example("ebpf-procinfo -c 'make -j2'", "all that a build executes"),
         Example("ebpf-procinfo --demo", "see programs that the demo executes"),
     ),
     requirements="Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON).",
