@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* ebpf-profile, BCC dialect: count which stacks run. */
 #include "profile.h"
+#include "lib/processes.bcc.h"
 #include "lib/program.bcc.h"
 
 /* The Python side passes these to the compiler as numbers:
@@ -24,7 +25,8 @@ int handle_sample(void *ctx)
 	u64 zero = 0, *count;
 	int first = 0;
 
-	if (!key.pid)	/* this CPU has nothing to do */
+	/* 0: this CPU has nothing to do. */
+	if (!key.pid || !process_matches())
 		return 0;
 	key.program = current_program();
 	bpf_get_current_comm(&key.comm, sizeof(key.comm));

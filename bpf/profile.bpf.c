@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include "profile.h"
 #include "lib/maps.bpf.h"
+#include "lib/processes.bpf.h"
 #include "lib/program.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -32,7 +33,8 @@ int handle_sample(void *ctx)
 	struct sample key = { .pid = bpf_get_current_pid_tgid() >> 32 };
 	__u64 zero = 0, *count;
 
-	if (!key.pid)	/* this CPU has nothing to do */
+	/* 0: this CPU has nothing to do. */
+	if (!key.pid || !process_matches())
 		return 0;
 	key.program = current_program();
 	bpf_get_current_comm(&key.comm, sizeof(key.comm));

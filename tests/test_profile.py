@@ -126,7 +126,7 @@ def test_page_faults_are_as_many_as_perf_counts(engine: str, compiled: Compiled)
     """In a thread that was there, in one that begins later, and in a child process."""
     with Workload(compiled("sampled"), "touch", "300") as workload:
         count = OwnCount(workload.pid)
-        result = profile_of(workload, engine, "--event", "page-faults")
+        result = profile_of(workload, engine, "--follow", "--event", "page-faults")
     assert samples(result.records) == count.read()
     # The child process may have ended before anyone could look up its names.
     assert samples(through(result.records, "touch")) + result.summary["lost"] >= 3 * 300
@@ -136,6 +136,43 @@ def test_page_faults_are_as_many_as_perf_counts(engine: str, compiled: Compiled)
     assert len(by_pid) == 2
     assert by_pid.pop(workload.pid) >= 3 * 300
     assert by_pid.total() >= 300
+
+
+@leaves_nothing
+def test_a_command_from_its_execve(engine: str, compiled: Compiled) -> None:
+    """Nothing that the tool's child did before, and all of what comes from it."""
+    command = f"sh -c 'echo x | {compiled('sampled')} touch 300'"
+    words = ("--event", "page-faults", "--stack-storage-size", "100000", "-c", command)
+    result = run(PROFILE, "--engine", engine, "--json", *words)
+    assert result.status == 0, result.stderr
+    by_comm = collections.Counter[str]()
+    for row in result.records:
+        by_comm[row["comm"]] += row["count"]
+    assert set(by_comm) == {"sh", "sampled"}
+    assert by_comm["sampled"] >= 4 * 300
+
+
+@leaves_nothing
+def test_the_end_of_several_processes(engine: str, compiled: Compiled) -> None:
+    """The run ends when the last of them has ended."""
+    with (
+        Workload(compiled("sampled"), "deep", "10") as first,
+        Workload(compiled("sampled"), "deep", "20") as second,
+    ):
+        counts = [OwnCount(workload.pid) for workload in (first, second)]
+        pids = f"{first.pid},{second.pid}"
+        words = ("--event", "page-faults", "-p", pids)
+        with Running(PROFILE, "--engine", engine, "--json", *words) as tool:
+            tool.wait_attached()
+            for workload in (first, second):
+                workload.begin()
+                assert workload.finish() == 0
+            result = tool.finish()
+    by_pid = collections.Counter[int]()
+    for row in result.records:
+        by_pid[row["pid"]] += row["count"]
+    caused = {w.pid: n.read() for w, n in zip((first, second), counts, strict=True)}
+    assert by_pid == caused
 
 
 @pytest.mark.core
@@ -212,7 +249,7 @@ def test_the_whole_machine(engine: str, compiled: Compiled) -> None:
 def test_one_half_of_the_stacks(engine: str, compiled: Compiled, letter: str, no: str) -> None:
     """A page fault is taken in the program's code, so it has no stack in the kernel."""
     with Workload(compiled("sampled"), "touch", "100") as workload:
-        result = profile_of(workload, engine, letter, "--event", "page-faults")
+        result = profile_of(workload, engine, letter, "--follow", "--event", "page-faults")
     in_program = through(result.records, "touch")
     if no == "user":
         assert not in_program

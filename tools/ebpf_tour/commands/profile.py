@@ -11,7 +11,7 @@ import mmap
 import time
 
 from ebpf_tour.base.errors import UsageError
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Session, Tool, cli, stacks
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Session, Tool, cli, processes, stacks
 from ebpf_tour.frame.demo import adding_up_to
 from ebpf_tour.loader.hooks.perf_event import EVENTS, PerfEvent, described, sampled
 
@@ -31,7 +31,8 @@ def run(session: Session) -> None:
 
         with Samples(session, program) as samples:
             event = sampled(args.event, args.frequency or HERTZ)
-            if not SAMPLE.attach_each(program, event, args.pid):
+            event = event._replace(on_exec=args.start is not None)
+            if not SAMPLE.attach_each(program, event, session.pids):
                 session.warn("threads may be missing: the process keeps starting new ones")
             if session.attached(f"Sampling {described(event)}", demo(args), report=True):
                 samples.gather()
@@ -42,7 +43,7 @@ HERTZ = 49  # not 50, so as not to keep step with what runs at round frequencies
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    cli.add_filters(parser, "p")
+    processes.add_options(parser, events="samples")
     parser.add_argument(
         "-F",
         "--frequency",
@@ -97,6 +98,7 @@ TOOL = Tool(
     maps=(
         Map("stacks", "stack trace", "stack ID to stack", tool="reads"),
         Map("counts", "hash", "process and its two stacks to number of samples", tool="reads"),
+        *processes.MAPS,
     ),
     picture=(
         Flow("a clock interrupts a CPU", {SAMPLE: "handle_sample"}, writes=("stacks", "counts")),
@@ -117,6 +119,7 @@ TOOL = Tool(
     examples=(
         Example("ebpf-profile --time-limit 10", "what the machine does, for ten seconds"),
         Example("ebpf-profile -p 1 -F 999", "one process, with all its threads"),
+        Example("ebpf-profile -c 'make -j2' --flamegraph out.svg", "what a build computes"),
         Example("ebpf-profile --flamegraph out.svg", "a flame graph, for a browser"),
         Example("ebpf-profile --event page-faults", "who touches new memory"),
         Example("ebpf-profile --demo", "watch a child process compute"),

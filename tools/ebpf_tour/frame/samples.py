@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # How often to look for processes that have begun, and at what they have mapped.
 _REFRESH_SECONDS = 0.5
+# A compiler, say, is there for a tenth of a second.
+_REFRESH_SECONDS_OF_COMMAND = 0.02
 
 REFUSED = "[stack not recorded: another one has its slot]"
 NO_STACK = "[no stack]"
@@ -61,18 +63,31 @@ class Samples(Closing):
         self._has_pids = features.pid_in_first_namespace() > 0
         self._cleanup = contextlib.ExitStack()
         self._processes = self._cleanup.enter_context(Processes(session.wake))
-        if session.args.pid:
-            session.end_with(self._cleanup.enter_context(Process(session.args.pid)).pidfd)
-            self._processes.look([session.args.pid])
+        command = session.args.start is not None
+        self._refresh_s = _REFRESH_SECONDS_OF_COMMAND if command else _REFRESH_SECONDS
+        self._asked = [
+            self._cleanup.enter_context(Process(pid)) for pid in (() if command else session.pids)
+        ]
+        self._processes.look(process.pid for process in self._asked)
         self._files = self._cleanup.enter_context(StackFiles(session))
 
     def gather(self) -> None:
         """Let the program count until the run is to end; look at the processes meanwhile."""
-        while self._session.running:
+        while self._session.running and self._any_left():
             self._look()
-            self._session.sleep(_REFRESH_SECONDS)
+            alive = [process.pidfd for process in self._asked if process.alive]
+            if alive:
+                self._session.wait_readable(alive[0], self._refresh_s)
+            else:
+                self._session.sleep(self._refresh_s)
         self._look()
         self._program.detach()
+
+    def _any_left(self) -> bool:
+        """Say whether there is still somebody of -p, with --follow also of those they started."""
+        if not self._asked or any(process.alive for process in self._asked):
+            return True
+        return self._session.args.follow and bool(self._program.map("processes").keys())
 
     def _look(self) -> None:
         if self._has_pids:  # otherwise they mean other processes here

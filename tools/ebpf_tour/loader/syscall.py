@@ -435,7 +435,8 @@ class PerfEvent(NamedTuple):
     `text` and `number` are config1 and config2: function or path, and offset, of
     a probe. `pid` is a thread, -1 all of them, then on the CPU `cpu`; with `inherit`,
     what the thread starts from now on is meant, too. `period` is how many events to
-    wait for each time, `frequency` how often in a second to sample in its place.
+    wait for each time, `frequency` how often in a second to sample in its place. With
+    `on_exec`, it begins when the thread executes a program.
     """
 
     type: int
@@ -447,6 +448,7 @@ class PerfEvent(NamedTuple):
     cpu: int = 0
     frequency: int = 0
     inherit: bool = False
+    on_exec: bool = False
 
     def __str__(self) -> str:
         return f"of type {self.type}, number {self.config}"
@@ -459,8 +461,9 @@ def open_perf_event(event: PerfEvent) -> int:
     # type, size, config, sample_period or sample_freq
     often = event.frequency or event.period
     struct.pack_into("=IIQQ", attr, 0, event.type, len(attr), event.config, often)
-    # bits: inherit, freq
-    struct.pack_into("=Q", attr, 40, event.inherit << 1 | bool(event.frequency) << 10)
+    # bits: disabled, inherit, freq, enable_on_exec
+    bits = event.on_exec | event.inherit << 1 | bool(event.frequency) << 10 | event.on_exec << 12
+    struct.pack_into("=Q", attr, 40, bits)
     # config1, config2
     struct.pack_into("=QQ", attr, 56, ct.addressof(text) if text else 0, event.number)
     attr_buffer = ct.create_string_buffer(bytes(attr), len(attr))

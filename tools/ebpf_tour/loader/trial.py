@@ -274,7 +274,8 @@ def attach_to_perf_event(program: int, event: PerfEvent) -> int:
     fd = syscall.open_perf_event(event)
     try:
         fcntl.ioctl(fd, _IOC_SET_BPF, program)
-        fcntl.ioctl(fd, _IOC_ENABLE, 0)
+        if not event.on_exec:
+            fcntl.ioctl(fd, _IOC_ENABLE, 0)
     except OSError:
         os.close(fd)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import ByDescriptor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from ebpf_tour.loader import Program
     from ebpf_tour.loader.hooks import Detach
     from ebpf_tour.loader.syscall import PerfEvent as Event
@@ -67,24 +70,27 @@ class PerfEvent(ByDescriptor):
         fd = attach_to_perf_event(program, event)
         return lambda: os.close(fd)
 
-    def attach_each(self, program: Program, event: Event, pid: int | None) -> bool:
-        """Attach it on each CPU, or to a process: each thread, and what it starts from now on.
+    def attach_each(self, program: Program, event: Event, pids: Sequence[int] = ()) -> bool:
+        """Attach it on each CPU, or to processes: each thread, and what it starts from now on.
 
-        Returns False if threads may be missing. Raises Error, NotPermitted, Unsupported.
+        What else the program has is attached before. Returns False if threads may be missing.
+        Raises Error, NotPermitted, Unsupported.
         """
-        if pid is None:
+        if not pids:
             from ebpf_tour.loader import syscall
 
+            program.attach()
             for cpu in syscall.online_cpus():
                 program.attach_to(self, event._replace(cpu=cpu))
             return True
         for _ in range(_ATTEMPTS):
             program.detach()
-            threads = _threads(pid)
+            program.attach()
+            threads = _threads(pids)
             for tid in threads:
                 self._attach_thread(program, event._replace(pid=tid, inherit=True))
             # A new one may be of another new one, which nobody has seen.
-            if _threads(pid) <= threads:
+            if _threads(pids) <= threads:
                 return True
         return False
 
@@ -155,12 +161,13 @@ def _counts_cycles() -> bool:
     return True
 
 
-def _threads(pid: int) -> set[int]:
-    """Return the threads of a process, none if it has ended."""
-    try:
-        return set(map(int, os.listdir(f"/proc/{pid}/task")))
-    except FileNotFoundError:
-        return set()
+def _threads(pids: Iterable[int]) -> set[int]:
+    """Return the threads of processes, none of those that have ended."""
+    found: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError):
+            found.update(map(int, os.listdir(f"/proc/{pid}/task")))
+    return found
 
 
 def _trial(kind: int, config: int, period: int) -> Trial:
