@@ -10,6 +10,7 @@
  *	-Donly_uid=	calls of this user; -1: of all
  *	-Donly_number=	this system call; -1: all
  *	-Dcounts_max_entries=	how many counters there can be
+ *	-Dprocess_names_max_entries=	as many, or 1 without BY_ALL
  */
 
 BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
@@ -19,6 +20,9 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
  * line moves from CPU to CPU. The Python side adds up the values.
  */
 BPF_PERCPU_HASH(counts, struct key, u64, counts_max_entries);
+
+/* With BY_ALL: what the process of a counter is called. */
+BPF_HASH(process_names, struct key, struct process_name, process_names_max_entries);
 
 #include "syscount_call.bcc.h"	/* count_call() */
 

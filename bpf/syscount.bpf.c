@@ -30,6 +30,14 @@ struct {
 	__type(value, __u64);
 } counts SEC(".maps");
 
+/* With BY_ALL: what the process of a counter is called. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, struct key);
+	__type(value, struct process_name);
+} process_names SEC(".maps");
+
 #include "syscount_call.bpf.h"	/* count_call() */
 
 /* A raw tracepoint: the program gets the arguments of the kernel's own call, here

@@ -8,6 +8,7 @@ enum by {
 	BY_SYSCALL,
 	BY_PID,
 	BY_COMM,
+	BY_ALL,		/* for -n: user space chooses, and adds up */
 };
 
 /* Members that we do not count by are 0. */
@@ -16,4 +17,8 @@ struct key {
 	__u32 is_32bit;		/* by a 32-bit program, which has other numbers */
 	__s32 pid;
 	char comm[TASK_COMM_LEN];	/* also with BY_PID, to show it */
+};
+
+struct process_name {
+	char comm[TASK_COMM_LEN];
 };

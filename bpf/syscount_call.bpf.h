@@ -19,21 +19,33 @@ static __always_inline bool is_wanted(struct pt_regs *regs, long number)
 	return true;
 }
 
+static __always_inline void remember_process(struct key *key)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct process_name name = {};
+
+	BPF_CORE_READ_STR_INTO(&name.comm, task, group_leader, comm);
+	bpf_map_update_elem(&process_names, key, &name, BPF_NOEXIST);
+}
+
 static __always_inline int count_call(struct pt_regs *regs, long number)
 {
 	struct key key = {};
+	__u32 by = count_by;	/* read it once */
 	__u64 *counter, zero = 0;
 
 	if (!is_wanted(regs, number))
 		return 0;
-	if (count_by == BY_SYSCALL) {
+	if (by == BY_SYSCALL || by == BY_ALL) {
 		key.number = number;
 		key.is_32bit = is_32bit(regs);
-	} else {
-		bpf_get_current_comm(&key.comm, sizeof(key.comm));
 	}
-	if (count_by == BY_PID)
+	if (by != BY_SYSCALL)
+		bpf_get_current_comm(&key.comm, sizeof(key.comm));
+	if (by == BY_PID || by == BY_ALL)
 		key.pid = bpf_get_current_pid_tgid() >> 32;
+	if (by == BY_ALL && !bpf_map_lookup_elem(&counts, &key))
+		remember_process(&key);
 	/* Look up the counter; create it with 0 if there is none. */
 	counter = bpf_map_lookup_or_try_init(&counts, &key, &zero);
 	if (counter)

@@ -254,6 +254,34 @@ def test_filters(way: tuple[str, ...], compiled: Compiled, open_directory: Path)
 
 
 @kernel
+def test_by_the_names_of_threads_and_processes(
+    engine: str, compiled: Compiled, tmp_path: Path
+) -> None:
+    """Whatever is counted by. The last line says how many calls these are."""
+    command = f"sh -c 'cd {tmp_path} && {compiled('named')}'"
+
+    def found(by: str, wanted: str, key: str) -> Counter[Any]:
+        options = ("--engine", engine, "--json", "--top", "0", "--by", by, "-n", wanted)
+        result = run(SYSCOUNT, *options, "-c", command)
+        calls = counts(result, key)
+        assert f"\nebpf-syscount: {calls.total()} calls\n" in result.stderr
+        return calls
+
+    by_process, by_thread = (
+        found("syscall", name, "syscall") for name in ("^outer-process$", "inner")
+    )
+    # It executed itself as sh.
+    for calls in (by_process, by_thread):
+        assert (calls["mkdir"], calls["execve"]) == (1, 1)
+    # The thread gets its name by its first call of prctl.
+    assert (by_process["prctl"], by_thread["prctl"]) == (1, 0)
+    assert set(found("comm", "outer", "comm")) == {"outer-process", "inner-thread"}
+    assert set(found("comm", "inner", "comm")) == {"inner-thread"}
+    assert len(found("pid", "outer", "pid")) == 1
+    assert not found("pid", "nobody", "pid")
+
+
+@kernel
 def test_a_full_map_is_counted(engine: str, compiled: Compiled, open_directory: Path) -> None:
     """Room for one name: what the other one does is lost, and nothing else."""
     programs = [

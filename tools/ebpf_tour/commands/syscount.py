@@ -9,18 +9,35 @@ the ordinary tracepoint with its record.
 from __future__ import annotations
 
 import argparse
+import collections
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.base.names import syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
+from ebpf_tour.frame import (
+    Column,
+    Demo,
+    Example,
+    Flow,
+    Map,
+    Row,
+    Session,
+    Tool,
+    cli,
+    processes,
+    stacks,
+)
 from ebpf_tour.frame.demo import own_comm
+from ebpf_tour.frame.pattern import is_named
 from ebpf_tour.loader import Program, features
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.loader.hooks.tp_btf import TpBtf
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
+
+if TYPE_CHECKING:
+    import re
 
 Key = Any  # struct key of syscount.h
 
@@ -29,12 +46,13 @@ def run(session: Session) -> None:
     args = session.args
     with session.open(TOOL) as program:
         # Configure: before the program is loaded.
-        program.globals["count_by"] = BY.index(args.by)
+        program.globals["count_by"] = BY.index(args.by) if args.name is None else BY_ALL
         program.globals["own_pid"] = features.pid_in_first_namespace()
         program.globals["only_tid"] = args.tid or 0
         program.globals["only_uid"] = -1 if args.user is None else args.user
         program.globals["only_number"] = args.syscall
         program.max_entries["counts"] = args.entries
+        program.max_entries["process_names"] = args.entries if args.name else 1
 
         program.load()
         program.attach()
@@ -46,11 +64,12 @@ def run(session: Session) -> None:
             interval = LIVE_INTERVAL
         before: dict[Key, int] = {}
         for passed in program.intervals(session, interval):
-            counts = read(program)
+            counts = read(program, args.by, args.name)
             rows = rows_of(args.by, since(before, counts), passed)
             session.report(rows)
             before = counts
 
+        session.warn(total_of(args, before))
         session.lost = program.lost()
         if no_room := program.counter("lost"):
             session.warn(
@@ -64,9 +83,37 @@ def keys(by: str) -> set[str]:
     return {"time", *own[by], "count", "rate_per_s", "interval_s"}
 
 
-def read(program: Program) -> dict[Key, int]:
-    """Return the counts since the program was attached, those of all CPUs together."""
-    return {key: sum(per_cpu) for key, per_cpu in program.map("counts").items()}
+def read(program: Program, by: str, wanted: re.Pattern[bytes] | None) -> dict[Key, int]:
+    """Return the counts since the program was attached, those of all CPUs together.
+
+    With -n, the keys say all of a call, and only here we count by one thing.
+    """
+    counts = {key: sum(per_cpu) for key, per_cpu in program.map("counts").items()}
+    if not wanted:
+        return counts
+    names = dict(program.map("process_names").items())
+    found = collections.Counter[Key]()
+    for key, calls in counts.items():
+        process = names[key].comm if key in names else b""
+        if is_named(wanted, key.comm, process):
+            found[key._replace(**NOT_COUNTED_BY[by])] += calls
+    return found
+
+
+NOT_COUNTED_BY: dict[str, dict[str, Any]] = {
+    "syscall": {"pid": 0, "comm": b""},
+    "pid": {"number": 0, "is_32bit": 0},
+    "comm": {"number": 0, "is_32bit": 0, "pid": 0},
+}
+
+
+def total_of(args: argparse.Namespace, counts: dict[Key, int]) -> str:
+    """Return the last line: how many calls there were."""
+    if args.by == "pid":
+        counts = by_process(counts)
+    # Of several reports, each has rows of its own.
+    rest = "" if args.interval < float("inf") else stacks.top_of(args.top, len(counts))
+    return f"{sum(counts.values())} calls{rest}"
 
 
 def since(before: dict[Key, int], counts: dict[Key, int]) -> dict[Key, int]:
@@ -113,7 +160,9 @@ def what(by: str, key: Key) -> Row:
 
 LIVE_INTERVAL = 1.0
 
-BY = ("syscall", "pid", "comm")  # enum by of syscount.h
+# enum by of syscount.h
+BY = ("syscall", "pid", "comm")
+BY_ALL = 3
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -158,7 +207,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="count only this system call (name, number)",
     )
-    cli.add_filters(parser, "u")
+    cli.add_filters(parser, "un")
     processes.add_options(parser)
     parser.add_argument(
         "--tid", type=cli.positive_int, metavar="TID", help="only calls by this thread"
@@ -238,6 +287,7 @@ TOOL = Tool(
             "system call, process or command to number of calls",
             tool="reads",
         ),
+        Map("process_names", "hash", "for -n: the name of a counter's process", tool="reads"),
         *processes.MAPS,
     ),
     picture=(
