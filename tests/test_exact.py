@@ -281,7 +281,7 @@ def test_a_name_that_the_kernel_cannot_keep(case: Case) -> None:
     with Running(*case.command("-n", "a-really-long-program-name")) as tool:
         result = tool.wait_attached().finish(signal.SIGINT)
     assert result.status == 0
-    warning, attached = result.stderr.splitlines()
+    warning, attached, *_ = result.stderr.splitlines()
     assert warning == (
         f"{case.tool.command}: no name can match -n: the pattern needs 26 bytes or more, "
         "and the kernel keeps 15 bytes of a name"
