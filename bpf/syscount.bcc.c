@@ -9,11 +9,15 @@
  *	-Donly_tid=	calls of this thread; 0: of all
  *	-Donly_uid=	calls of this user; -1: of all
  *	-Donly_number=	this system call; -1: all
+ *	-Dreturns=	ONLY_FAILED, LATENCY
+ *	-Donly_errno=	with ONLY_FAILED: this error; 0: any
  *	-Dcounts_max_entries=	how many counters there can be
  *	-Dprocess_names_max_entries=	as many, or 1 without BY_ALL
+ *	-Dcalls_max_entries=	how many calls can be in progress
+ *	-Dtimes_max_entries=	how many slots of histograms there can be
  */
 
-BPF_ARRAY(lost, u64, 1);	/* calls that found the map full */
+BPF_ARRAY(lost, u64, 1);	/* calls that found a map full */
 
 /* A hash with a value for each CPU. A program gets the value of its own CPU, and
  * no other CPU writes to it: adding needs no atomic instruction, and no cache
@@ -24,7 +28,11 @@ BPF_PERCPU_HASH(counts, struct key, u64, counts_max_entries);
 /* With BY_ALL: what the process of a counter is called. */
 BPF_HASH(process_names, struct key, struct process_name, process_names_max_entries);
 
-#include "syscount_call.bcc.h"	/* count_call() */
+/* With `returns`: calls in progress, by thread, and their time. */
+BPF_HASH(calls, u64, struct call, calls_max_entries);
+BPF_PERCPU_HASH(times, struct slot, struct time, times_max_entries);
+
+#include "syscount_call.bcc.h"	/* count_call(), end_call() */
 
 /* A raw tracepoint: the program gets the arguments of the kernel's own call, here
  * trace_sys_enter(regs, id), as numbers. The kernel makes no record of them.
@@ -41,6 +49,24 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 TRACEPOINT_PROBE(raw_syscalls, sys_enter)
 {
 	return count_call(regs_of_caller(), args->id);
+}
+
+/* Below: with -L, -x and -e, the same for the return of a call. */
+
+RAW_TRACEPOINT_PROBE(sys_exit)
+{
+	return end_call(ctx->args[1]);
+}
+
+TRACEPOINT_PROBE(raw_syscalls, sys_exit)
+{
+	return end_call(args->ret);
+}
+
+/* A thread that ends does not return from its last call. */
+RAW_TRACEPOINT_PROBE(sched_process_exit)
+{
+	return forget_call();
 }
 
 /* The libbpf dialect has tp_btf, too: a raw tracepoint with types. BCC cannot load it. */

@@ -16,8 +16,10 @@ const volatile __s32 own_pid;		/* not the calls of the tool itself */
 const volatile __s32 only_tid;		/* calls of this thread; 0: of all */
 const volatile __s64 only_uid = -1;	/* calls of this user; -1: of all */
 const volatile __s32 only_number = -1;	/* this system call; -1: all */
+const volatile __u32 returns;		/* ONLY_FAILED, LATENCY */
+const volatile __s32 only_errno;	/* with ONLY_FAILED: this error; 0: any */
 
-__u64 lost;	/* calls that found the map full */
+__u64 lost;	/* calls that found a map full */
 
 /* A hash with a value for each CPU. A program gets the value of its own CPU, and
  * no other CPU writes to it: adding needs no atomic instruction, and no cache
@@ -38,7 +40,22 @@ struct {
 	__type(value, struct process_name);
 } process_names SEC(".maps");
 
-#include "syscount_call.bpf.h"	/* count_call() */
+/* With `returns`: calls in progress, by thread, and their time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, __u64);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 10240);
+	__type(key, struct slot);
+	__type(value, struct time);
+} times SEC(".maps");
+
+#include "syscount_call.bpf.h"	/* count_call(), end_call() */
 
 /* A raw tracepoint: the program gets the arguments of the kernel's own call, here
  * trace_sys_enter(regs, id), as numbers. The kernel makes no record of them.
@@ -65,4 +82,31 @@ SEC("tp/raw_syscalls/sys_enter")
 int handle_record(struct trace_event_raw_sys_enter *ctx)
 {
 	return count_call(regs_of_caller(), ctx->id);
+}
+
+/* Below: with -L, -x and -e, the same for the return of a call. */
+
+SEC("raw_tp/sys_exit")
+int handle_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	return end_call(ctx->args[1]);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(handle_typed_exit, struct pt_regs *regs, long result)
+{
+	return end_call(result);
+}
+
+SEC("tp/raw_syscalls/sys_exit")
+int handle_exit_record(struct trace_event_raw_sys_exit *ctx)
+{
+	return end_call(ctx->ret);
+}
+
+/* A thread that ends does not return from its last call. */
+SEC("raw_tp/sched_process_exit")
+int handle_thread_exit(void *ctx)
+{
+	return forget_call();
 }

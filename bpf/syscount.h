@@ -19,6 +19,30 @@ struct key {
 	char comm[TASK_COMM_LEN];	/* also with BY_PID, to show it */
 };
 
+/* What to see of a call's return; else nobody waits for it. */
+enum {
+	ONLY_FAILED = 1,	/* count only calls that fail */
+	LATENCY = 2,		/* add up the time */
+};
+
+/* A call in progress. */
+struct call {
+	__u64 since_ns;
+	struct key key;
+	__u32 unused;
+};
+
+/* Calls that took between 2^slot and 2^(slot + 1) microseconds. */
+struct slot {
+	struct key key;
+	__u32 slot;
+};
+
+struct time {
+	__u64 calls;
+	__u64 ns;
+};
+
 struct process_name {
 	char comm[TASK_COMM_LEN];
 };

@@ -3,6 +3,7 @@
  * syscount.bcc.c.
  */
 #include "lib/filter.bcc.h"
+#include "lib/log2.h"
 #include "lib/processes.bcc.h"
 #include "lib/syscall.bcc.h"
 
@@ -28,12 +29,35 @@ static __always_inline void remember_process(struct key *key)
 	process_names.update(key, &name);
 }
 
+/* Look up the counter; create it with 0 if there is none. */
+static __always_inline void count(struct key *key)
+{
+	u64 *counter, zero = 0;
+	int first = 0;
+
+	counter = counts.lookup_or_try_init(key, &zero);
+	if (counter)
+		*counter += 1;
+	else
+		lost.atomic_increment(first);
+}
+
+/* The address of a thread stays the same when execve() gives it another ID. */
+static __always_inline void begin_call(struct key *key)
+{
+	struct call call = { .since_ns = bpf_ktime_get_ns(), .key = *key };
+	u64 thread = bpf_get_current_task();
+	int first = 0;
+
+	if (calls.update(&thread, &call))
+		lost.atomic_increment(first);
+}
+
 static __always_inline int count_call(struct pt_regs *regs, long number)
 {
 	struct key key = {};
 	u32 by = count_by;	/* read it once */
-	u64 *counter, zero = 0;
-	int first = 0;
+	u32 see = returns;
 
 	if (!is_wanted(regs, number))
 		return 0;
@@ -47,11 +71,58 @@ static __always_inline int count_call(struct pt_regs *regs, long number)
 		key.pid = bpf_get_current_pid_tgid() >> 32;
 	if (by == BY_ALL && !counts.lookup(&key))
 		remember_process(&key);
-	/* Look up the counter; create it with 0 if there is none. */
-	counter = counts.lookup_or_try_init(&key, &zero);
-	if (counter)
-		*counter += 1;
-	else
+	if (see)
+		begin_call(&key);
+	if (!(see & ONLY_FAILED))
+		count(&key);
+	return 0;
+}
+
+static __always_inline int forget_call(void)
+{
+	u64 thread = bpf_get_current_task();
+
+	calls.delete(&thread);
+	return 0;
+}
+
+static __always_inline void add_time(struct key *key, u64 ns)
+{
+	struct slot slot = { .key = *key, .slot = log2_of(ns / 1000) };
+	struct time *time, zero = {};
+	int first = 0;
+
+	time = times.lookup_or_try_init(&slot, &zero);
+	if (time) {
+		time->calls += 1;
+		time->ns += ns;
+	} else {
 		lost.atomic_increment(first);
+	}
+}
+
+/* The kernel returns errors as -4095 to -1. */
+static __always_inline bool result_matches(long result)
+{
+	if (!(returns & ONLY_FAILED))
+		return true;
+	return only_errno ? result == -only_errno : result < 0 && result >= -4095;
+}
+
+static __always_inline int end_call(long result)
+{
+	u64 thread = bpf_get_current_task();
+	struct call *found = calls.lookup(&thread), call;
+
+	if (!found)	/* not wanted, or it began before us */
+		return 0;
+	call = *found;
+	calls.delete(&thread);
+	if (!result_matches(result))
+		return 0;
+	if (returns & ONLY_FAILED)
+		count(&call.key);
+	if (returns & LATENCY)
+		add_time(&call.key, bpf_ktime_get_ns() - call.since_ns);
 	return 0;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import re
@@ -154,6 +155,87 @@ def test_names(way: tuple[str, ...], compiled: Compiled) -> None:
     numbers = {row["syscall"]: row["number"] for row in result.records}
     assert numbers["getppid"] == syscall_numbers()["getppid"]
     assert numbers["[syscall -1]"] == -1
+
+
+@pytest.mark.core
+@kernel
+def test_failures(way: tuple[str, ...], compiled: Compiled) -> None:
+    """All of them, or those with one error, and nothing else."""
+    failing = {
+        "EBADF": {"fstat": 13, "sendfile": 29},
+        "EFAULT": {"uname": 17, "umount2": 19, "statx": 31},
+        "EINVAL": {"openat2": 23},
+        "ENOSYS": {"[syscall 9999]": 37, "[syscall -1]": 41},
+    }
+    wanted = {("-e", name): calls for name, calls in failing.items()}
+    wanted["-e", str(errno.EINVAL)] = failing["EINVAL"]
+    wanted["-x",] = {name: n for calls in failing.values() for name, n in calls.items()}
+    for options, calls in wanted.items():
+        workload = Workload(compiled("several"))
+        result = counted([workload], *way, *options, "-p", str(workload.pid))
+        assert counts(result, "syscall") == calls
+        assert f"\nebpf-syscount: {sum(calls.values())} failed calls\n" in result.stderr
+
+
+@pytest.mark.core
+@kernel
+@pytest.mark.usefixtures("leaves_nothing")
+def test_latency(way: tuple[str, ...], compiled: Compiled) -> None:
+    """Each call that returned is in the histogram, and the sum fits to it."""
+    workload = Workload(compiled("getppid"), str(THREADS), str(CALLS))
+    result = counted([workload], *way, "-L", "-p", str(workload.pid))
+    if not may_be_skipped(*TOOL.via[way[3]]):
+        assert counts(result, "syscall")["getppid"] == THREADS * CALLS
+    rows = {row["syscall"]: row for row in result.records}
+    returned = {
+        name: sum(bucket["count"] for bucket in row["histogram"]) for name, row in rows.items()
+    }
+    assert (rows["exit_group"]["count"], rows["exit_group"]["latency_ns"]) == (1, 0)
+    assert returned.pop("exit_group") == 0
+    # Each thread ends by exit, which does not return either.
+    assert returned.pop("exit") == 0
+    if result.summary["lost"] == 0:
+        assert returned == {name: rows[name]["count"] for name in returned}
+    for row in rows.values():
+        least = sum(bucket["from"] * bucket["count"] for bucket in row["histogram"])
+        most = sum((bucket["to"] + 1) * bucket["count"] for bucket in row["histogram"])
+        assert least * 1000 <= row["latency_ns"] <= most * 1000
+    times = [row["latency_ns"] for row in result.records]
+    assert times == sorted(times, reverse=True)
+
+
+@kernel
+def test_a_histogram_in_csv(compiled: Compiled) -> None:
+    """A line for each bucket; one without a bucket where no call returned."""
+    command = ("--format", "csv", "-L", "--top", "0", "-c", str(compiled("nothing")))
+    rows = list(csv.DictReader(io.StringIO(run(SYSCOUNT, *command).stdout), strict=True))
+    (begun,) = (row for row in rows if row["syscall"] == "execve")
+    assert (begun["count"], begun["bucket_count"]) == ("1", "1")
+    assert int(begun["from"]) * 1000 <= int(begun["latency_ns"])
+    (ended,) = (row for row in rows if row["syscall"] == "exit_group")
+    assert [ended[key] for key in ("count", "from", "to", "bucket_count")] == ["1", "", "", ""]
+
+
+@kernel
+def test_the_time_of_an_execve_by_another_thread(engine: str, compiled: Compiled) -> None:
+    """The thread returns from it under the number of the first one."""
+    command = f"{compiled('exec')} thread /bin/true true"
+    result = run(SYSCOUNT, "--engine", engine, "-L", "--json", "-s", "execve", "-c", command)
+    (row,) = result.records
+    assert row["count"] == sum(bucket["count"] for bucket in row["histogram"]) == 2
+
+
+@kernel
+def test_a_call_longer_than_a_report(engine: str) -> None:
+    """It is counted when it begins, and has its time when it ends: both once. By name, too."""
+    options = ("--engine", engine, "-L", "--json", "-i", "0.1", "-n", "^sleep$")
+    result = run(SYSCOUNT, *options, "-s", "clock_nanosleep", "-c", "sleep 0.5")
+    rows = result.records
+    assert sum(row["count"] for row in rows) == 1
+    assert sum(row["latency_ns"] for row in rows) >= 500_000_000
+    (bucket,) = (bucket for row in rows for bucket in row["histogram"])
+    assert bucket["count"] == 1
+    assert bucket["to"] >= 500_000
 
 
 @kernel
@@ -471,7 +553,7 @@ def test_generator(tmp_path: Path) -> None:
     [
         *("--by user", "--interval 0", "--interval abc", "--top -1", "--top x", "--entries 0"),
         *("--entries 99999999999", "--syscall no_such_call", "--syscall 4294967296", "-p 0"),
-        *("-d 0", "--tid x", "-u no-such-user"),
+        *("-d 0", "--tid x", "-u no-such-user", "-e ENONE", "-e 0", "-e 4096", "-e errorcode"),
     ],
 )
 def test_usage(arguments: str) -> None:

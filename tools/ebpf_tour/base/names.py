@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 
 # Errors that programs never see, from include/linux/errno.h. A system call that
@@ -20,6 +21,13 @@ _INTERNAL_ERRORS = {
 def error_name(number: int) -> str:
     """Return "EEXIST" for 17, the number itself where Linux has no such error."""
     return errno.errorcode.get(number) or _INTERNAL_ERRORS.get(number) or str(number)
+
+
+def error_number(name: str) -> int | None:
+    """Return 17 for "EEXIST", None if there is no such error."""
+    names = {text: number for number, text in (*_INTERNAL_ERRORS.items(), *errno.errorcode.items())}
+    found = getattr(errno, name, None) if re.fullmatch("E[A-Z0-9]+", name) else None
+    return found or names.get(name)
 
 
 def signal_name(number: int) -> str:

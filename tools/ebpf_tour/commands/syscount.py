@@ -12,9 +12,9 @@ import argparse
 import collections
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ebpf_tour.base.names import syscall_name, syscall_numbers
+from ebpf_tour.base.names import error_number, syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
 from ebpf_tour.frame import (
     Column,
@@ -30,6 +30,7 @@ from ebpf_tour.frame import (
     stacks,
 )
 from ebpf_tour.frame.demo import own_comm
+from ebpf_tour.frame.histogram import Histogram
 from ebpf_tour.frame.pattern import is_named
 from ebpf_tour.loader import Program, features
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
@@ -39,64 +40,99 @@ from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 if TYPE_CHECKING:
     import re
 
-Key = Any  # struct key of syscount.h
+
+class Key(NamedTuple):
+    """What is counted by: struct key of syscount.h."""
+
+    number: int
+    is_32bit: int
+    pid: int
+    comm: bytes
+
+    @classmethod
+    def of(cls, record: Any) -> Key:
+        """Return the key that a map has, alone or in a structure."""
+        return cls(record.number, record.is_32bit, record.pid, record.comm)
 
 
 def run(session: Session) -> None:
     args = session.args
-    with session.open(TOOL) as program:
+    failed = args.failed or args.errno is not None
+    with session.open(TOOL, without=() if failed or args.latency else RETURNS) as program:
         # Configure: before the program is loaded.
         program.globals["count_by"] = BY.index(args.by) if args.name is None else BY_ALL
         program.globals["own_pid"] = features.pid_in_first_namespace()
         program.globals["only_tid"] = args.tid or 0
         program.globals["only_uid"] = -1 if args.user is None else args.user
         program.globals["only_number"] = args.syscall
+        program.globals["returns"] = failed * ONLY_FAILED | args.latency * LATENCY
+        program.globals["only_errno"] = args.errno or 0
         program.max_entries["counts"] = args.entries
         program.max_entries["process_names"] = args.entries if args.name else 1
+        program.max_entries["calls"] = args.entries if failed or args.latency else 1
+        program.max_entries["times"] = 4 * args.entries if args.latency else 1
 
         program.load()
         program.attach()
 
-        columns = tuple(column for column in TOOL.columns if column.key in keys(args.by))
-        session.attached("Counting system calls", demo(args.by), columns, report=True)
+        doing = f"Counting {'failed ' * failed}system calls"
+        session.attached(doing, demo(args.by), columns_of(args), report=True)
         interval = min(args.interval, DEMO_INTERVAL) if args.demo else args.interval
         if args.live and interval == float("inf"):
             interval = LIVE_INTERVAL
-        before: dict[Key, int] = {}
+        before: dict[Key, Seen] = {}
         for passed in program.intervals(session, interval):
-            counts = read(program, args.by, args.name)
-            rows = rows_of(args.by, since(before, counts), passed)
-            session.report(rows)
-            before = counts
+            seen = read(program, args.by, args.name)
+            session.report(rows_of(args, since(before, seen), passed))
+            before = seen
 
-        session.warn(total_of(args, before))
+        session.warn(total_of(args, before, "failed calls" if failed else "calls"))
         session.lost = program.lost()
         if no_room := program.counter("lost"):
             session.warn(
-                f"{no_room} calls were not counted, since the map was full: raise --entries"
+                f"{no_room} calls were not {'timed' if args.latency else 'counted'}, since the map "
+                "was full: raise --entries"
             )
 
 
-def keys(by: str) -> set[str]:
-    """Return the keys of the columns that a report has."""
+ONLY_FAILED, LATENCY = 1, 2  # as in syscount.h
+
+
+def columns_of(args: argparse.Namespace) -> tuple[Column, ...]:
+    """Return the columns of a report."""
     own = {"syscall": {"syscall", "number", "bits"}, "pid": {"pid", "comm"}, "comm": {"comm"}}
-    return {"time", *own[by], "count", "rate_per_s", "interval_s"}
+    keys = {"time", *own[args.by], "count", "rate_per_s", "interval_s"}
+    keys |= {"latency_ns", "histogram"} if args.latency else set()
+    return tuple(column for column in TOOL.columns if column.key in keys)
 
 
-def read(program: Program, by: str, wanted: re.Pattern[bytes] | None) -> dict[Key, int]:
-    """Return the counts since the program was attached, those of all CPUs together.
+# What was seen of a key: the number of calls by "count", nanoseconds by "ns", and how many
+# calls were in which slot of the histogram, by its number.
+Seen = collections.Counter[str | int]
+
+
+def read(program: Program, by: str, wanted: re.Pattern[bytes] | None) -> dict[Key, Seen]:
+    """Return what was seen since the program was attached, on all CPUs together.
 
     With -n, the keys say all of a call, and only here we count by one thing.
     """
-    counts = {key: sum(per_cpu) for key, per_cpu in program.map("counts").items()}
-    if not wanted:
-        return counts
-    names = dict(program.map("process_names").items())
-    found = collections.Counter[Key]()
-    for key, calls in counts.items():
-        process = names[key].comm if key in names else b""
-        if is_named(wanted, key.comm, process):
-            found[key._replace(**NOT_COUNTED_BY[by])] += calls
+    names = program.map("process_names").items() if wanted else ()
+    called = {Key.of(key): name.comm for key, name in names}
+    found: dict[Key, Seen] = collections.defaultdict(Seen)
+
+    def seen(key: Key) -> Seen:
+        if not wanted:
+            return found[key]
+        if is_named(wanted, key.comm, called.get(key, b"")):
+            return found[key._replace(**NOT_COUNTED_BY[by])]
+        return Seen()
+
+    for key, per_cpu in program.map("counts").items():
+        seen(Key.of(key))["count"] += sum(per_cpu)
+    for slot, times in program.map("times").items():
+        sums = seen(Key.of(slot))
+        sums["ns"] += sum(time.ns for time in times)
+        sums[slot.slot] += sum(time.calls for time in times)
     return found
 
 
@@ -107,45 +143,48 @@ NOT_COUNTED_BY: dict[str, dict[str, Any]] = {
 }
 
 
-def total_of(args: argparse.Namespace, counts: dict[Key, int]) -> str:
+def total_of(args: argparse.Namespace, seen: dict[Key, Seen], calls: str) -> str:
     """Return the last line: how many calls there were."""
     if args.by == "pid":
-        counts = by_process(counts)
+        seen = by_process(seen)
     # Of several reports, each has rows of its own.
-    rest = "" if args.interval < float("inf") else stacks.top_of(args.top, len(counts))
-    return f"{sum(counts.values())} calls{rest}"
+    rest = "" if args.interval < float("inf") else stacks.top_of(args.top, len(seen))
+    return f"{sum(sums['count'] for sums in seen.values())} {calls}{rest}"
 
 
-def since(before: dict[Key, int], counts: dict[Key, int]) -> dict[Key, int]:
-    """Return what was counted after `before`."""
-    return {key: n - before.get(key, 0) for key, n in counts.items() if n > before.get(key, 0)}
+def since(before: dict[Key, Seen], seen: dict[Key, Seen]) -> dict[Key, Seen]:
+    """Return what was seen after `before`."""
+    new = {key: sums - before.get(key, Seen()) for key, sums in seen.items()}
+    return {key: sums for key, sums in new.items() if sums}
 
 
-def rows_of(by: str, counts: dict[Key, int], passed: float) -> list[Row]:
-    """Return the rows of a report on so many seconds, largest counts first."""
+def rows_of(args: argparse.Namespace, seen: dict[Key, Seen], passed: float) -> list[Row]:
+    """Return the rows of a report on so many seconds, largest counts or times first."""
     now = time.strftime("%H:%M:%S")
-    if by == "pid":
-        counts = by_process(counts)
-    return [
-        {
-            "time": now,
-            **what(by, key),
-            "count": calls,
-            "rate_per_s": calls / passed,
-            "interval_s": passed,
-        }
-        for key, calls in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    if args.by == "pid":
+        seen = by_process(seen)
+    largest = "ns" if args.latency else "count"
+    rows = []
+    for key, sums in sorted(seen.items(), key=lambda item: (-item[1][largest], item[0])):
+        row: Row = {"time": now, **what(args.by, key), "count": sums["count"]}
+        if args.latency:
+            row["latency_ns"] = sums["ns"]
+            row["histogram"] = Histogram([sums[slot] for slot in range(SLOTS)])
+        rows.append({**row, "rate_per_s": sums["count"] / passed, "interval_s": passed})
+    return rows
 
 
-def by_process(counts: dict[Key, int]) -> dict[Key, int]:
-    """Return one count for each process, under the name that it used most."""
-    totals: dict[int, int] = {}
+SLOTS = 64
+
+
+def by_process(seen: dict[Key, Seen]) -> dict[Key, Seen]:
+    """Return the sums of each process, under the name that it used most."""
+    totals: dict[int, Seen] = collections.defaultdict(Seen)
     names: dict[int, Key] = {}
-    for key, calls in sorted(counts.items(), key=lambda item: item[1]):
-        totals[key.pid] = totals.get(key.pid, 0) + calls
+    for key, sums in sorted(seen.items(), key=lambda item: item[1]["count"]):
+        totals[key.pid].update(sums)
         names[key.pid] = key  # the last one is the largest
-    return {names[pid]: calls for pid, calls in totals.items()}
+    return {names[pid]: sums for pid, sums in totals.items()}
 
 
 def what(by: str, key: Key) -> Row:
@@ -207,7 +246,18 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="count only this system call (name, number)",
     )
-    cli.add_filters(parser, "un")
+    cli.add_filters(parser, "unx")
+    parser.add_argument(
+        "-e",
+        "--errno",
+        type=error,
+        metavar="ERROR",
+        help="as in bcc's syscount: only calls that fail with this error (EPERM, or a number)",
+    )
+    cli.add_flag(
+        *(parser, "-L", "--latency"),
+        help="as in bcc's syscount: also the time that calls took, with a histogram",
+    )
     processes.add_options(parser)
     parser.add_argument(
         "--tid", type=cli.positive_int, metavar="TID", help="only calls by this thread"
@@ -229,6 +279,13 @@ def syscall_number(text: str) -> int:
     number = syscall_numbers().get(text)
     if number is None:
         raise argparse.ArgumentTypeError(f"there is no system call {printable(text)!r}")
+    return number
+
+
+def error(text: str) -> int:
+    number = int(text) if text.isdecimal() else error_number(text)
+    if not number or number > 4095:
+        raise argparse.ArgumentTypeError(f"there is no error {printable(text)!r}")
     return number
 
 
@@ -262,7 +319,11 @@ def call_getppid() -> None:
         os.getppid()
 
 
-SYS_ENTER = RawTracepoint("sys_enter")
+SYS_ENTER, SYS_EXIT = RawTracepoint("sys_enter"), RawTracepoint("sys_exit", within=True)
+TYPED_EXIT = TpBtf("sys_exit")  # BCC cannot load such programs
+EXIT_RECORD = Tracepoint("raw_syscalls", "sys_exit")
+THREAD_ENDS = RawTracepoint("sched_process_exit", within=True)
+RETURNS = (SYS_EXIT, TYPED_EXIT, EXIT_RECORD, THREAD_ENDS)
 
 TOOL = Tool(
     name="syscount",
@@ -276,9 +337,9 @@ TOOL = Tool(
         "kernel prevents that, the tool says by how much they differ."
     ),
     via={
-        "raw tracepoint": (SYS_ENTER,),
-        "tp_btf": (TpBtf("sys_enter"),),  # BCC cannot load such programs
-        "tracepoint": (Tracepoint("raw_syscalls", "sys_enter"),),
+        "raw tracepoint": (SYS_ENTER, SYS_EXIT, THREAD_ENDS),
+        "tp_btf": (TpBtf("sys_enter"), TYPED_EXIT, THREAD_ENDS),
+        "tracepoint": (Tracepoint("raw_syscalls", "sys_enter"), EXIT_RECORD, THREAD_ENDS),
     },
     maps=(
         Map(
@@ -287,15 +348,28 @@ TOOL = Tool(
             "system call, process or command to number of calls",
             tool="reads",
         ),
+        Map("calls", "hash", "for -L, -x and -e: calls in progress, by thread"),
+        Map("times", "per-CPU hash", "for -L: slots of the histograms", tool="reads"),
         Map("process_names", "hash", "for -n: the name of a counter's process", tool="reads"),
         *processes.MAPS,
     ),
     picture=(
-        Flow("a thread makes a system call", {SYS_ENTER: "handle_sys_enter"}, writes=("counts",)),
+        Flow(
+            "a thread makes a system call",
+            {SYS_ENTER: "handle_sys_enter"},
+            writes=("counts", "calls", "process_names"),
+        ),
+        Flow(
+            "the call returns (-L, -x, -e)",
+            {SYS_EXIT: "handle_sys_exit"},
+            reads=("calls",),
+            writes=("calls", "counts", "times"),
+        ),
+        Flow("a thread ends", {THREAD_ENDS: "handle_thread_exit"}, writes=("calls",)),
     ),
     columns=(
         Column("time", "TIME", "local time of the report", width=8),
-        Column("syscall", "SYSCALL", "the system call's name", width=20),
+        Column("syscall", "SYSCALL", "the system call's name", width=13),
         Column("number", "", "its number"),
         Column("bits", "", "64, or 32 for a call by a 32-bit program"),
         Column(
@@ -312,9 +386,25 @@ TOOL = Tool(
             width=16,
             kernel_bytes=True,
         ),
-        Column("count", "COUNT", "calls since the previous report", width=10, right=True),
-        Column("rate_per_s", "RATE(/s)", "calls a second", width=10, form="%.1f", right=True),
+        Column("count", "COUNT", "calls since the previous report", width=8, right=True),
+        Column(
+            "latency_ns",
+            "TIME(us)",
+            "with -L: nanoseconds in the calls that returned (in the table, microseconds)",
+            text=lambda row: f"{int(str(row['latency_ns'])) / 1000:.3f}",
+            width=8,
+            right=True,
+            option="latency",
+        ),
+        Column("rate_per_s", "RATE(/s)", "calls a second", width=8, form="%.1f", right=True),
         Column("interval_s", "", "seconds since the previous report, as measured"),
+        Column(
+            "histogram",
+            "USECS",
+            "with -L: how many calls took how many microseconds: a list of objects with from, to "
+            "and count. CSV has a line for each of them, with from, to and bucket_count",
+            histogram=True,
+        ),
     ),
     examples=(
         Example("ebpf-syscount", "which system calls are made, with a report at Ctrl-C"),
@@ -322,6 +412,8 @@ TOOL = Tool(
         Example("ebpf-syscount -p 1 -d 10", "what process 1 does in ten seconds"),
         Example("ebpf-syscount -c 'make -j2' --top 0", "all that a build does"),
         Example("ebpf-syscount --by pid --syscall futex --top 3", "who calls futex most"),
+        Example("ebpf-syscount -x --by comm", "whose calls fail"),
+        Example("ebpf-syscount -L -s fsync", "how long fsync takes"),
         Example("ebpf-syscount --demo", "count calls that the demo makes"),
         Example("ebpf-syscount --via tracepoint --demo", "the same by an ordinary tracepoint"),
     ),

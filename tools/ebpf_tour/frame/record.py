@@ -30,7 +30,8 @@ class Column(NamedTuple):
     if that was given ("timestamp" for --timestamp). `kernel_bytes` says that the value may
     hold any byte: a name, a path. With `histogram`, the value is a Histogram. A report draws
     it below the row's other values, with the header as its unit. JSON has its buckets, and CSV
-    has a line for each of them, with `from`, `to` and `count` in place of the key.
+    has a line for each of them, with `from`, `to` and `count` in place of the key
+    (`bucket_count` where there is a count already).
     """
 
     key: str

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ebpf_tour.frame.processes import Processes
     from ebpf_tour.frame.record import Column, Row, Tool
     from ebpf_tour.loader import Program
+    from ebpf_tour.loader.hooks import Hook
 
 __all__ = ["Demo", "Finished", "Interrupt", "Session"]
 
@@ -72,11 +73,11 @@ class Session:
         self._demo: DemoRun | None = None
         self._processes: Processes | None = None
 
-    def open(self, tool: Tool) -> Program:
+    def open(self, tool: Tool, without: Sequence[Hook] = ()) -> Program:
         """Open the tool's `Program` as --engine and --via say, for a `with` statement.
 
-        With --show, it shows that, now or when the program is loaded, and the run ends.
-        Raises what `open_program()` raises.
+        `without` are hooks that this run does not need. With --show, it shows that, now or
+        when the program is loaded, and the run ends. Raises what `open_program()` raises.
         """
         from ebpf_tour.loader import open_program
 
@@ -96,6 +97,7 @@ class Session:
             count_runs=args.demo,
             to_read=args.show == "source",
             follow=self._processes is not None and self._processes.follow,
+            without=without,
         )
         self.program = program
         if self._processes and args.show != "source":

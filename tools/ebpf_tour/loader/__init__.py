@@ -43,6 +43,7 @@ def open_program(
     count_runs: bool = False,
     to_read: bool = False,
     follow: bool = False,
+    without: Sequence[Hook] = (),
 ) -> Program:
     """Open the program of NAME.bpf.c or NAME.bcc.c. Nothing is loaded yet.
 
@@ -58,6 +59,7 @@ def open_program(
     the kernel counts how often the programs run (`Program.runs`). `to_read` opens a
     program only for its C, also without privileges or hooks. With `follow`, the programs
     of bpf/lib/processes.bpf.h are attached, too, which follow a process to those it starts.
+    `without` are hooks of the ways that this run does not need.
 
     Raises NotPermitted, Unsupported (this kernel lacks a hook), EngineUnavailable.
     """
@@ -70,7 +72,8 @@ def open_program(
     place = absolute(directory) if directory else sources()
 
     def open_with(engine: str) -> Program:
-        via, chosen = _choose_way(engine, ways, to_read=to_read)
+        via, found = _choose_way(engine, ways, to_read=to_read)
+        chosen = tuple(hook for hook in found if hook not in without)
         if follow:
             from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 

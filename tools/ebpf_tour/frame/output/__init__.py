@@ -140,7 +140,9 @@ class CsvWriter(Writer):
 
         from ebpf_tour.frame.output import exact
 
-        bucket = [Column(key, "") for key in ("from", "to", "count")]
+        taken = {column.key for column in columns}
+        self._keys = {key: f"bucket_{key}" if key in taken else key for key in _BUCKET}
+        bucket = [Column(key, "") for key in self._keys.values()]
         parts = [bucket if column.histogram else [column] for column in columns]
         super().__init__(tuple(itertools.chain(*parts)))
         self._has_histogram = bucket in parts
@@ -153,18 +155,22 @@ class CsvWriter(Writer):
         self._csv.writerow([column.key for column in self._columns])
 
     def row(self, row: Row) -> None:
-        for line in _lines(row) if self._has_histogram else (row,):
+        for line in _lines(row, self._keys) if self._has_histogram else (row,):
             self._csv.writerow(
                 self._cell(value) if column.kernel_bytes or isinstance(value, list) else value
                 for column, value in ((column, line[column.key]) for column in self._columns)
             )
 
 
-def _lines(row: Row) -> Iterator[Row]:
-    """Yield what CSV has of a row with a histogram: a line for each bucket."""
+_BUCKET = ("from", "to", "count")
+
+
+def _lines(row: Row, keys: dict[str, str]) -> Iterator[Row]:
+    """Yield what CSV has of a row with a histogram: a line for each bucket, or without one."""
     for value in row.values():
         if isinstance(value, Histogram):
-            yield from ({**row, **bucket} for bucket in value.buckets)
+            for bucket in value.buckets or [{}]:
+                yield {**row, **{name: bucket.get(key) for key, name in keys.items()}}
 
 
 def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str] = ()) -> Writer:
