@@ -171,10 +171,24 @@ class Processes(Closing):
 
     def _wait(self, command: StoppedCommand, ended: int) -> None:
         command.wait()
-        while self._keys():
+        while not self._have_ended():
             time.sleep(_LOOK_SECONDS)
         with contextlib.suppress(OSError):  # the run has ended before
             os.eventfd_write(ended, 1)
+
+    def _have_ended(self) -> bool:
+        """Say whether nothing is left of the command and of what came from it.
+
+        Sometimes the kernel frees processes without a run of follow_free(), so look at those
+        that are still in the map. In a container, we do not know their PIDs.
+        """
+        from ebpf_tour.loader import features
+
+        left = set(self._keys())
+        if not left or not features.pid_in_first_namespace():
+            return not left
+        # One that has ended since may have started another one, which is in the map by then.
+        return not any(map(_is_there, left)) and set(self._keys()) == left
 
     def verdict(self) -> str:
         """Return what to say of the command at the end, "" without one."""
@@ -190,6 +204,16 @@ class Processes(Closing):
     def close(self) -> None:
         """Let go of the command, and close what was opened. May be called twice."""
         self._cleanup.close()
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # the tool has given up its capabilities
+        pass
+    return True
 
 
 def _own_pid() -> Callable[[], int]:
