@@ -402,7 +402,6 @@ MAPS = (
     MapLine(
         *("CGROUP_ARRAY", "cgroup array", "BPF_CGROUP_ARRAY", "4.8"),
         "a number to a cgroup, to ask whether a packet or task belongs to it",
-        "ebpf-lsm compares the number of the cgroup, which needs no map",
     ),
     MapLine(
         *("LRU_HASH", "LRU hash", 'BPF_TABLE("lru_hash")', "4.10"),
