@@ -11,6 +11,7 @@ from cases import CAN_RUN
 from support import BIN, ENGINES, in_mount_namespace, run
 
 from ebpf_tour.loader import bcc_functions, features
+from ebpf_tour.loader.program import FOLLOW_EVENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,10 +42,18 @@ def test_functions_that_are_compiled(tool: Tool, via: str) -> None:
     assert all(ours in (line, "") for ours, line in zip(text, file, strict=True))
     # What is left out is said above the source.
     other = [hook for hook in tool.hooks if hook.function not in compiled and "bcc" in hook.engines]
-    shown = run(BIN / tool.command, "--engine", "bcc", "--show", "source", *via_option(tool, via))
+    following = [f"RAW_TRACEPOINT_PROBE({event})" for event in FOLLOW_EVENTS]
+    following = [macro for macro in following if macro in program._source.text]
+    words = [*via_option(tool, via), *USES_ALL.get(tool.name, ())]
+    shown = run(BIN / tool.command, "--engine", "bcc", "--show", "source", *words)
     above = shown.stdout.partition("// SPDX")[0]
-    assert above.count("\n *\t") == len(other)
+    assert above.count("\n *\t") == len(other) + len(following)
+    assert all(macro in above for macro in following)
     assert all(bcc_functions.spelled(hook.function) in above for hook in other)
+
+
+# What it takes for all programs of a way to be used.
+USES_ALL = {"syscount": ["--latency"]}
 
 
 def via_option(tool: Tool, via: str) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 # BPF_MAP_TYPE_*
 ARRAYS = {2, 6, 7}  # ARRAY, PERCPU_ARRAY, STACK_TRACE: BCC's macros give them an int for a key
 BUFFERS = {4, 27}  # PERF_EVENT_ARRAY, RINGBUF
-PROGRAMS = {3}  # PROG_ARRAY: in the libbpf dialect, its values are functions
+# PROG_ARRAY and CGROUP_ARRAY: in the libbpf dialect, their values are no type.
+SLOTS = {3, 8}
 SOCKETS = {18}  # SOCKHASH: BCC's macro gives it an int for a value
 
 # Maps that a program has only with an option that is not given here.
@@ -93,7 +94,7 @@ def test_layouts(tool: Tool, via: str, numbers: dict[str, int], compiled: Compil
                 for record in (types.of_record(name), types.listed(name)):
                     assert record
                     assert_same(record, compiled.record())
-            elif table.type in PROGRAMS:
+            elif table.type in SLOTS:
                 continue
             elif theirs := compiled.map(name):
                 assert_same_map(table.type, types.of_map(name, table.fd), theirs)
@@ -113,7 +114,7 @@ def test_a_map_that_somebody_else_has_made(tool: Tool, compiled: Compiled, tmp_p
     """It has no BTF, or that of another program."""
     with (
         pinned_hash(tmp_path, 8, 8) as pinned,
-        configured(tool, "tracepoint", by_cgroup=1) as program,
+        configured(tool, "tracepoint", by_cgroupset=1) as program,
     ):
         program.reuse_map("cgroupset", str(pinned.path), 8)
         program.load()

@@ -38,8 +38,8 @@ MARKED = {
     "all": "kernel and not native",
 }
 NAMED = {
-    "choice": "(demo or exercises or kprobe or fentry or lsm or replace) and not bcc or hello or "
-    "headers",
+    "choice": "(demo or lsm or replace or rows_of_kprobe or fexit or refuse) and not bcc or hello "
+    "or headers",
 }
 
 # An emulated machine takes ten times as long, and all that a test waits for is

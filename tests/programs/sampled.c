@@ -18,34 +18,43 @@
 static volatile unsigned long sink;
 static pthread_barrier_t begun;
 
-/* A part of its callers: a function that calls none may have no frame, and then
- * the kernel would not see who has called it.
- */
-static inline __attribute__((always_inline)) void spin(long times)
+static long used_ms(void)
 {
-	while (times--)
-		sink++;
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+/* A part of its callers: a function that calls none may have no frame, and then
+ * the kernel would not see who has called it. By the clock, since how fast a loop is
+ * depends on where the compiler has put it; it asks seldom, so as not to be sampled there.
+ */
+static inline __attribute__((always_inline)) void spin(long milliseconds)
+{
+	long end = used_ms() + milliseconds;
+
+	while (used_ms() < end)
+		for (long i = 0; i < 50000; i++)
+			sink++;
 }
 
 static void __attribute__((noinline)) one(void)
 {
-	spin(800000);
+	spin(10);
 }
 
 static void __attribute__((noinline)) three(void)
 {
-	spin(2400000);
+	spin(30);
 }
 
 static void share(long milliseconds)
 {
-	struct timespec used;
-
 	do {
 		one();
 		three();
-		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-	} while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < milliseconds);
+	} while (used_ms() < milliseconds);
 }
 
 static char *new_pages(long pages)

@@ -283,7 +283,8 @@ def syscall_number(text: str) -> int:
 
 
 def error(text: str) -> int:
-    number = int(text) if text.isdecimal() else error_number(text)
+    is_number = text.isdecimal() and len(text) <= len("4095")  # the largest there can be
+    number = int(text) if is_number else error_number(text)
     if not number or number > 4095:
         raise argparse.ArgumentTypeError(f"there is no error {printable(text)!r}")
     return number
