@@ -309,6 +309,20 @@ def test_table(engine: str, group: Path) -> None:
     ]
 
 
+@pytest.mark.native
+@pytest.mark.kernel(TOOL)
+def test_in_a_container() -> None:
+    """What is called like a process that is not to be seen there may be in use outside."""
+    theirs = Path(top()) / f"ebpf-tour-{os.getpid()}"
+    theirs.mkdir()
+    try:
+        result = run("unshare", "--pid", "--fork", "--mount-proc", CGROUP, "--demo")
+        assert result.status == 0, result.stderr
+        assert theirs.exists()
+    finally:
+        theirs.rmdir()
+
+
 @pytest.mark.core
 @kernel
 @leaves_nothing
