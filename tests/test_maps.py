@@ -472,8 +472,13 @@ def test_what_it_costs(engine: str) -> None:
     assert row["reason"] is None
     for what in ("lookup", "update", "update_delete"):
         for cpus in (1, 2):
-            assert 0 < row[f"{what}_{cpus}_ns"] < 1e6
-    table = run(MAPS, "hash", "--measure", "--engine", engine).stdout
+            # 0 where the machine was so busy that an empty program took as long.
+            assert 0 <= row[f"{what}_{cpus}_ns"] < 1e6
+
+
+@kernel
+def test_costs_in_a_table() -> None:
+    table = run(MAPS, "hash", "--measure").stdout
     assert re.search(r"(?m)^hash( +\d+){6}$", table)
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from cases import Case, in_all_ways, need_hooks, on_each_engine, parameters
+from cases import Case, in_all_ways, need_hooks, parameters
 from support import BIN, ENGINES, Running, Workload, assert_error, cgroup, run
 
 from ebpf_tour.frame.catalogue import parser_of, tools
@@ -138,12 +138,15 @@ def tool_and(case: Case, *words: str | Path) -> list[str | Path]:
     return [*case.command(*options, "--json"), *words]
 
 
-on_engines = parameters(on_each_engine(TOOLS))
+def by_turns(first: int) -> Any:
+    """Each tool on one engine: of the next tool, it is the other one."""
+    pairs = enumerate(TOOLS, first)
+    return parameters([Case(tool, tool.engines[turn % len(tool.engines)]) for turn, tool in pairs])
 
 
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-@on_engines
+@by_turns(0)
 def test_processes_by_their_pids(case: Case, compiled: Compiled, homes: Callable[[], Path]) -> None:
     """Two of one program, and not their children; with --follow, those too. Of a third: nothing."""
     _, compare = SEES[case.tool.name]
@@ -194,7 +197,7 @@ def test_a_command(case: Case, compiled: Compiled, homes: Callable[[], Path]) ->
 
 @pytest.mark.core
 @pytest.mark.usefixtures("leaves_nothing")
-@on_engines
+@by_turns(1)
 def test_a_cgroup(
     case: Case, compiled: Compiled, homes: Callable[[], Path], tmp_path: Path
 ) -> None:
