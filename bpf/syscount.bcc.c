@@ -25,14 +25,7 @@ BPF_ARRAY(lost, u64, 1);	/* calls that found a map full */
  */
 BPF_PERCPU_HASH(counts, struct key, u64, counts_max_entries);
 
-/* With BY_ALL: what the process of a counter is called. */
-BPF_HASH(process_names, struct key, struct process_name, process_names_max_entries);
-
-/* With `returns`: calls in progress, by thread, and their time. */
-BPF_HASH(calls, u64, struct call, calls_max_entries);
-BPF_PERCPU_HASH(times, struct slot, struct time, times_max_entries);
-
-#include "syscount_call.bcc.h"	/* count_call(), end_call() */
+#include "syscount_call.bcc.h"	/* count_call() */
 
 /* A raw tracepoint: the program gets the arguments of the kernel's own call, here
  * trace_sys_enter(regs, id), as numbers. The kernel makes no record of them.
@@ -51,22 +44,6 @@ TRACEPOINT_PROBE(raw_syscalls, sys_enter)
 	return count_call(regs_of_caller(), args->id);
 }
 
-/* Below: with -L, -x and -e, the same for the return of a call. */
-
-RAW_TRACEPOINT_PROBE(sys_exit)
-{
-	return end_call(ctx->args[1]);
-}
-
-TRACEPOINT_PROBE(raw_syscalls, sys_exit)
-{
-	return end_call(args->ret);
-}
-
-/* A thread that ends does not return from its last call. */
-RAW_TRACEPOINT_PROBE(sched_process_exit)
-{
-	return forget_call();
-}
+#include "syscount_return.bcc.h"	/* with -L, -x and -e: the same hooks at the return */
 
 /* The libbpf dialect has tp_btf, too: a raw tracepoint with types. BCC cannot load it. */

@@ -32,30 +32,7 @@ struct {
 	__type(value, __u64);
 } counts SEC(".maps");
 
-/* With BY_ALL: what the process of a counter is called. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 10240);
-	__type(key, struct key);
-	__type(value, struct process_name);
-} process_names SEC(".maps");
-
-/* With `returns`: calls in progress, by thread, and their time. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 10240);
-	__type(key, __u64);
-	__type(value, struct call);
-} calls SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 10240);
-	__type(key, struct slot);
-	__type(value, struct time);
-} times SEC(".maps");
-
-#include "syscount_call.bpf.h"	/* count_call(), end_call() */
+#include "syscount_call.bpf.h"	/* count_call() */
 
 /* A raw tracepoint: the program gets the arguments of the kernel's own call, here
  * trace_sys_enter(regs, id), as numbers. The kernel makes no record of them.
@@ -84,29 +61,4 @@ int handle_record(struct trace_event_raw_sys_enter *ctx)
 	return count_call(regs_of_caller(), ctx->id);
 }
 
-/* Below: with -L, -x and -e, the same for the return of a call. */
-
-SEC("raw_tp/sys_exit")
-int handle_sys_exit(struct bpf_raw_tracepoint_args *ctx)
-{
-	return end_call(ctx->args[1]);
-}
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(handle_typed_exit, struct pt_regs *regs, long result)
-{
-	return end_call(result);
-}
-
-SEC("tp/raw_syscalls/sys_exit")
-int handle_exit_record(struct trace_event_raw_sys_exit *ctx)
-{
-	return end_call(ctx->ret);
-}
-
-/* A thread that ends does not return from its last call. */
-SEC("raw_tp/sched_process_exit")
-int handle_thread_exit(void *ctx)
-{
-	return forget_call();
-}
+#include "syscount_return.bpf.h"	/* with -L, -x and -e: the same hooks at the return */

@@ -3,9 +3,14 @@
  * syscount.bcc.c.
  */
 #include "lib/filter.bcc.h"
-#include "lib/log2.h"
 #include "lib/processes.bcc.h"
 #include "lib/syscall.bcc.h"
+
+/* With BY_ALL: what the process of a counter is called. */
+BPF_HASH(process_names, struct key, struct process_name, process_names_max_entries);
+
+/* With `returns`: calls in progress, by thread. */
+BPF_HASH(calls, u64, struct call, calls_max_entries);
 
 static __always_inline bool is_wanted(struct pt_regs *regs, long number)
 {
@@ -75,54 +80,5 @@ static __always_inline int count_call(struct pt_regs *regs, long number)
 		begin_call(&key);
 	if (!(see & ONLY_FAILED))
 		count(&key);
-	return 0;
-}
-
-static __always_inline int forget_call(void)
-{
-	u64 thread = bpf_get_current_task();
-
-	calls.delete(&thread);
-	return 0;
-}
-
-static __always_inline void add_time(struct key *key, u64 ns)
-{
-	struct slot slot = { .key = *key, .slot = log2_of(ns / 1000) };
-	struct time *time, zero = {};
-	int first = 0;
-
-	time = times.lookup_or_try_init(&slot, &zero);
-	if (time) {
-		time->calls += 1;
-		time->ns += ns;
-	} else {
-		lost.atomic_increment(first);
-	}
-}
-
-/* The kernel returns errors as -4095 to -1. */
-static __always_inline bool result_matches(long result)
-{
-	if (!(returns & ONLY_FAILED))
-		return true;
-	return only_errno ? result == -only_errno : result < 0 && result >= -4095;
-}
-
-static __always_inline int end_call(long result)
-{
-	u64 thread = bpf_get_current_task();
-	struct call *found = calls.lookup(&thread), call;
-
-	if (!found)	/* not wanted, or it began before us */
-		return 0;
-	call = *found;
-	calls.delete(&thread);
-	if (!result_matches(result))
-		return 0;
-	if (returns & ONLY_FAILED)
-		count(&call.key);
-	if (returns & LATENCY)
-		add_time(&call.key, bpf_ktime_get_ns() - call.since_ns);
 	return 0;
 }

@@ -3,10 +3,25 @@
  * of syscount.bpf.c.
  */
 #include "lib/filter.bpf.h"
-#include "lib/log2.h"
 #include "lib/maps.bpf.h"
 #include "lib/processes.bpf.h"
 #include "lib/syscall.bpf.h"
+
+/* With BY_ALL: what the process of a counter is called. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, struct key);
+	__type(value, struct process_name);
+} process_names SEC(".maps");
+
+/* With `returns`: calls in progress, by thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, __u64);
+	__type(value, struct call);
+} calls SEC(".maps");
 
 static __always_inline bool is_wanted(struct pt_regs *regs, long number)
 {
@@ -73,53 +88,5 @@ static __always_inline int count_call(struct pt_regs *regs, long number)
 		begin_call(&key);
 	if (!(see & ONLY_FAILED))
 		count(&key);
-	return 0;
-}
-
-static __always_inline int forget_call(void)
-{
-	__u64 thread = bpf_get_current_task();
-
-	bpf_map_delete_elem(&calls, &thread);
-	return 0;
-}
-
-static __always_inline void add_time(struct key *key, __u64 ns)
-{
-	struct slot slot = { .key = *key, .slot = log2_of(ns / 1000) };
-	struct time *time, zero = {};
-
-	time = bpf_map_lookup_or_try_init(&times, &slot, &zero);
-	if (time) {
-		time->calls += 1;
-		time->ns += ns;
-	} else {
-		__sync_fetch_and_add(&lost, 1);
-	}
-}
-
-/* The kernel returns errors as -4095 to -1. */
-static __always_inline bool result_matches(long result)
-{
-	if (!(returns & ONLY_FAILED))
-		return true;
-	return only_errno ? result == -only_errno : result < 0 && result >= -4095;
-}
-
-static __always_inline int end_call(long result)
-{
-	__u64 thread = bpf_get_current_task();
-	struct call *found = bpf_map_lookup_elem(&calls, &thread), call;
-
-	if (!found)	/* not wanted, or it began before us */
-		return 0;
-	call = *found;
-	bpf_map_delete_elem(&calls, &thread);
-	if (!result_matches(result))
-		return 0;
-	if (returns & ONLY_FAILED)
-		count(&call.key);
-	if (returns & LATENCY)
-		add_time(&call.key, bpf_ktime_get_ns() - call.since_ns);
 	return 0;
 }

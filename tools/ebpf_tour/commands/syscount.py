@@ -9,50 +9,20 @@ the ordinary tracepoint with its record.
 from __future__ import annotations
 
 import argparse
-import collections
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ebpf_tour.base.names import error_number, syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import (
-    Column,
-    Demo,
-    Example,
-    Flow,
-    Map,
-    Row,
-    Session,
-    Tool,
-    cli,
-    processes,
-    stacks,
-)
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
+from ebpf_tour.frame.counted import Key, Seen, by_process, read, since
 from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.frame.histogram import Histogram
-from ebpf_tour.frame.pattern import is_named
-from ebpf_tour.loader import Program, features
+from ebpf_tour.frame.stacks import top_of
+from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.loader.hooks.tp_btf import TpBtf
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
-
-if TYPE_CHECKING:
-    import re
-
-
-class Key(NamedTuple):
-    """What is counted by: struct key of syscount.h."""
-
-    number: int
-    is_32bit: int
-    pid: int
-    comm: bytes
-
-    @classmethod
-    def of(cls, record: Any) -> Key:
-        """Return the key that a map has, alone or in a structure."""
-        return cls(record.number, record.is_32bit, record.pid, record.comm)
 
 
 def run(session: Session) -> None:
@@ -106,56 +76,13 @@ def columns_of(args: argparse.Namespace) -> tuple[Column, ...]:
     return tuple(column for column in TOOL.columns if column.key in keys)
 
 
-# What was seen of a key: the number of calls by "count", nanoseconds by "ns", and how many
-# calls were in which slot of the histogram, by its number.
-Seen = collections.Counter[str | int]
-
-
-def read(program: Program, by: str, wanted: re.Pattern[bytes] | None) -> dict[Key, Seen]:
-    """Return what was seen since the program was attached, on all CPUs together.
-
-    With -n, the keys say all of a call, and only here we count by one thing.
-    """
-    names = program.map("process_names").items() if wanted else ()
-    called = {Key.of(key): name.comm for key, name in names}
-    found: dict[Key, Seen] = collections.defaultdict(Seen)
-
-    def seen(key: Key) -> Seen:
-        if not wanted:
-            return found[key]
-        if is_named(wanted, key.comm, called.get(key, b"")):
-            return found[key._replace(**NOT_COUNTED_BY[by])]
-        return Seen()
-
-    for key, per_cpu in program.map("counts").items():
-        seen(Key.of(key))["count"] += sum(per_cpu)
-    for slot, times in program.map("times").items():
-        sums = seen(Key.of(slot))
-        sums["ns"] += sum(time.ns for time in times)
-        sums[slot.slot] += sum(time.calls for time in times)
-    return found
-
-
-NOT_COUNTED_BY: dict[str, dict[str, Any]] = {
-    "syscall": {"pid": 0, "comm": b""},
-    "pid": {"number": 0, "is_32bit": 0},
-    "comm": {"number": 0, "is_32bit": 0, "pid": 0},
-}
-
-
 def total_of(args: argparse.Namespace, seen: dict[Key, Seen], calls: str) -> str:
     """Return the last line: how many calls there were."""
     if args.by == "pid":
         seen = by_process(seen)
     # Of several reports, each has rows of its own.
-    rest = "" if args.interval < float("inf") else stacks.top_of(args.top, len(seen))
+    rest = "" if args.interval < float("inf") else top_of(args.top, len(seen))
     return f"{sum(sums['count'] for sums in seen.values())} {calls}{rest}"
-
-
-def since(before: dict[Key, Seen], seen: dict[Key, Seen]) -> dict[Key, Seen]:
-    """Return what was seen after `before`."""
-    new = {key: sums - before.get(key, Seen()) for key, sums in seen.items()}
-    return {key: sums for key, sums in new.items() if sums}
 
 
 def rows_of(args: argparse.Namespace, seen: dict[Key, Seen], passed: float) -> list[Row]:
@@ -175,16 +102,6 @@ def rows_of(args: argparse.Namespace, seen: dict[Key, Seen], passed: float) -> l
 
 
 SLOTS = 64
-
-
-def by_process(seen: dict[Key, Seen]) -> dict[Key, Seen]:
-    """Return the sums of each process, under the name that it used most."""
-    totals: dict[int, Seen] = collections.defaultdict(Seen)
-    names: dict[int, Key] = {}
-    for key, sums in sorted(seen.items(), key=lambda item: item[1]["count"]):
-        totals[key.pid].update(sums)
-        names[key.pid] = key  # the last one is the largest
-    return {names[pid]: sums for pid, sums in totals.items()}
 
 
 def what(by: str, key: Key) -> Row:
