@@ -173,8 +173,11 @@ def test_failures(way: tuple[str, ...], compiled: Compiled) -> None:
     for options, calls in wanted.items():
         workload = Workload(compiled("several"))
         result = counted([workload], *way, *options, "-p", str(workload.pid))
-        assert counts(result, "syscall") == calls
-        assert f"\nebpf-syscount: {sum(calls.values())} failed calls\n" in result.stderr
+        skips = may_be_skipped(*TOOL.via[way[3]])
+        found = counts(result, "syscall", lossless=not skips)
+        assert found <= Counter(calls)
+        assert sum(calls.values()) - found.total() <= result.summary["lost"]
+        assert f"\nebpf-syscount: {found.total()} failed calls\n" in result.stderr
 
 
 @pytest.mark.core
