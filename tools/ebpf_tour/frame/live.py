@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,4 +35,5 @@ def lines(args: argparse.Namespace) -> int | None:
         return None
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
-    return max(1, shutil.get_terminal_size().lines - _OTHER_LINES)
+    # 0 where a terminal does not say.
+    return max(1, (os.get_terminal_size(sys.stdout.fileno()).lines or 24) - _OTHER_LINES)
