@@ -131,7 +131,7 @@ class Processes(Closing):
 
             self._command = self._cleanup.enter_context(
                 StoppedCommand(
-                    *(args.start, _own_pid()),
+                    *(args.start, self._own_pid()),
                     as_root=args.as_root,
                     stdout_to_stderr=args.format != "table",
                 )
@@ -139,6 +139,19 @@ class Processes(Closing):
             self.pids = [self._command.pid]
             self._kernel_pids = [self._command.kernel_pid]
         self.follow = bool(args.follow or self._command)
+
+    def _own_pid(self) -> Callable[[], int]:
+        """Return what returns the PID of who calls it, as the kernel's programs see it.
+
+        Raises OSError.
+        """
+        from ebpf_tour.loader import features, syscall
+
+        if features.pid_in_first_namespace():
+            return os.getpid
+        program = syscall.load_pid_program()
+        self._cleanup.callback(os.close, program)
+        return lambda: syscall.run_program(program, b"").result
 
     def configure(self, program: Program) -> None:
         """Set what the program has to know before it is loaded."""
@@ -148,23 +161,22 @@ class Processes(Closing):
 
     def fill(self, program: Program) -> None:
         """Tell the loaded program which processes, and which cgroup."""
-        from ebpf_tour.loader import syscall
+        from ebpf_tour.loader.maps import Slots
 
         processes = program.map("processes")
         for pid in self._kernel_pids:
             processes.set(pid, 0)
         if self._cgroup >= 0:
-            key, value = (number.to_bytes(4, "little") for number in (0, self._cgroup))
-            syscall.update(program.map_fd("wanted_cgroup"), key, value)
-        self._fd, self._keys = processes.fd, processes.keys
+            Slots(program.map_fd("wanted_cgroup")).put(0, self._cgroup)
+        self._keys = processes.keys
 
     def begin(self) -> None:
         """Let the command execute; the session ends with it and all that come from it."""
         if not self._command:
             return
         self._command.begin()
+        # Never closed: the thread may write to it later than this run ends.
         ended = os.eventfd(0, os.EFD_CLOEXEC)
-        self._cleanup.callback(os.close, ended)
         waiter = threading.Thread(target=self._wait, args=(self._command, ended), daemon=True)
         waiter.start()
         self._session.end_with(ended)
@@ -173,8 +185,7 @@ class Processes(Closing):
         command.wait()
         while not self._have_ended():
             time.sleep(_LOOK_SECONDS)
-        with contextlib.suppress(OSError):  # the run has ended before
-            os.eventfd_write(ended, 1)
+        os.eventfd_write(ended, 1)
 
     def _have_ended(self) -> bool:
         """Say whether nothing is left of the command and of what came from it.
@@ -214,19 +225,6 @@ def _is_there(pid: int) -> bool:
     except PermissionError:  # the tool has given up its capabilities
         pass
     return True
-
-
-def _own_pid() -> Callable[[], int]:
-    """Return what returns the PID of who calls it, as the kernel's programs see it.
-
-    Raises OSError.
-    """
-    from ebpf_tour.loader import features, syscall
-
-    if features.pid_in_first_namespace():
-        return os.getpid
-    program = syscall.load_pid_program()
-    return lambda: syscall.run_program(program, b"").result
 
 
 def _cgroup_of(args: argparse.Namespace) -> str:
