@@ -10,6 +10,7 @@ import os
 import re
 
 from ebpf_tour.base.errors import NotPermitted, Unsupported
+from ebpf_tour.base.namespaces import in_first_pid_namespace
 
 KERNEL_BTF = "/sys/kernel/btf/vmlinux"
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
@@ -26,9 +27,6 @@ NO_LARGE_KEYS = (
 # Bits of the capability sets, from include/uapi/linux/capability.h.
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 _NETWORK_CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
-
-# The number of the first PID namespace, from include/linux/proc_ns.h.
-_PROC_PID_INIT_INO = 0xEFFFFFFC
 
 
 def _read(path: str) -> str:
@@ -256,5 +254,4 @@ def pid_namespace(of: os.stat_result | None = None) -> tuple[int, int]:
 
 def pid_in_first_namespace() -> int:
     """Return our PID as the first PID namespace counts; 0 in a container, where we cannot know."""
-    _, number = pid_namespace()
-    return os.getpid() if number == _PROC_PID_INIT_INO else 0
+    return os.getpid() if in_first_pid_namespace() else 0

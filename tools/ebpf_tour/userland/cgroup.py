@@ -9,10 +9,10 @@ import time
 
 from ebpf_tour.base.descriptors import Closing
 from ebpf_tour.base.errors import Error, Unsupported, UsageError
+from ebpf_tour.base.namespaces import in_first_pid_namespace
 from ebpf_tour.base.text import printable
 
 _PREFIX = "ebpf-tour-"
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, from include/linux/proc_ns.h
 # The kernel needs a moment after the last process has ended.
 _PATIENCE_SECONDS = 5.0
 
@@ -141,7 +141,7 @@ def _own_cgroups(where: str) -> list[tuple[int, str]]:
 
 def _remove_abandoned(where: str) -> None:
     # In a container, a PID that is not there may be one that lives outside of it.
-    if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE:
+    if not in_first_pid_namespace():
         return
     for maker, path in _own_cgroups(where):
         if not os.path.exists(f"/proc/{maker}"):
