@@ -76,3 +76,19 @@ def as_utf8(text: str) -> str:
     'caf\ufffd'
     """
     return to_bytes(text).decode("utf-8", "replace")
+
+
+def wrapped(start: str, text: str, indent: int) -> list[str]:
+    """Return lines of at most 80 columns: `start` and the text, which goes on at `indent`.
+
+    Its words stay whole, since names are to be found and copied.
+    """
+    import textwrap
+
+    return textwrap.wrap(
+        *(text, 80),
+        initial_indent=start,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [start.rstrip()]

@@ -7,11 +7,10 @@ shows what each returned.
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Iterable, Iterator
 
 from ebpf_tour.base.errors import EngineUnavailable, UsageError, did_you_mean
-from ebpf_tour.base.text import printable
+from ebpf_tour.base.text import printable, wrapped
 from ebpf_tour.frame import Column, Example, Row, Session, Tool, cli
 from ebpf_tour.frame.maps import MapLesson, Steps, map_lessons
 from ebpf_tour.loader.hooks import what_is_missing
@@ -83,12 +82,7 @@ def which_lines(rows: Iterable[Row]) -> Iterator[str]:
 
 def beside(start: str, text: str, indent: int = 18) -> list[str]:
     """Return lines of 80 columns: `start`, and beside it the text."""
-    return textwrap.wrap(
-        *(text, 80),
-        initial_indent=f"{start:{indent}}",
-        subsequent_indent=" " * indent,
-        break_on_hyphens=False,
-    )
+    return wrapped(f"{start:{indent}}", text, indent)
 
 
 def teach(session: Session, lesson: MapLesson) -> None:

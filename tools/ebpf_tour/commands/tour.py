@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported, UsageError, did_you_mean
-from ebpf_tour.base.text import printable
+from ebpf_tour.base.text import printable, wrapped
 from ebpf_tour.frame import Column, Command, Example, Row, Session, Tool, cli
 from ebpf_tour.frame.compare.columns import COLUMNS
 from ebpf_tour.frame.picture import drawing
@@ -166,19 +165,6 @@ def joined(value: object, separator: str) -> str:
     return separator.join(value) if isinstance(value, list) and value else "-"
 
 
-def wrapped(start: str, text: str, indent: int) -> list[str]:
-    """Return lines of at most WIDTH columns: `start` and the text, which goes on at `indent`."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=start,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [start.rstrip()]
-
-
-WIDTH = 80
 HEADINGS = {"lesson": "Lessons:", "for work": "Tools for work:"}
 
 

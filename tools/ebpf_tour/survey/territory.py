@@ -10,6 +10,7 @@ import textwrap
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING
 
+from ebpf_tour.base.text import wrapped
 from ebpf_tour.loader import raw_btf
 from ebpf_tour.survey.bpf_types import HOOKS, MAPS
 
@@ -154,7 +155,7 @@ def hook_lines(rows: Iterable[Row]) -> Iterator[str]:
             yield from beside(widths, row["sections"], row["bcc"], row["since"], row["taught_by"])
             yield from below(" ".join(sentences(row, row["attach_types"])))
     yield ""
-    yield from wrapped(LEGEND, WIDTH)
+    yield from wrapped("", LEGEND, 0)
 
 
 LEGEND = (
@@ -195,7 +196,7 @@ def beside(widths: Sequence[int], *cells: object) -> Iterator[str]:
     columns = []
     for width, cell in zip((*widths, WIDTH - sum(widths) + 1), cells, strict=True):
         text = ", ".join(cell) if isinstance(cell, list) else str(cell or "")
-        columns.append(wrapped(text or "-", width - 1))
+        columns.append(in_cell(text or "-", width - 1))
     for line in zip_longest(*columns, fillvalue=""):
         padded = (f"{text:{width}}" for text, width in zip(line, (*widths, 0), strict=True))
         yield "".join(padded).rstrip()
@@ -203,9 +204,9 @@ def beside(widths: Sequence[int], *cells: object) -> Iterator[str]:
 
 def below(text: str) -> list[str]:
     """Return the lines of a text below the cells."""
-    return [f"    {line}" for line in wrapped(text, WIDTH - 4)]
+    return wrapped("    ", text, 4)
 
 
-def wrapped(text: str, width: int) -> list[str]:
+def in_cell(text: str, width: int) -> list[str]:
     """Return a text in lines. Its names stay whole, since they are to be found and copied."""
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 from ebpf_tour.base.errors import Unsupported, UsageError, did_you_mean
-from ebpf_tour.base.text import printable
+from ebpf_tour.base.text import printable, wrapped
 from ebpf_tour.frame.compare.columns import COLUMNS
 from ebpf_tour.frame.compare.traced import Cannot, Seen, Traced
 from ebpf_tour.frame.compare.worker import Worker
@@ -181,13 +180,15 @@ def lines(rows: Iterable[Row], about: str) -> Iterator[str]:
         yield ""
         yield "Not measured:"
     for reason, names in reasons.items():
-        yield from textwrap.wrap(
-            f"{', '.join(names)}: {reason}", 80, initial_indent="  ", subsequent_indent="    "
-        )
+        yield from wrapped("  ", f"{', '.join(names)}: {reason}", 4)
 
 
 def table(rows: list[Row]) -> Iterator[str]:
-    """Yield the lines of the table: as narrow as it can be, so that it fits a terminal."""
+    """Yield the lines of the table.
+
+    tabulate makes a column two characters wider than its header, and then it is too wide for
+    a terminal.
+    """
     columns = [column for column in COLUMNS if column.header]
     cells = [[report_cell(column, row) for column in columns] for row in rows]
     cells.insert(0, [column.header for column in columns])
