@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import struct
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error
@@ -27,7 +26,6 @@ ROUNDS = 5
 OPERATIONS = ("lookup", "update", "update_delete")
 
 _TC = 3  # BPF_PROG_TYPE_SCHED_CLS
-_RETURN_0 = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)  # r0 = 0; exit
 
 
 def rows(plain: list[Row], lessons: list[tuple[MapLesson, Tool]], session: Session) -> list[Row]:
@@ -43,9 +41,9 @@ def rows(plain: list[Row], lessons: list[tuple[MapLesson, Tool]], session: Sessi
 
 def empty(cpus: int) -> float | None:
     """Return the ns of a program that does nothing."""
-    from ebpf_tour.loader import syscall
+    from ebpf_tour.loader import syscall, trial
 
-    fd = syscall.load_program(_TC, _RETURN_0)
+    fd = syscall.load_program(_TC, trial.RETURN_0)
     try:
         return median(cpus, lambda: syscall.run_program(fd, bytes(14), b"", REPEAT))
     finally:

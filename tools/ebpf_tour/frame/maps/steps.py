@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from ebpf_tour.base.names import error_name
 from ebpf_tour.frame.maps.cpus import on_cpu, on_two_cpus, usable
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from ebpf_tour.loader import Program
 
 
-# Python's own name for it is ENOTSUP, which has the same number on Linux.
-_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 _ONE_CPU = "left out: the tool may use only one CPU"
 
 
@@ -123,10 +122,15 @@ class Steps:
                 "by": by,
                 "call": call,
                 "result": shown,
-                "error": _NAMES.get(-result, str(-result)) if failed else None,
+                "error": _error_name(-result) if failed else None,
                 "note": note or None,
             }
         )
+
+
+def _error_name(number: int) -> str:
+    # Python's own name for it is ENOTSUP, which has the same number on Linux.
+    return "EOPNOTSUPP" if number == errno.EOPNOTSUPP else error_name(number)
 
 
 def call_of(function: str, numbers: Iterable[object]) -> str:
