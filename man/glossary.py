@@ -95,14 +95,14 @@ def linked(page: str, name: str, vocabulary: list[Word]) -> str:
 
 
 def unlinked(page: str) -> str:
-    """Return a page without what linked() has added."""
+    """Return a page without what linked() has added, also around brackets that were there."""
     block = _BLOCK.search(page)
     if not block:
         return page
     labels = re.findall(r"(?m)^\[(.+)\]:", block[1])
     page = page[: block.start()] + page[block.end() :]
     return re.sub(
-        rf"{_OTHER}|\[(?P<form>{_any_of(labels)})\]",
+        rf"{_OTHER}|\[+(?P<form>{_any_of(labels)})\]+",
         lambda found: found["form"] or found[0],
         page,
         flags=_FLAGS,
