@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -24,8 +25,22 @@ from cases import (
     watches_a_process,
 )
 from own_tool import own_tool
-from support import BIN, ENGINES, UNSUPPORTED, Result, Running, assert_error, run, wait_until
+from support import (
+    BIN,
+    ENGINES,
+    PATIENCE_S,
+    UNSUPPORTED,
+    Result,
+    Running,
+    assert_error,
+    run,
+    wait_until,
+)
 from test_session import TOOL as PIPE
+
+from ebpf_tour.base.errors import Error
+from ebpf_tour.frame.demo import Demo, DemoRun
+from ebpf_tour.frame.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -394,6 +409,20 @@ def test_child_that_does_not_end(tmp_path: Path) -> None:
     cause, hint = assert_error(result, 1, "ebpf-pipe")
     assert cause == "the demo failed: its child process does not end"
     assert hint == "do by hand what the demo does: a child writes."
+
+
+def test_what_a_child_does_after_the_end() -> None:
+    """Nothing is attached any more, so what it asks for may be gone: no fault of its own."""
+    interrupt = Interrupt()
+    demo = DemoRun(Demo("", lambda: open("/gone").close(), 2, bool), interrupt)
+    with contextlib.closing(demo):
+        demo.begin()
+        assert select.select([demo._pidfd], [], [], PATIENCE_S)[0]
+        early = demo.verdict("--time-limit", None, "")
+        assert early == "Demo: ended by --time-limit after 0 of the 2 rows that it causes.\n"
+        with pytest.raises(Error, match="did not do its work: /gone: No such file"):
+            demo.verdict("", None, "")
+    interrupt.forget()
 
 
 def test_rows_after_the_child_has_ended(tmp_path: Path) -> None:

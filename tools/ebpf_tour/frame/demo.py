@@ -180,7 +180,7 @@ class DemoRun:
         rows, own, others = self.demo.rows, self._own_rows, self._other_rows
         if self.complete or not ended_by:
             self._wait_for_child()
-        self._look()
+        # Cut short, its child may fail after that: nothing is attached any more.
         if self._interrupt.seen and not (self.complete and self._status == 0):
             return self._ended_early("a signal")
         if self._status:
