@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import Case, fault, is_missing, looks_into_programs
+from cases import Case, fault, is_missing, lists, looks_into_programs
 from support import (
     BIN,
     NO_BTF,
@@ -206,8 +206,11 @@ def assert_enough_or_not(case: Case, *command: str | Path, env: dict[str, str]) 
     words = case.command("--json", *(["--demo"] if watches else []))
     words = words[words.index(BIN / case.tool.command) + 1 :]
     with Running(*command, *words, env=env) as running:
-        # A demo ends by itself. What it watches is a process of the same user.
-        result = running.finish() if watches else running.wait_attached().finish(signal.SIGINT)
+        # What a demo watches is a process of the same user.
+        if watches or lists(case.tool):  # which ends by itself
+            result = running.finish()
+        else:
+            result = running.wait_attached().finish(signal.SIGINT)
     if watches and result.status:
         cause, hint = assert_error(result, 77, case.tool.command)
         assert cause.startswith("may not open the files that the process ")
