@@ -67,7 +67,7 @@ def test_table(kernels: ModuleType, tmp_path: Path) -> None:
         "ebpf-mkdir  libbpf    1                  0",
     ]
     assert kernels.reasons(tests) == ["6.1 ebpf-mkdir: no kprobes (1)"]
-    assert kernels.wrong(tests, {"ebpf-mkdir"}) == []
+    assert kernels.wrong(tests, {"ebpf-mkdir"}, ["6.1", "7.2"]) == []
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,8 @@ def test_table(kernels: ModuleType, tmp_path: Path) -> None:
 def test_what_fails(kernels: ModuleType, tmp_path: Path, outcome: str, said: str) -> None:
     path = results(tmp_path / "a.xml", case("mkdir", "bcc"), case("mkdir", "bcc", outcome))
     tests = list(kernels.read_results(path, "6.1"))
-    assert kernels.wrong(tests, {"ebpf-mkdir"}) == [f"FAILED 6.1 test_mkdir::test_it: {said}"]
+    wanted = [f"FAILED 6.1 test_mkdir::test_it: {said}"]
+    assert kernels.wrong(tests, {"ebpf-mkdir"}, ["6.1"]) == wanted
     assert "1 FAILED" in kernels.table(tests, ["6.1"])
 
 
@@ -90,8 +91,20 @@ def test_a_tool_that_no_kernel_can_run(kernels: ModuleType, tmp_path: Path) -> N
     skipped = SKIPPED.format("unsupported here: no such thing")
     path = results(tmp_path / "a.xml", case("mkdir", "bcc", skipped), case("minimal", "bcc"))
     tests = list(kernels.read_results(path, "6.1"))
-    assert kernels.wrong(tests, {"ebpf-mkdir", "ebpf-minimal", "ebpf-new"}) == [
+    commands = {"ebpf-mkdir", "ebpf-minimal", "ebpf-new"}
+    assert kernels.wrong(tests, commands, ["6.1", "7.2"]) == [
         "FAILED ebpf-mkdir: no kernel could run it",
+        "FAILED ebpf-new: no kernel could run it",
+    ]
+
+
+def test_a_tool_that_older_kernels_cannot_run(kernels: ModuleType, tmp_path: Path) -> None:
+    """It is what its hook says of them. But that there is no test of a tool, nothing says."""
+    skipped = SKIPPED.format("unsupported here: no such thing")
+    tests = list(
+        kernels.read_results(results(tmp_path / "a.xml", case("mkdir", "bcc", skipped)), "6.1")
+    )
+    assert kernels.wrong(tests, {"ebpf-mkdir", "ebpf-new"}, ["6.1"]) == [
         "FAILED ebpf-new: no kernel could run it",
     ]
 
