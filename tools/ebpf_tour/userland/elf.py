@@ -46,6 +46,7 @@ _MOST_BYTES = 192 << 20  # of all that is read of a file
 _MOST_NAMES = 64  # of one function that are looked at
 _MOST_PLACES = 4096  # of one name, or of longer ones that end in it
 _NAME_BYTES = 4096  # a longer name is cut
+_MOST_PATH_BYTES = 4096  # PATH_MAX
 _HOLE_BYTES = 1 << 20  # what is larger is looked at before it is read
 
 
@@ -139,12 +140,12 @@ class Elf:
         _, self._section_count, self._names = of_sections
         table = _SEGMENT.iter_unpack(self._read(segments, count * _SEGMENT.size))
         self._segments = []
-        self.static = True
+        self.interpreter = b""  # the dynamic linker, as a path; a static program has none
         for kind, _, offset, address, _, size, _, _ in table:
             if kind == _PT_LOAD:
                 self._segments.append(_Segment(offset, address, size))
             elif kind == _PT_INTERP:
-                self.static = False
+                self.interpreter = self._read(offset, min(size, _MOST_PATH_BYTES)).rstrip(b"\0")
         if self._section_count > _MOST_SECTIONS:
             raise BadElf(f"it has more than {_MOST_SECTIONS} sections")
 
@@ -185,7 +186,7 @@ class Elf:
         """
         wanted = {to_bytes(name): name for name in names}
         seen: set[tuple[str, int]] = set()
-        for table in self._tables(_SHT_DYNSYM, *([_SHT_SYMTAB] if self.static else [])):
+        for table in self._tables(_SHT_DYNSYM, *([] if self.interpreter else [_SHT_SYMTAB])):
             for found, number in table.named(*wanted):
                 name, function = wanted[found], table.function(number)
                 if len(seen) == _MOST_NAMES:

@@ -54,9 +54,9 @@ def regular_file(path: str) -> int:
         os.close(place)
 
 
-def mapped_file(pid: int, start: int, end: int) -> int:
-    """Return a descriptor of the file that a process has mapped there. Raises OSError."""
-    return regular_file(f"/proc/{pid}/map_files/{start:x}-{end:x}")
+def path_of_mapping(pid: int, start: int, end: int) -> str:
+    """Return the path that leads to the file that a process has mapped there."""
+    return f"/proc/{pid}/map_files/{start:x}-{end:x}"
 
 
 def identity(fd: int) -> tuple[int, int]:

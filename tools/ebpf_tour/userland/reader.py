@@ -39,6 +39,7 @@ def make() -> Work:
         "names": reader.names,
         "functions": reader.functions,
         "is_stripped": reader.is_stripped,
+        "interpreter": reader.interpreter,
         "places_of_uprobe": reader.places_of_uprobe,
         "usdt": reader.usdt,
         "places_of_usdt": reader.places_of_usdt,
@@ -46,6 +47,7 @@ def make() -> Work:
 
 
 _OLD_RUST = re.compile(r"_ZN.*17h[0-9a-f]{16}E(\.|$)", re.DOTALL)
+_SCRIPT_BYTES = 256  # what the kernel reads of a script: BINPRM_BUF_SIZE
 
 
 class Reader:
@@ -54,6 +56,7 @@ class Reader:
     def __init__(self) -> None:
         self._files: dict[int, Elf] = {}
         self._why_not: dict[int, tuple[str, str]] = {}  # what it is instead, what is wrong
+        self._scripts: dict[int, bytes] = {}  # how they begin
         self._debug: dict[int, Elf] = {}
         self._unprepared: list[Elf] = []
         self._perf_maps: dict[int, PerfMap] = {}
@@ -74,9 +77,12 @@ class Reader:
         except Not64Bit as error:
             self._why_not[number] = "32-bit", str(error)
         except (BadElf, OSError, MemoryError) as error:
-            what = "script" if fd >= 0 and os.pread(fd, 2, 0) == b"#!" else "other"
-            self._why_not[number] = what, str(error) or "it is too large"
+            self._why_not[number] = "other", str(error) or "it is too large"
             if fd >= 0:
+                head = os.pread(fd, _SCRIPT_BYTES, 0)
+                if head.startswith(b"#!"):
+                    self._scripts[number] = head
+                    self._why_not[number] = "script", str(error)
                 os.close(fd)
 
     def prepare(self) -> bool:
@@ -102,6 +108,16 @@ class Reader:
     def what(self, number: int) -> tuple[str, str]:
         """Return "elf", or what a file is instead and what is wrong with it."""
         return ("elf", "") if number in self._files else self._why_not[number]
+
+    def interpreter(self, number: int) -> tuple[str, bool]:
+        """Return the path of what the kernel starts in place of a file, "" if it starts the file.
+
+        For a program, that is its dynamic linker; for a script what runs it, and True.
+        """
+        if number in self._files:
+            return from_kernel(self._files[number].interpreter), False
+        words = self._scripts.get(number, b"")[2:].partition(b"\n")[0].split(None, 1)
+        return (from_kernel(words[0]) if words else ""), True
 
     def implementations(self, *names: str) -> list[tuple[int, str, int, int, bool, bool]]:
         """Return the functions that a call by one of these names may reach, in all files.

@@ -25,7 +25,7 @@ from ebpf_tour.userland.elf import Place
 from ebpf_tour.userland.process import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Sequence
 
     from ebpf_tour.userland.child import Child
 
@@ -89,6 +89,8 @@ class Target(Process):
         self._space = AddressSpace("?")  # of the program that it runs
         self._spaces: dict[int, AddressSpace] = {}  # of each that it ran, by the stack's beginning
         self.is_complete = True  # whether all that it has mapped is known
+        self._expected: dict[Module, str] = {}  # what it will have mapped, by path
+        self.before = 0  # the program that it ran before that: not the one that is meant
         self.tid = pid
         super().__init__(pid)
 
@@ -183,20 +185,57 @@ class Target(Process):
         """Return the file of a mapping, None if it is not mapped any more. Raises OSError."""
         name = from_kernel(os.fsencode(os.path.basename(mapping.path.removesuffix(" (deleted)"))))
         try:
-            fd = opening.mapped_file(self.tid, mapping.start, mapping.end)
+            fd = opening.regular_file(opening.path_of_mapping(self.tid, mapping.start, mapping.end))
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise  # not the file's fault
             gone = error.errno in (errno.ENOENT, errno.ESRCH)
             return None if gone else Module(NOT_READABLE, -1, None)
+        with opening.closing(fd):
+            return self._handed(fd, name)
+
+    def expect(self, paths: Sequence[str]) -> None:
+        """Take files for those that the process has mapped, until it executes the first of them.
+
+        They are in the order in which the dynamic linker looks for functions. Raises Error.
+        """
+        # The last one has the lowest number: see _order().
+        self._expected = {self._file(path): path for path in reversed(paths)}
+        self._modules = {module.file: module for module in self._expected if module.file}
+        program = self._file(paths[0]).file
+        assert program
+        self._program = program
+        self.before = self._stat(_START_STACK)
+
+    def interpreter(self, path: str) -> tuple[str, bool]:
+        """Return what the kernel starts in place of a file, "" if nothing, and if it is a script.
+
+        Raises Error.
+        """
+        answer = self._child.ask("interpreter", self._file(path).number)
         try:
-            file = opening.identity(fd)
-            if file not in self.handed.modules:
-                self.handed.modules[file] = Module(name, len(self.handed.modules), file)
-                self._child.tell("add", self.handed.modules[file].number, fd=fd)
-            return self.handed.modules[file]
-        finally:
-            os.close(fd)
+            return str(answer[0]), bool(answer[1])
+        except (TypeError, LookupError):
+            self._child.broken()
+
+    def _file(self, path: str) -> Module:
+        """Return a file that is not mapped yet, which the child gets. Raises Error."""
+        try:
+            with opening.closing(opening.regular_file(path)) as fd:
+                return self._handed(fd, from_kernel(os.fsencode(os.path.basename(path))))
+        except OSError as error:
+            raise Error(
+                f"cannot read {from_kernel(os.fsencode(path))}: {error.strerror}",
+                "name a program that can be read",
+            ) from None
+
+    def _handed(self, fd: int, name: str) -> Module:
+        """Return an open file as the child knows it, which gets it if need be. Raises OSError."""
+        file = opening.identity(fd)
+        if file not in self.handed.modules:
+            self.handed.modules[file] = Module(name, len(self.handed.modules), file)
+            self._child.tell("add", self.handed.modules[file].number, fd=fd)
+        return self.handed.modules[file]
 
     def _not_readable(self) -> Error:
         return NotPermitted(
@@ -221,7 +260,7 @@ class Target(Process):
                         yield path, module
                         break
             else:
-                yield f"/proc/{self.tid}/map_files/{mapping.start:x}-{mapping.end:x}", module
+                yield opening.path_of_mapping(self.tid, mapping.start, mapping.end), module
 
     def find(self, program: int, address: int) -> set[tuple[Module, int]]:
         """Return the mapped files that an address was in, and where in each.
@@ -268,6 +307,7 @@ class Target(Process):
                     bool(indirect),
                 )
                 for number, name, offset, size, indirect, exported in answer
+                if number in modules  # not in what was mapped by an earlier program
             ]
         except (TypeError, ValueError, LookupError):
             self._child.broken()
@@ -283,19 +323,26 @@ class Target(Process):
 
     def open(self, module: Module) -> int:
         """Return a descriptor of a mapped file. Raises Error if it is not mapped any more."""
+        for path in self._paths(module):
+            with contextlib.suppress(OSError):
+                fd = opening.regular_file(path)
+                if opening.identity(fd) == module.file:
+                    return fd
+                os.close(fd)
+        raise self.ended()
+
+    def _paths(self, module: Module) -> Iterator[str]:
+        """Yield paths that lead to a file."""
+        if module in self._expected:
+            yield self._expected[module]
         for mapping, known in self._space.mappings.items():
             if known is module:
-                with contextlib.suppress(OSError):
-                    fd = opening.mapped_file(self.tid, mapping.start, mapping.end)
-                    if opening.identity(fd) == module.file:
-                        return fd
-                    os.close(fd)
-        raise self.ended()
+                yield opening.path_of_mapping(self.tid, mapping.start, mapping.end)
 
     def path_there(self, module: Module) -> str:
         """Return the path that the process has mapped a file by."""
-        path = next(m.path for m, known in self._space.mappings.items() if known is module)
-        return from_kernel(os.fsencode(path))
+        mapped = (m.path for m, known in self._space.mappings.items() if known is module)
+        return from_kernel(os.fsencode(self._expected.get(module) or next(mapped)))
 
     def address_of(self, module: Module, place: Place) -> int:
         """Return where in its memory a place of a mapped file is, 0 if it is not mapped."""
