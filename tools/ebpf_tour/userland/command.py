@@ -28,15 +28,18 @@ class StoppedCommand(Closing):
     `text` is split as a shell would, without a shell. Root runs it as the user that called
     sudo, or as root with `as_root`. With `stdout_to_stderr`, what it prints goes there. Raises
     UsageError where the text is no command. `kernel_pid` is its PID as the kernel's programs
-    see it: `ask()`, called by the child, returns it.
+    see it: `ask()`, called by the child, returns it. `path` is the program, `user` who runs it
+    if that is not root, with `groups` and an `environment`.
     """
 
     def __init__(
         self, text: str, ask: Callable[[], int], *, as_root: bool, stdout_to_stderr: bool
     ) -> None:
         self._words = _split(text)
-        self._user = None if as_root else caller()
-        self._path = _found(self._words[0])
+        self.user = user = None if as_root else caller()
+        self.groups = os.getgrouplist(user.pw_name, user.pw_gid) if user else None
+        self.environment = _environment_of(user)
+        self.path = _found(self._words[0])
         # The child waits at one pipe, and says at the other one why it cannot execute.
         until, self._go = os.pipe()
         self._said, say = os.pipe()
@@ -56,13 +59,21 @@ class StoppedCommand(Closing):
         if said:
             why = os.strerror(*_NUMBER.unpack(said))
             raise Error(
-                f"cannot execute {printable(self._path)}: {why}",
+                f"cannot execute {printable(self.path)}: {why}",
                 f"try it alone: {printable(shlex.join(self._words))}",
             )
 
     def wait(self) -> None:
         """Wait until it has ended; `status` is its exit status then, -9 for SIGKILL."""
         self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def verdict(self) -> str:
+        """Return what to say of it at the end."""
+        if self.status is None:
+            return f"the command goes on, as process {self.pid}"
+        if self.status < 0:
+            return f"the command was ended by signal {-self.status}"
+        return f"the command ended with status {self.status}"
 
     def _become(
         self, until: int, say: int, ask: Callable[[], int], *, stdout_to_stderr: bool
@@ -71,32 +82,30 @@ class StoppedCommand(Closing):
         try:
             kernel_pid = ask()  # which an ordinary user may not
             try:
-                environment = self._prepare(stdout_to_stderr=stdout_to_stderr)
+                self._prepare(stdout_to_stderr=stdout_to_stderr)
             finally:
                 # What we did until here is not the command's. The tool attaches after it.
                 os.write(say, _NUMBER.pack(kernel_pid))
             if os.read(until, 1):  # nothing comes if the tool has ended
-                os.execve(self._path, self._words, environment)
+                os.execve(self.path, self._words, self.environment)
         except OSError as error:
             os.write(say, _NUMBER.pack(error.errno or 0))
         finally:
             os._exit(127)
 
-    def _prepare(self, *, stdout_to_stderr: bool) -> dict[str, str]:
-        """Take on the command's user, signals and output. Returns its environment."""
+    def _prepare(self, *, stdout_to_stderr: bool) -> None:
+        """Take on the command's user, signals and output."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGPIPE:
                 signal.signal(number, signal.SIG_DFL)
         os.close(self._go)  # or it would wait for itself
-        environment = _environment_of(self._user)
-        if self._user:
-            os.setgroups(os.getgrouplist(self._user.pw_name, self._user.pw_gid))
-            os.setgid(self._user.pw_gid)
-            os.setuid(self._user.pw_uid)
+        if self.user and self.groups is not None:
+            os.setgroups(self.groups)
+            os.setgid(self.user.pw_gid)
+            os.setuid(self.user.pw_uid)
         if stdout_to_stderr:
             os.dup2(2, 1)
-        return environment
 
     def close(self) -> None:
         """Let go of it. If it does not run yet, it never does; otherwise it goes on."""
