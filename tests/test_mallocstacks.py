@@ -508,6 +508,116 @@ def test_a_library_that_replaces_malloc(
     assert "1000 bytes in 400 calls of malloc [libreplace.so], at 4 stacks\n" in result.stderr
 
 
+# A command: -c.
+
+WHOLE = {("before", 1001): 7, ("second", 2002): 11, ("after", 3003): 13}
+
+
+def of_whole(result: Result) -> dict[tuple[str, int], int]:
+    """Return how often each function of tests/programs/whole.c allocated, and how much."""
+    assert result.status == 0, result.stderr
+    found: dict[tuple[str, int], int] = collections.Counter()
+    for row in result.records:
+        known = [name for name in names(row) if name in ("before", "second", "after")]
+        if known:
+            found[known[0], row["bytes"] // row["count"]] += row["count"]
+    return found
+
+
+@pytest.mark.core
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize(("how", "status"), [("join", 3), ("thread", 5)])
+def test_a_command(engine: str, compiled: Compiled, how: str, status: int) -> None:
+    """From its first call to its last, with names, however short it is."""
+    path = compiled("whole")
+    result = run(MALLOCSTACKS, "--engine", engine, "--json", "-c", f"{path} {how}")
+    assert of_whole(result) == WHOLE
+    assert {row["comm"] for row in result.records} == {"whole"}
+    assert re.match(r"Counting malloc of libc\.so\.6 in whole \(\d+\)\.\.\.", result.stderr)
+    assert result.stderr.endswith(f"{COMMAND}: the command ended with status {status}\n")
+
+
+@kernel
+@leaves_nothing
+@pytest.mark.parametrize(
+    ("compiler", "flags"), [("gcc", ()), ("gcc", ("-static",)), ("musl-gcc", ())]
+)
+def test_a_script_as_a_command(
+    engine: str, tmp_path: Path, compiler: str, flags: tuple[str, ...]
+) -> None:
+    """What runs it is watched, whatever it is linked with."""
+    source = ROOT / "tests/programs/whole.c"
+    path = compile_program(source, tmp_path / "whole", *flags, compiler=compiler)
+    script = tmp_path / "script"
+    script.write_text(f"#!{path}\n")
+    script.chmod(0o755)
+    result = run(MALLOCSTACKS, "--engine", engine, "--json", "-c", str(script))
+    assert of_whole(result) == WHOLE
+
+
+@pytest.mark.native
+@kernel
+@leaves_nothing
+def test_a_command_with_another_malloc(engine: str, tmp_path: Path) -> None:
+    """Which is found before the C library's; run by the user who called sudo."""
+    path = tmp_path / "whole"
+    compile_program(
+        ROOT / "tests/programs/whole.c", path, "-Wl,--no-as-needed", "-l:libjemalloc.so.2"
+    )
+    for place in (tmp_path, *tmp_path.parents[:2]):
+        place.chmod(0o755)
+    command = f"{path} join"
+    user = {"SUDO_UID": "65534"}
+    result = run(MALLOCSTACKS, "--engine", engine, "--json", "-c", command, env=user)
+    assert of_whole(result) == WHOLE
+    assert {row["file"] for row in result.records} == {"libjemalloc.so.2"}
+    assert "names may be missing" not in result.stderr
+
+
+@kernel
+@leaves_nothing
+def test_a_command_that_stops(engine: str) -> None:
+    """It is held only at its end: signals reach it as ever."""
+    command = "sh -c 'echo $$; kill -STOP $$; kill -TERM $$'"
+    with Running(MALLOCSTACKS, "--engine", engine, "--json", "-c", command) as tool:
+        tool.wait_attached()
+        assert tool.process.stderr
+        pid = int(tool.process.stderr.readline())
+        wait_until(
+            lambda: re.search(r"State:\t[Tt]", Path(f"/proc/{pid}/status").read_text()),
+            lambda: "it runs",
+        )
+        os.kill(pid, signal.SIGCONT)
+        result = tool.finish()
+    assert result.status == 0, result.stderr
+    assert result.stderr.endswith(f"{COMMAND}: the command was ended by signal {signal.SIGTERM}\n")
+
+
+@kernel
+@leaves_nothing
+def test_a_command_that_goes_on() -> None:
+    result = run(
+        MALLOCSTACKS, "--time-limit", "0.5", "-c", "sh -c 'echo $$; exec sleep 99 >&- 2>&-'"
+    )
+    pid = int(result.stdout.splitlines()[0])
+    assert result.stderr.endswith(f"{COMMAND}: the command goes on, as process {pid}\n")
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_command_without_a_list(tmp_path: Path) -> None:
+    """Its dynamic linker does not say what it needs."""
+    linker = b"/lib64/ld-linux-x86-64.so.2\0"
+    program = Path("/bin/true").read_bytes()
+    assert program.count(linker) == 1
+    path = tmp_path / "program"
+    path.write_bytes(program.replace(linker, b"/bin/false".ljust(len(linker), b"\0")))
+    path.chmod(0o755)
+    cause, hint = assert_error(run(MALLOCSTACKS, "-c", str(path)), 1, COMMAND)
+    assert cause.startswith(f"which libraries {path} needs cannot be found out: ")
+    assert hint == "start it by hand, and name its PID"
+
+
 # Of several functions, those that are called.
 
 
@@ -1348,6 +1458,11 @@ def test_no_such_function(programs: Path) -> None:
         ("1", "--interval", "0"),
         ("1", "--demo"),
         ("1", "--folded", "--interval", "1"),
+        ("1", "-c", "true"),
+        ("-c", ""),
+        ("-c", "/none"),
+        ("-c", "true", "--demo"),
+        ("1", "--as-root"),
     ],
 )
 def test_usage(words: tuple[str, ...]) -> None:

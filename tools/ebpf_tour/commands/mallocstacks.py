@@ -14,7 +14,8 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ebpf_tour.base.errors import Error, UsageError
-from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli, stacks
+from ebpf_tour.base.text import printable
+from ebpf_tour.frame import Column, Example, Flow, Map, Row, Session, Tool, cli, processes, stacks
 from ebpf_tour.frame.session import say
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.uprobe import Instruction, Uprobe
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ebpf_tour.frame.output.stacks import Measure
     from ebpf_tour.loader import Program
     from ebpf_tour.userland.allocators import Allocators
+    from ebpf_tour.userland.held import HeldCommand
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Provider, Target
 
@@ -36,6 +38,7 @@ def run(session: Session) -> None:
     from ebpf_tour.userland import reader
     from ebpf_tour.userland.allocators import Allocators
     from ebpf_tour.userland.child import Child
+    from ebpf_tour.userland.linked import files_of
     from ebpf_tour.userland.symbols import Symbols
     from ebpf_tour.userland.target import Target
 
@@ -48,8 +51,12 @@ def run(session: Session) -> None:
             program.load()  # shows it and does not return
 
         demo = stack.enter_context(DemoProcess()) if args.demo else None
+        command = stack.enter_context(stopped(args)) if args.start is not None else None
+        process = demo or command
         child = stack.enter_context(Child(reader.make, session.wake))
-        target = stack.enter_context(Target(demo.pid if demo else args.pid, child))
+        target = stack.enter_context(Target(process.pid if process else args.pid, child))
+        if command:
+            target.expect(files_of(command, target))
         watched = Allocators(target, function_of(args).symbol, args.function)
         files = stack.enter_context(stacks.StackFiles(session))
 
@@ -61,22 +68,34 @@ def run(session: Session) -> None:
         report = Report(session, program, target, watched, Symbols(target, child))
         for line in watched.hints():
             session.warn(line)
-        doing = f"Counting {watched} in {target.comm} ({target.pid})"
+        name = os.path.basename(command.path) if command else target.comm
+        doing = f"Counting {watched} in {printable(name)} ({target.pid})"
         if not session.attached(doing, columns=columns(args), report=True):
             return
-        if demo:
-            demo.begin()
-        ended = follow(session, program, target, report)
+        if process:
+            process.begin()
+        ended = follow(session, program, target, report, command)
         files.write(report.name, report.rows, measures(args))
     if demo:
         demo.check(session, report, ended=ended)
+    if command:
+        session.warn(command.verdict())
+
+
+def stopped(args: argparse.Namespace) -> HeldCommand:
+    """Return the command of -c, which waits. Raises UsageError."""
+    from ebpf_tour.userland.held import HeldCommand
+
+    to_stderr = args.format != "table"
+    return HeldCommand(args.start, os.getpid, as_root=args.as_root, stdout_to_stderr=to_stderr)
 
 
 def check(args: argparse.Namespace) -> None:
     """Raise UsageError where options do not go together."""
-    if args.pid is None and not (args.demo or args.show):
+    if args.pid is None and args.start is None and not (args.demo or args.show):
         raise UsageError(
-            "which process? PID is missing", "name a process by its PID, or try --demo"
+            "which process? PID is missing",
+            "name a process by its PID, start one with -c, or try --demo",
         )
     if args.pid is not None and args.demo:
         raise UsageError("--demo starts its own process", "leave out PID")
@@ -127,26 +146,46 @@ def measure(args: argparse.Namespace) -> str:
     return "count" if args.by == "calls" else "bytes"
 
 
-def follow(session: Session, program: Program, target: Target, report: Report) -> bool:
+def follow(
+    session: Session,
+    program: Program,
+    target: Target,
+    report: Report,
+    command: HeldCommand | None,
+) -> bool:
     """Wait for the end, with a report now and then, and make the last one.
 
     Returns whether the process has ended while it was watched.
     """
     interval = session.args.interval or float("inf")
     due = time.monotonic() + interval
+    if command:
+        target.refresh()  # it runs the command by now
+        if command.why_not:
+            session.warn(
+                f"names may be missing: the command cannot be held at its end ({command.why_not})"
+            )
     thread = target.tid
+    ends = command.fd if command else target.pidfd
     while session.running and target.alive:
-        session.wait_readable(target.pidfd, min(REFRESH_SECONDS, due - time.monotonic()))
+        session.wait_readable(ends, min(REFRESH_SECONDS, due - time.monotonic()))
         before = target.comm
         if target.refresh():
             session.warn(f"{before} ({target.pid}) is now {target.comm}")
         if target.tid != thread:
             thread = target.tid
             warn_of_lost_thread(session, target)
+        if command:
+            report.remember()
+            command.let_end()
         if time.monotonic() >= due and session.running and target.alive:
             report.make()
             due += interval
     target.refresh()  # what it has loaded at the last moment
+    report.remember()
+    if command:
+        command.let_end()
+        command.wait(LAST_SECONDS)
     ended = not target.alive
     program.detach()  # so that the last report misses nothing
     report.make()
@@ -171,6 +210,9 @@ def warn_of_lost_thread(session: Session, target: Target) -> None:
 # How often to look for libraries that the process has loaded since.
 REFRESH_SECONDS = 1.0
 
+# How long a command may take to end once its code has run to the end.
+LAST_SECONDS = 0.4
+
 
 class Report:
     """What was counted, as rows."""
@@ -190,12 +232,20 @@ class Report:
         self._totals = program.map("totals"), program.map("deep_totals")
         self._unattributed = program.map("unattributed")
         self._depth = kernel_depth()
-        self.name = f"{target.comm} ({target.pid})"
         self._started = time.monotonic()
         self.rows: list[Row] = []
         self._called: list[tuple[Provider, Sum]] = []
         self._count = 0
         self._not_looked_at = 0  # calls of programs that had gone before anybody looked
+
+    @property
+    def name(self) -> str:
+        """What the stacks are of: "python3 (4711)"."""
+        return f"{self._target.comm} ({self._target.pid})"
+
+    def remember(self) -> None:
+        """Keep what a JIT compiler has named by now, while the process is there."""
+        self._symbols.hand_over_perf_map()
 
     def make(self) -> None:
         """Read the maps and show the largest stacks."""
@@ -255,6 +305,8 @@ class Report:
         programs: dict[int, dict[tuple[tuple[int, ...], bool], Sum]] = {}
         for totals in self._totals:
             for stack, total in totals.items():
+                if stack.program == self._target.before:
+                    continue  # what we did until the command was executed
                 sums = programs.setdefault(stack.program, {})
                 shown = self._addresses(stack)
                 sums[shown] = sums.get(shown, Sum()).plus(Sum(total.bytes, total.calls))
@@ -403,7 +455,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=cli.positive_int,
         metavar="PID",
-        help="the process to watch (not needed with --demo and --show)",
+        help="the process to watch (not needed with -c, --demo and --show)",
     )
     parser.add_argument(
         "num_stacks",
@@ -424,6 +476,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--interval", type=cli.seconds, metavar="SECONDS", help="also report at this interval"
     )
+    processes.add_command(parser, "watch it, without the processes that it starts; end with it")
     parser.add_argument(
         "--by",
         choices=("bytes", "calls"),
@@ -554,6 +607,7 @@ TOOL = Tool(
         Example("ebpf-mallocstacks 4711 8192 --top 10", "the ten largest of up to 8192 stacks"),
         Example("ebpf-mallocstacks 4711 --function calloc", "another function that allocates"),
         Example("ebpf-mallocstacks 4711 --flamegraph out.svg", "a flame graph, for a browser"),
+        Example("ebpf-mallocstacks -c 'ls -l /'", "a command, from its first call to its last"),
         Example("ebpf-mallocstacks --demo", "watch a child process"),
     ),
     keeps=stacks.KEEPS,

@@ -405,7 +405,9 @@ def _run(
     if hasattr(args, "start"):
         from ebpf_tour.frame import processes
 
-        processes.check(args)
+        processes.check_command(args)
+        if hasattr(args, "pids"):
+            processes.check(args)
     limits.require_files()
     session = Session(tool, args, interrupt)
     _warn_of_long_name(session)

@@ -54,20 +54,12 @@ def add_options(
         metavar="PID[,PID...]",
         help=f"only {events} by these processes",
     )
-    parser.add_argument(
-        *("-c", "--command"),
-        dest="start",
-        metavar="COMMAND",
-        help=f"start this command once everything is attached; only {events} by it and by the "
-        "processes that come from it; end with them",
+    add_command(
+        *(parser, f"only {events} by it and by the processes that come from it; end with them")
     )
     cli.add_flag(
         *(parser, "--follow"),
         help="with -p: also the processes that they start from now on (with -c, always)",
-    )
-    cli.add_flag(
-        *(parser, "--as-root"),
-        help="with -c: run the command as root, not as the user that called sudo",
     )
     parser.add_argument(
         "--cgroup", metavar="PATH", help=f"only {events} from this cgroup, and those below it"
@@ -80,14 +72,32 @@ def add_options(
     )
 
 
+def add_command(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add -c and --as-root. `what` says for the help whose events are shown."""
+    parser.add_argument(
+        *("-c", "--command"),
+        dest="start",
+        metavar="COMMAND",
+        help=f"start this command once everything is attached; {what}",
+    )
+    cli.add_flag(
+        *(parser, "--as-root"),
+        help="with -c: run the command as root, not as the user that called sudo",
+    )
+
+
 def process_ids(text: str) -> Sequence[int]:
     """Convert PIDs with commas between them; for argparse. Raises ArgumentTypeError."""
     return [cli.process_id(word) for word in text.split(",")]
 
 
-def check(args: argparse.Namespace) -> None:
-    """Raise UsageError where these options do not go together."""
-    others = {"-p": args.pids, "PID": getattr(args, "pid", None), "--demo": args.demo}
+def check_command(args: argparse.Namespace) -> None:
+    """Raise UsageError where -c and --as-root do not go with other options."""
+    others = {
+        "-p": getattr(args, "pids", None),
+        "PID": getattr(args, "pid", None),
+        "--demo": args.demo,
+    }
     if args.start is not None:
         for name, given in others.items():
             if given:
@@ -96,6 +106,10 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError("--show runs nothing, so -c cannot be given", "leave out one of them")
     elif args.as_root:
         raise UsageError("--as-root is for -c", "name a command: -c COMMAND")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise UsageError where the options of `add_options()` do not go together."""
     if getattr(args, "pid", None) and (args.pids or args.follow or args.cgroup or args.container):
         raise UsageError(
             "PID is one process, so -p, --follow, --cgroup and --container cannot be given",
@@ -203,14 +217,7 @@ class Processes(Closing):
 
     def verdict(self) -> str:
         """Return what to say of the command at the end, "" without one."""
-        if not self._command:
-            return ""
-        status = self._command.status
-        if status is None:
-            return f"the command goes on, as process {self._command.pid}"
-        if status < 0:
-            return f"the command was ended by signal {-status}"
-        return f"the command ended with status {status}"
+        return self._command.verdict() if self._command else ""
 
     def close(self) -> None:
         """Let go of the command, and close what was opened. May be called twice."""

@@ -82,7 +82,7 @@ class Session:
         from ebpf_tour.loader import open_program
 
         args = self.args
-        if hasattr(args, "start"):
+        if hasattr(args, "pids"):
             from ebpf_tour.frame.processes import Processes
 
             self._processes = Processes(self)

@@ -98,7 +98,7 @@ class Symbols:
         new = sorted(s for s in spots if s[0] == self._perf_map or s not in self._known)
         self._hand_over_debug_files()
         if any(number == self._perf_map for number, _ in new):
-            self._hand_over_perf_map()
+            self.hand_over_perf_map()
         for spot, name in zip(new, self._ask(new), strict=True):
             self._known.pop(spot, None)
             if name:
@@ -143,7 +143,8 @@ class Symbols:
                 with contextlib.suppress(OSError), opening.closing(opening.debug_file(build)) as fd:
                     self._child.tell("add_debug", number, fd=fd)
 
-    def _hand_over_perf_map(self) -> None:
+    def hand_over_perf_map(self) -> None:
+        """Give the child what a JIT compiler has named by now, if the process has one."""
         target = self._target
         with (
             contextlib.suppress(OSError),
