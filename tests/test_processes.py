@@ -299,8 +299,10 @@ def test_it_runs_as_the_caller(tmp_path: Path) -> None:
 def test_in_a_container() -> None:
     """Where the tool cannot know the PID that the kernel's programs see."""
     command = ("unshare", "--pid", "--fork", "--mount-proc", OPENSNOOP)
-    result = run(*command, "--json", "-c", "cat /etc/hostname", "--path", "/etc/hostname")
+    leaves = "sh -c '(sleep 0.5; cat /etc/hostname) & exit 3'"
+    result = run(*command, "--json", "-c", leaves, "--path", "/etc/hostname")
     assert [row["path"] for row in result.records] == ["/etc/hostname"]
+    assert result.stderr.endswith("ebpf-opensnoop: the command ended with status 3\n")
 
 
 @kernel

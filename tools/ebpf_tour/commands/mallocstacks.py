@@ -75,11 +75,11 @@ def run(session: Session) -> None:
         if process:
             process.begin()
         ended = follow(session, program, target, report, command)
+        if command:
+            session.warn(command.verdict(LAST_SECONDS))
         files.write(report.name, report.rows, measures(args))
     if demo:
         demo.check(session, report, ended=ended)
-    if command:
-        session.warn(command.verdict())
 
 
 def stopped(args: argparse.Namespace) -> HeldCommand:
@@ -166,7 +166,7 @@ def follow(
                 f"names may be missing: the command cannot be held at its end ({command.why_not})"
             )
     thread = target.tid
-    ends = command.fd if command else target.pidfd
+    ends = command.fd if command and not command.why_not else target.pidfd
     while session.running and target.alive:
         session.wait_readable(ends, min(REFRESH_SECONDS, due - time.monotonic()))
         before = target.comm
@@ -185,7 +185,6 @@ def follow(
     report.remember()
     if command:
         command.let_end()
-        command.wait(LAST_SECONDS)
     ended = not target.alive
     program.detach()  # so that the last report misses nothing
     report.make()

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-import time
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.descriptors import Closing
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
 
 # What the map of bpf/lib/processes.bpf.h holds.
 _MOST = 10240
-# How often to look whether the processes that a command has left behind have ended.
-_LOOK_SECONDS = 0.05
-
 
 MAPS = (
     Map("processes", "hash", "the processes of -p and -c, with --follow those they start", "sets"),
@@ -182,38 +177,13 @@ class Processes(Closing):
             processes.set(pid, 0)
         if self._cgroup >= 0:
             Slots(program.map_fd("wanted_cgroup")).put(0, self._cgroup)
-        self._keys = processes.keys
 
     def begin(self) -> None:
         """Let the command execute; the session ends with it and all that come from it."""
         if not self._command:
             return
         self._command.begin()
-        # Never closed: the thread may write to it later than this run ends.
-        ended = os.eventfd(0, os.EFD_CLOEXEC)
-        waiter = threading.Thread(target=self._wait, args=(self._command, ended), daemon=True)
-        waiter.start()
-        self._session.end_with(ended)
-
-    def _wait(self, command: StoppedCommand, ended: int) -> None:
-        command.wait()
-        while not self._have_ended():
-            time.sleep(_LOOK_SECONDS)
-        os.eventfd_write(ended, 1)
-
-    def _have_ended(self) -> bool:
-        """Say whether nothing is left of the command and of what came from it.
-
-        Sometimes the kernel frees processes without a run of follow_free(), so look at those
-        that are still in the map. In a container, we do not know their PIDs.
-        """
-        from ebpf_tour.loader import features
-
-        left = set(self._keys())
-        if not left or not features.pid_in_first_namespace():
-            return not left
-        # One that has ended since may have started another one, which is in the map by then.
-        return not any(map(_is_there, left)) and set(self._keys()) == left
+        self._session.end_with(self._command.ended)
 
     def verdict(self) -> str:
         """Return what to say of the command at the end, "" without one."""
@@ -222,16 +192,6 @@ class Processes(Closing):
     def close(self) -> None:
         """Let go of the command, and close what was opened. May be called twice."""
         self._cleanup.close()
-
-
-def _is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # the tool has given up its capabilities
-        pass
-    return True
 
 
 def _cgroup_of(args: argparse.Namespace) -> str:

@@ -1,14 +1,21 @@
-"""A command that is started, stopped before its execve(2), and let go when all is attached."""
+"""A command that is started, stopped before its execve(2), and let go when all is attached.
+
+A second process of ours is its parent. It gets what the command leaves behind, too, as a
+"child subreaper" (prctl(2)), so it knows when the last process that came from it has ended.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes as ct
 import os
+import select
 import shlex
 import shutil
 import signal
 import struct
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, NoReturn
 
 from ebpf_tour.base.caller import caller
 from ebpf_tour.base.descriptors import Closing
@@ -21,15 +28,19 @@ if TYPE_CHECKING:
 
 _NUMBER = struct.Struct("=i")
 
+_PR_SET_CHILD_SUBREAPER = 36
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class StoppedCommand(Closing):
-    """A child process that waits, and then executes a command by one execve(2).
+    """A process that waits, and then executes a command by one execve(2).
 
     `text` is split as a shell would, without a shell. Root runs it as the user that called
     sudo, or as root with `as_root`. With `stdout_to_stderr`, what it prints goes there. Raises
-    UsageError where the text is no command. `kernel_pid` is its PID as the kernel's programs
-    see it: `ask()`, called by the child, returns it. `path` is the program, `user` who runs it
-    if that is not root, with `groups` and an `environment`.
+    UsageError where the text is no command. `pid` is its PID, `kernel_pid` the same as the
+    kernel's programs see it: `ask()`, called by the process, returns it. `path` is the program,
+    `user` who runs it if that is not root, with `groups` and an `environment`. `ended` is a
+    file descriptor that is readable once it and all that came from it have ended.
     """
 
     def __init__(
@@ -40,16 +51,33 @@ class StoppedCommand(Closing):
         self.groups = os.getgrouplist(user.pw_name, user.pw_gid) if user else None
         self.environment = _environment_of(user)
         self.path = _found(self._words[0])
-        # The child waits at one pipe, and says at the other one why it cannot execute.
+        # The process waits at one pipe, and says at the next why it cannot execute. Its
+        # parent says at the third one which process it is, then how it has ended, and closes
+        # the last one at its own end.
         until, self._go = os.pipe()
         self._said, say = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            self._become(until, say, ask, stdout_to_stderr=stdout_to_stderr)
-        os.close(until)
-        os.close(say)
-        (self.kernel_pid,) = _NUMBER.unpack(os.read(self._said, _NUMBER.size))
-        self.status: int | None = None  # once it has ended
+        self._told, tell = os.pipe()
+        self.ended, alive = os.pipe()
+        theirs = (until, say, tell, alive)
+        if os.fork() == 0:
+            _be_parent(
+                lambda: self._become(until, say, ask, stdout_to_stderr=stdout_to_stderr),
+                *(tell, alive),
+            )
+        for fd in theirs:
+            os.close(fd)
+        self.pid = self._number(self._told)
+        self.kernel_pid = self._number(self._said)
+        self._status: int | None = None
+
+    def _number(self, fd: int) -> int:
+        """Return the next number from a pipe. Raises Error."""
+        if data := os.read(fd, _NUMBER.size):
+            return int(_NUMBER.unpack(data)[0])
+        raise Error(
+            "the process that starts the command has ended",
+            "see whether the machine was out of memory or processes: dmesg, ulimit -u",
+        )
 
     def begin(self) -> None:
         """Let it execute; returns once it has. Raises Error if it cannot."""
@@ -63,22 +91,20 @@ class StoppedCommand(Closing):
                 f"try it alone: {printable(shlex.join(self._words))}",
             )
 
-    def wait(self) -> None:
-        """Wait until it has ended; `status` is its exit status then, -9 for SIGKILL."""
-        self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def verdict(self) -> str:
-        """Return what to say of it at the end."""
-        if self.status is None:
+    def verdict(self, seconds: float = 0) -> str:
+        """Return what to say of it at the end; wait so long if it goes on."""
+        if self._status is None and select.select([self._told], [], [], seconds)[0]:
+            self._status = os.waitstatus_to_exitcode(self._number(self._told))
+        if self._status is None:
             return f"the command goes on, as process {self.pid}"
-        if self.status < 0:
-            return f"the command was ended by signal {-self.status}"
-        return f"the command ended with status {self.status}"
+        if self._status < 0:
+            return f"the command was ended by signal {-self._status}"
+        return f"the command ended with status {self._status}"
 
     def _become(
         self, until: int, say: int, ask: Callable[[], int], *, stdout_to_stderr: bool
     ) -> None:
-        """Be the command, in the child. Does not return."""
+        """Be the command. Does not return."""
         try:
             kernel_pid = ask()  # which an ordinary user may not
             try:
@@ -95,10 +121,10 @@ class StoppedCommand(Closing):
 
     def _prepare(self, *, stdout_to_stderr: bool) -> None:
         """Take on the command's user, signals and output."""
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        for number in (*_SIGNALS, signal.SIGPIPE):
             if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGPIPE:
                 signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         os.close(self._go)  # or it would wait for itself
         if self.user and self.groups is not None:
             os.setgroups(self.groups)
@@ -109,10 +135,34 @@ class StoppedCommand(Closing):
 
     def close(self) -> None:
         """Let go of it. If it does not run yet, it never does; otherwise it goes on."""
-        for fd in (self._go, self._said):
+        for fd in (self._go, self._said, self._told, self.ended):
             with contextlib.suppress(OSError):
                 os.close(fd)
-        self._go = self._said = -1
+        self._go = self._said = self._told = self.ended = -1
+
+
+def _be_parent(become: Callable[[], None], tell: int, alive: int) -> NoReturn:
+    """Start the command, and tell how it ends. End with the last process that came from it."""
+    try:
+        signal.set_wakeup_fd(-1)
+        # Ctrl-C is for the command, which lets them through again.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        ct.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        pid = os.fork()
+        if pid == 0:
+            become()
+        os.write(tell, _NUMBER.pack(pid))
+        # Nobody is to wait for us to close what the tool has open.
+        for start, end in pairwise((-1, *sorted((tell, alive)), os.sysconf("SC_OPEN_MAX"))):
+            os.closerange(start + 1, end)
+        with contextlib.suppress(ChildProcessError):  # there is none any more
+            while True:
+                ended, status = os.waitpid(-1, 0)
+                if ended == pid:
+                    with contextlib.suppress(BrokenPipeError):  # the tool has ended
+                        os.write(tell, _NUMBER.pack(status))
+    finally:
+        os._exit(0)
 
 
 def _split(text: str) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PTRACE_CONT, _PTRACE_SEIZE, _PTRACE_LISTEN = 7, 0x4206, 0x4208
 _PTRACE_O_TRACEEXIT = 1 << 6
 _EVENT_EXIT, _EVENT_STOP = 6, 128
-_WALL = 0x40000000  # __WALL of waitpid(2): whoever waits has not started the thread
+_WALL = 0x40000000  # __WALL of waitpid(2)
 
 
 class HeldCommand(StoppedCommand):
@@ -49,10 +49,6 @@ class HeldCommand(StoppedCommand):
         self._seized.wait()
         super().begin()
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait until it has ended; `status` is its exit status then, -9 for SIGKILL."""
-        self._tracer.join(seconds)
-
     def let_end(self) -> None:
         """Let it end if it is at its end: all that is to be known of its memory is known."""
         try:
@@ -69,7 +65,7 @@ class HeldCommand(StoppedCommand):
         if libc.ptrace(_PTRACE_SEIZE, self.pid, None, _PTRACE_O_TRACEEXIT):
             self.why_not = os.strerror(ct.get_errno())
         self._seized.set()
-        while True:
+        while not self.why_not:
             status = os.waitpid(self.pid, _WALL)[1]
             if not os.WIFSTOPPED(status):
                 break
@@ -84,5 +80,4 @@ class HeldCommand(StoppedCommand):
                 request = _PTRACE_CONT if number == signal.SIGTRAP else _PTRACE_LISTEN
                 number = 0
             libc.ptrace(request, self.pid, None, number)
-        self.status = os.waitstatus_to_exitcode(status)
         os.eventfd_write(self.fd, 1)
