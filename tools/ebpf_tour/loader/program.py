@@ -381,9 +381,18 @@ class Program(Closing, abc.ABC):
         """
         self.unfinished = sum(1 for _ in self.map(begun).items()) if begun else 0
         # A call whose end was missed is still in the map.
-        lost = self.counter("lost") + self.unfinished + self.missed(beginnings=bool(begun))
-        # Whose process was not followed: nobody knows how much that was.
-        return lost + (self.counter("not_followed") if self._options.follow else 0)
+        return sum(self.losses(beginnings=bool(begun)).values()) + self.unfinished
+
+    def losses(self, *, beginnings: bool = False) -> dict[str, int]:
+        """Return how many events were missed until now, by reason.
+
+        "full": a map or the buffer was. "skipped": the kernel did not run a program.
+        "not_followed": it is not known how much a process did, since the map of --follow was full.
+        """
+        losses = {"full": self.counter("lost"), "skipped": self.missed(beginnings=beginnings)}
+        if self._options.follow:
+            losses["not_followed"] = self.counter("not_followed")
+        return losses
 
     def missed(self, *, beginnings: bool = False) -> int:
         """Return how often a program did not run, since one was running on that CPU already.
