@@ -153,8 +153,10 @@ def page(tool: Tool) -> str:
     if tool.commands:
         terms = (term(bold(f"{tool.command} {c.name}"), c.description) for c in tool.commands)
         manpage.add_section("commands", "=", "".join(terms))
-    if any("--follow" in action.option_strings for action in parser._actions):  # noqa: SLF001
-        manpage.parse_include(str(ROOT / "man/processes.inc"))
+    options = {text for action in parser._actions for text in action.option_strings}  # noqa: SLF001
+    for name, prose in {"--follow": "processes", "--metrics": "metrics"}.items():
+        if name in options:
+            manpage.parse_include(str(ROOT / f"man/{prose}.inc"))
     manpage.parse_include(str(ROOT / f"man/{'program' if tool.via else 'list'}.inc"))
     manpage.add_section("exit status", ">", exit_status(tool))
     examples = (term(bold(item.command), sentence(item.doc)) for item in tool.examples)

@@ -87,7 +87,7 @@ def test_reading() -> None:
 @each
 def test_sections(tool: Tool) -> None:
     found = re.findall(r"(?m)^\.SH (.*)$", page(tool).read_text())
-    optional = {"ENVIRONMENT", "COMMANDS", "EXERCISES", "COMPARISON", "WHICH PROCESSES"}
+    optional = {"ENVIRONMENT", "COMMANDS", "EXERCISES", "COMPARISON", "WHICH PROCESSES", "METRICS"}
     assert [heading for heading in found if heading not in optional] == list(SECTIONS)
     assert ("ENVIRONMENT" in found) == bool(tool.via)
     assert ("COMMANDS" in found) == bool(tool.commands)
@@ -158,7 +158,7 @@ def test_roff_escapes() -> None:
 def test_prose(path: Path) -> None:
     """argparse-manpage takes a line that begins with / or [ for a heading of its own."""
     names = {tool.name for tool in tools()} | {
-        *("overview", "program", "list", "processes", "hook_types", "map_types"),
+        *("overview", "program", "list", "processes", "metrics", "hook_types", "map_types"),
     }
     assert path.stem in names
     lines = path.read_text(encoding="utf-8").splitlines()

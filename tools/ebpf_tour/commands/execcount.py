@@ -8,10 +8,23 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
+from ebpf_tour.frame import (
+    Column,
+    Counter,
+    Demo,
+    Example,
+    Flow,
+    Map,
+    Row,
+    Session,
+    Tool,
+    cli,
+    processes,
+)
 from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
@@ -19,7 +32,7 @@ from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 
 def run(session: Session) -> None:
     args = session.args
-    interval = one_of("interval", args.interval, args.interval_option) or 5.0
+    interval = args.interval = one_of("interval", args.interval, args.interval_option) or 5.0
     count = one_of("count", args.count, args.count_option)
     with session.open(TOOL) as program:
         program.globals["by_comm"] = args.by_comm
@@ -29,6 +42,7 @@ def run(session: Session) -> None:
             program.map("counts").set((ALL.ljust(16, b"\0"),), 0)
         program.attach()
 
+        session.count(lambda: counters(read(program), by_comm=args.by_comm))
         columns = tuple(c for c in TOOL.columns if args.by_comm or c.key != "comm")
         session.attached("Counting execve and execveat", demo(), columns, report=args.by_comm)
         if args.demo:
@@ -79,6 +93,17 @@ def report(session: Session, counts: dict[str, int], before: dict[str, int], pas
         session.row(row)
 
 
+def counters(counts: dict[str, int], *, by_comm: bool) -> Iterable[Counter]:
+    """Yield what there is for --metrics."""
+    yield Counter("execs", "calls of execve and execveat", "", {"": sum(counts.values())})
+    if by_comm:
+        doc = "the same by the caller's name before the exec, for the largest"
+        yield Counter("execs_by_comm", doc, "comm", counts, most=SERIES)
+
+
+# How many names there are in --metrics: a database keeps each of them.
+SERIES = 100
+
 ALL = b"execve_counter"
 
 
@@ -100,6 +125,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     cli.add_flag(parser, "--by-comm", help="a counter for each command, as a sorted table")
     cli.add_fields(parser, TOOL.columns, report=True)
     cli.add_live(parser)
+    cli.add_metrics(parser)
 
 
 def demo() -> Demo:

@@ -9,12 +9,25 @@ the ordinary tracepoint with its record.
 from __future__ import annotations
 
 import argparse
+import collections
 import os
 import time
 
 from ebpf_tour.base.names import error_number, syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
+from ebpf_tour.frame import (
+    Column,
+    Counter,
+    Demo,
+    Example,
+    Flow,
+    Map,
+    Row,
+    Session,
+    Tool,
+    cli,
+    processes,
+)
 from ebpf_tour.frame.counted import Key, Seen, by_process, read, since
 from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.frame.histogram import Histogram
@@ -29,6 +42,8 @@ def run(session: Session) -> None:
     args = session.args
     failed = args.failed or args.errno is not None
     with session.open(TOOL, without=() if failed or args.latency else RETURNS) as program:
+        if args.latency or args.by != "syscall":
+            session.refuse_metrics("-L" if args.latency else f"--by {args.by}")
         # Configure: before the program is loaded.
         program.globals["count_by"] = BY.index(args.by) if args.name is None else BY_ALL
         program.globals["own_pid"] = features.pid_in_first_namespace()
@@ -45,6 +60,7 @@ def run(session: Session) -> None:
         program.load()
         program.attach()
 
+        session.count(lambda: [by_name(read(program, args.by, args.name))])
         doing = f"Counting {'failed ' * failed}system calls"
         session.attached(doing, demo(args.by), columns_of(args), report=True)
         interval = min(args.interval, DEMO_INTERVAL) if args.demo else args.interval
@@ -74,6 +90,15 @@ def columns_of(args: argparse.Namespace) -> tuple[Column, ...]:
     keys = {"time", *own[args.by], "count", "rate_per_s", "interval_s"}
     keys |= {"latency_ns", "histogram"} if args.latency else set()
     return tuple(column for column in TOOL.columns if column.key in keys)
+
+
+def by_name(seen: dict[Key, Seen]) -> Counter:
+    """Return what there is for --metrics: calls without a name are one series."""
+    calls: collections.Counter[str] = collections.Counter()
+    for key, sums in seen.items():
+        name = syscall_name(key.number, 32 if key.is_32bit else 64)
+        calls[name if name.isidentifier() else "other"] += sums["count"]
+    return Counter("syscalls", "system calls that were counted", "syscall", calls)
 
 
 def total_of(args: argparse.Namespace, seen: dict[Key, Seen], calls: str) -> str:
@@ -188,6 +213,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     cli.add_fields(parser, TOOL.columns, report=True)
     cli.add_live(parser)
+    cli.add_metrics(parser)
 
 
 def syscall_number(text: str) -> int:

@@ -20,6 +20,8 @@ from ebpf_tour.loader.hooks.tcx import Tcx
 def run(session: Session) -> None:
     args = session.args
     with session.open(TOOL) as program:
+        if args.count:
+            session.refuse_metrics("--count")
         interface = network.interface(session)._replace(egress=args.egress)
         program.globals["only_count"] = args.count
         program.max_entries["rb"] = args.buffer

@@ -235,6 +235,39 @@ def add_live(parser: argparse.ArgumentParser) -> None:
     live.add_option(parser)
 
 
+def add_metrics(parser: argparse.ArgumentParser) -> None:
+    """Add --metrics and --metrics-file; the tools that read events from a buffer have them."""
+    parser.add_argument(
+        "--metrics",
+        type=address,
+        metavar="[ADDR:]PORT",
+        help="in place of rows, serve the counts to Prometheus over HTTP at this port, of this "
+        "machine alone if no address is given; 0 takes a port that is free",
+    )
+    parser.add_argument(
+        "--metrics-file",
+        metavar="FILE.prom",
+        help="in place of rows, keep the counts in this file, for node_exporter; it is replaced "
+        "every few seconds, and removed at the end",
+    )
+
+
+def address(text: str) -> tuple[str, int]:
+    """Convert [ADDR:]PORT to a host and a port: "9000", "10.0.0.1:9000", "[::1]:9000".
+
+    For argparse. Raises ArgumentTypeError.
+    """
+    host, colon, digits = text.rpartition(":")
+    port = _whole_number(digits, 65535)
+    bare = host.removeprefix("[").removesuffix("]")
+    # An address with colons is in brackets, so that its end is known.
+    if port is None or bool(colon) != bool(bare) or (":" in bare) != (host == f"[{bare}]"):
+        raise argparse.ArgumentTypeError(
+            f"{printable(text)!r} is not [ADDR:]PORT, such as 9435, 10.0.0.1:9435 or [::1]:9435"
+        )
+    return bare or "127.0.0.1", port
+
+
 def add_limit(parser: argparse.ArgumentParser) -> None:
     """Add --limit to a tool without a program; the others have it."""
     parser.add_argument("--limit", type=positive_int, metavar="N", help="end after N rows")
@@ -323,6 +356,8 @@ def _add_output_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help=tool.verbose)
     if not tool.via:
         return
+    if tool.shows_events:
+        add_metrics(parser)
     add_limit(parser)
     parser.add_argument(
         "--time-limit", type=seconds, metavar="SECONDS", help="end after this many seconds"

@@ -71,6 +71,19 @@ class Map(NamedTuple):
         return self.type.partition(" (")[0]
 
 
+class Counter(NamedTuple):
+    """A counter for --metrics: ebpf_tour_NAME_total. `values` maps the label's values to counts.
+
+    Without a `label`, there is one value, of "". With `most`, only so many have their own series.
+    """
+
+    name: str
+    doc: str
+    label: str
+    values: Mapping[str, int]
+    most: int = 0
+
+
 class Flow(NamedTuple):
     """A part of a tool's picture: what happens, the programs that run then, their maps.
 
@@ -156,6 +169,12 @@ class Tool(NamedTuple):
     def title(self) -> str:
         """What a link to its walkthrough says."""
         return self.command
+
+    @property
+    def shows_events(self) -> bool:
+        """Whether it reads a record of each event from a buffer."""
+        buffers = ("ring buffer", "perf event array")
+        return any(item.type in buffers and item.tool == "reads" for item in self.maps)
 
     @property
     def hooks(self) -> tuple[Hook, ...]:

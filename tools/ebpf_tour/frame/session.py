@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ebpf_tour import __version__
 from ebpf_tour.base.clock import kernel_ns
 from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.base.errors import Error, UsageError
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ebpf_tour.frame.metrics import Metrics
     from ebpf_tour.frame.processes import Processes
-    from ebpf_tour.frame.record import Column, Row, Tool
+    from ebpf_tour.frame.record import Column, Counter, Row, Tool
     from ebpf_tour.loader import Program
     from ebpf_tour.loader.hooks import Hook
 
@@ -72,6 +74,7 @@ class Session:
         self._limit: int | None = getattr(args, "limit", None)
         self._demo: DemoRun | None = None
         self._processes: Processes | None = None
+        self._metrics: Metrics | None = None
 
     def open(self, tool: Tool, without: Sequence[Hook] = ()) -> Program:
         """Open the tool's `Program` as --engine and --via say, for a `with` statement.
@@ -82,6 +85,10 @@ class Session:
         from ebpf_tour.loader import open_program
 
         args = self.args
+        if {getattr(args, name, None) for name in ("metrics", "metrics_file")} != {None}:
+            from ebpf_tour.frame.metrics import Metrics
+
+            self._metrics = Metrics(tool, args)
         if hasattr(args, "pids"):
             from ebpf_tour.frame.processes import Processes
 
@@ -195,6 +202,8 @@ class Session:
         self._give_up_capabilities()
         if not self.running:
             return False
+        if self._metrics:
+            self._begin_metrics(self._metrics)
         say(f"{printable(doing)}... Ctrl-C to end.\n")
         if self.args.time_limit is not None:
             self._deadline = time.monotonic() + self.args.time_limit
@@ -205,6 +214,28 @@ class Session:
         if self._processes:
             self._processes.begin()
         return True
+
+    def count(self, read: Callable[[], Iterable[Counter]]) -> None:
+        """Say that with --metrics, there is what `read()` returns, in place of events.
+
+        Call it before `attached()`. It is called whenever somebody asks.
+        """
+        if self._metrics:
+            self._metrics.counters = read
+
+    def refuse_metrics(self, how: str) -> None:
+        """Raise UsageError with --metrics. `how` is what this run shows nothing for it with."""
+        if self._metrics:
+            raise UsageError(
+                f"{self.tool.command} {how} has no counters for --metrics", "leave out one of them"
+            )
+
+    def _begin_metrics(self, metrics: Metrics) -> None:
+        program = self.program
+        assert program
+        info = {"version": __version__, "engine": program.engine, "via": program.via}
+        interval = getattr(self.args, "interval", None)
+        self.warn(f"metrics at {metrics.begin(lambda: self.rows, program.losses, info, interval)}")
 
     def _give_up_capabilities(self) -> None:
         """Keep only those that are needed from now on. -v says which."""
@@ -230,9 +261,10 @@ class Session:
         """Open the writer, unless it is open, and write what comes before the rows."""
         if self._writer is None:
             self._columns = columns
-            shown = fields.chosen(self.args, columns)
-            given = [name for name, value in vars(self.args).items() if value]
-            self._writer = open_writer(self.args.format, shown, given)
+            args = self.args
+            shown = fields.chosen(args, columns)
+            given = [name for name, value in vars(args).items() if value]
+            self._writer = open_writer("none" if self._metrics else args.format, shown, given)
             with writing():
                 if not (report and self.args.format == "table"):
                     self._writer.begin()
@@ -312,9 +344,15 @@ class Session:
         wait = self._demo.wait if self._demo else self._interrupt.wait
         ends = fds if self._end_fd is None else (*fds, self._end_fd)
         until = time.monotonic() + seconds
+        metrics = self._metrics
+        if metrics:
+            ends = (*ends, metrics.wake)
         while self.running:
+            if metrics and metrics.answer():
+                return  # so that what has come is read
             left = min(until, self._deadline) - time.monotonic()
-            if left <= 0 or not set(fds).isdisjoint(wait(left, *ends)):
+            longest = metrics.due - time.monotonic() if metrics else left
+            if left <= 0 or not set(fds).isdisjoint(wait(min(left, longest), *ends)):
                 return
 
     def say(self, text: str) -> None:
@@ -343,7 +381,8 @@ class Session:
     def _report_lost(self) -> None:
         unfinished = self.program.unfinished if self.program else 0
         why = f"; {unfinished} of them began and did not end" if unfinished else ""
-        self.warn(f"{self.lost} events were lost besides the {self.rows} shown{why}")
+        shown = "" if self._metrics else f" besides the {self.rows} shown"
+        self.warn(f"{self.lost} events were lost{shown}{why}")
 
     @property
     def ended_by(self) -> str:
@@ -374,11 +413,16 @@ class Session:
         return f"{take}see what works on this machine: ebpf-tour check"
 
     def close(self) -> None:
-        """End a demo that is still going on, and remove its files. Let go of a command."""
+        """End a demo that is still going on, and remove its files. Let go of a command.
+
+        Serve no metrics any more.
+        """
         if self._demo:
             self._demo.close()
         if self._processes:
             self._processes.close()
+        if self._metrics:
+            self._metrics.close()
 
 
 def require_columns(row: Row, columns: tuple[Column, ...]) -> None:

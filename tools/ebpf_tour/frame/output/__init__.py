@@ -53,6 +53,13 @@ class Writer(abc.ABC):
         self._stdout.flush()
 
 
+class NoWriter(Writer):
+    """Writes nothing."""
+
+    def row(self, row: Row) -> None:  # noqa: ARG002 - the session counts it
+        return
+
+
 class TableWriter(Writer):
     """Lines of fixed width for events, tables as wide as their content for reports."""
 
@@ -174,12 +181,14 @@ def _lines(row: Row, keys: dict[str, str]) -> Iterator[Row]:
 
 
 def open_writer(form: str, columns: tuple[Column, ...], options: Collection[str] = ()) -> Writer:
-    """Return the writer for one of FORMATS, or for "folded" stacks.
+    """Return the writer for one of FORMATS, for "folded" stacks, or for "none".
 
     `options` names those that were given: some columns of a table depend on one.
     """
     if form == "table":
         return TableWriter(columns, options)
+    if form == "none":
+        return NoWriter(columns)
     if form == "folded":
         from ebpf_tour.frame.output.stacks import FoldedWriter
 
