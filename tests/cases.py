@@ -345,6 +345,8 @@ FAULTS: dict[str, list[Case]] = {
     "none_is_lost": _THAT_SEE_ALL,
     "what_is_lost_is_counted": in_all_ways(filter(has_buffer, SEE_ALL)),
     "one_interrupt_is_enough": _THAT_GO_ON,
+    # test_metrics.py
+    "what_each_tool_serves": on_each_engine(tool for tool in TOOLS if option(tool, "--metrics")),
     # test_missing.py
     "no_btf": on("libbpf", _EACH),
     "no_libbpf": [Case(tool, "") for tool in TOOLS],

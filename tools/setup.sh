@@ -19,6 +19,9 @@ kernels) packages="$packages $for_tests $for_kernels" extra="[test]" ;;
 check) extra="[dev]" ;;
 esac
 
+as_root=""
+[ "$(id -u)" = 0 ] || as_root="sudo"
+
 missing=""
 if command -v dpkg-query >/dev/null; then
 	for package in $packages; do
@@ -35,16 +38,32 @@ if [ -n "$missing" ]; then
 		echo " $missing" >&2
 		exit 69
 	fi
-	as_root=""
-	if [ "$(id -u)" != 0 ]; then
-		as_root="sudo"
-		echo "Installing packages, through sudo:$missing"
-	else
-		echo "Installing packages:$missing"
-	fi
+	echo "Installing packages${as_root:+, through sudo}:$missing"
 	$as_root apt-get update -qq
 	$as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $missing
+fi
+
+# A server that tests ask. Unpacked below the cache, not installed: its package would start it.
+# With the Python client of the same release, the oldest one that the tools work with.
+unpacked=${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-tour/prometheus
+if [ "$extra" = "[test]" ] && ! [ -d "$unpacked" ] && command -v dpkg-deb >/dev/null; then
+	echo "Unpacking prometheus"
+	mkdir -p "$unpacked.new"
+	(
+		cd "$unpacked.new"
+		download="apt-get download -qq prometheus python3-prometheus-client python3-decorator"
+		$download 2>/dev/null || { $as_root apt-get update -qq && $download; }
+		for file in *.deb; do
+			dpkg-deb -x "$file" .
+		done
+		rm ./*.deb
+	)
+	mv "$unpacked.new" "$unpacked"
+fi
+if [ -d "$unpacked" ]; then
+	mkdir -p build
+	ln -sfn "$unpacked" build/prometheus
 fi
 
 # The distribution's Python, whatever else PATH may name: BCC's package is made

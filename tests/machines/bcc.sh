@@ -18,7 +18,7 @@ tree=$cache/suites/$suite
 
 # What the tests need: all from the release itself, so that pip fetches nothing.
 packages="python3-venv python3-setuptools python3-bpfcc python3-tabulate python3-wcwidth
-	python3-hypothesis python3-pytest python3-pytest-timeout libbpf1 libbpf-dev clang llvm gcc libc6-dev musl-tools
+	python3-hypothesis python3-prometheus-client python3-pytest python3-pytest-timeout libbpf1 libbpf-dev clang llvm gcc libc6-dev musl-tools
 	util-linux procps locales"
 
 if ! [ -e "$tree/complete" ]; then
