@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="python3 python3-venv python3-bpfcc libbpf1 libbpf-dev clang llvm"
-for_tests="man-db gcc libc6-dev musl-tools util-linux procps locales libjemalloc2"
+for_tests="man-db gcc libc6-dev musl-tools util-linux procps locales libjemalloc2 systemd"
 for_kernels="qemu-system-x86 busybox-static kmod file"
 extra=""
 case $1 in
