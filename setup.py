@@ -1,5 +1,6 @@
-"""The two steps that pyproject.toml cannot say: BPF objects and shell completion."""
+"""The steps that pyproject.toml cannot say: BPF objects, shell completion, the course."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,15 +31,33 @@ class BuildWithObjects(build_py):
         try:
             compile_all(sources, sources)
         except Error as error:
-            raise SystemExit(explained(error)) from None
+            raise SystemExit(explained(error).rstrip()) from None
         super().run()
 
 
-class InstallWithCompletions(install_data):
-    """Write the shells' completion files from the tools' parsers, beside the manual pages."""
+# Where the course goes, with what its pages link to.
+DOCUMENTS = "share/doc/ebpf-tour"
+
+
+class InstallWithCourse(install_data):
+    """Also install the shells' completion, made from the tools' parsers, and the course."""
 
     def run(self) -> None:
         super().run()
+        self.write_completions()
+        self.copy_course()
+
+    def copy_course(self) -> None:
+        unwanted = shutil.ignore_patterns("*.o", "__pycache__")
+        for name in ("examples", "README.md", "CHANGELOG.md", "LICENSE"):
+            target = Path(self.install_dir, DOCUMENTS, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (HERE / name).is_dir():
+                shutil.copytree(HERE / name, target, ignore=unwanted, dirs_exist_ok=True)
+            else:
+                shutil.copy(HERE / name, target)
+
+    def write_completions(self) -> None:
         import shtab
 
         from ebpf_tour.frame.catalogue import parser_of, tools
@@ -55,4 +74,4 @@ class InstallWithCompletions(install_data):
                 self.outfiles.append(str(path))
 
 
-setup(cmdclass={"build_py": BuildWithObjects, "install_data": InstallWithCompletions})
+setup(cmdclass={"build_py": BuildWithObjects, "install_data": InstallWithCourse})

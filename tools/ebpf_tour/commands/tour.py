@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, Unsupported, UsageError, did_you_mean
+from ebpf_tour.base.paths import course
 from ebpf_tour.base.text import printable, wrapped
 from ebpf_tour.frame import Column, Command, Example, Row, Session, Tool, cli
 from ebpf_tour.frame.compare.columns import COLUMNS
@@ -81,6 +82,8 @@ def compare(session: Session) -> None:
 
 def catalogue(session: Session, others: list[Tool]) -> None:
     session.report((catalogue_row(tool) for tool in others), lines=catalogue_lines)
+    if page := course():
+        session.warn(f"the course begins in {page}")
     if features.lockdown() == "confidentiality":
         session.warn(
             "the kernel is locked down (confidentiality), so a tool may still fail; to see what "
@@ -182,7 +185,7 @@ def tool_called(word: str, others: list[Tool]) -> Tool:
 
 
 def card(session: Session, tool: Tool) -> None:
-    from ebpf_tour.frame.catalogue import course
+    from ebpf_tour.frame import catalogue
     from ebpf_tour.frame.exercises import exercises
 
     row = catalogue_row(tool) | {
@@ -193,7 +196,7 @@ def card(session: Session, tool: Tool) -> None:
         "walkthrough": f"examples/{tool.name}.md",
         "exercises": [exercise.name for exercise in exercises() if exercise.page == tool.name],
     }
-    pages = [page.name for page in course()]
+    pages = [page.name for page in catalogue.course()]
     place = f"{pages.index(tool.name) + 1} of {len(pages)}"
     columns = (*TOOL.columns, *CARD.columns)
     session.report([row], columns, lambda rows: card_lines(tool, rows, place))
