@@ -46,9 +46,10 @@ def watch(session: Session, program: Program, path: str) -> None:
 
     doing = "Tracing connect" if connect else "Counting packets"
     demo = demo_of_connect(path, args.deny_port) if connect else demo_of_packets(path)
-    session.attached(f"{doing} in {path}", demo, columns(connect=connect))
     if not connect:
         session.refuse_metrics("without --connect")
+    session.attached(f"{doing} in {path}", demo, columns(connect=connect))
+    if not connect:
         report_often(program, session)
         return
     for event in program.events("rb", session):
