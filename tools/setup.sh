@@ -1,48 +1,61 @@
 #!/bin/sh
-# Install what is missing: system packages by apt, and .venv for the Python
-# side. Called by make; what is there already is left alone.
+# Install what is missing: system packages by the distribution's own client, and .venv for
+# the Python side. Called by make; what is there already is left alone.
 #
 #	tools/setup.sh demo	what running the tools needs
 #	tools/setup.sh test	what the tests need besides
 #	tools/setup.sh kernels	what virtual machines with other kernels need besides
 #	tools/setup.sh check	what lint and types need besides the first
+#
+# tools/ebpf_tour/base/packages.py knows what is needed, and its names.
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="python3 python3-venv python3-bpfcc libbpf1 libbpf-dev clang llvm"
-for_tests="man-db gcc libc6-dev musl-tools util-linux procps locales libjemalloc2 systemd"
-for_kernels="qemu-system-x86 busybox-static kmod file"
 extra=""
 case $1 in
-test) packages="$packages $for_tests" extra="[test]" ;;
-kernels) packages="$packages $for_tests $for_kernels" extra="[test]" ;;
+test | kernels) extra="[test]" ;;
 check) extra="[dev]" ;;
 esac
 
 as_root=""
 [ "$(id -u)" = 0 ] || as_root="sudo"
 
-missing=""
-if command -v dpkg-query >/dev/null; then
-	for package in $packages; do
-		status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-		[ "$status" = installed ] || missing="$missing $package"
-	done
-elif ! command -v clang >/dev/null || ! command -v llvm-objcopy >/dev/null; then
-	missing=" $packages"
-fi
+client=""
+for name in apt-get dnf zypper pacman apk; do
+	command -v "$name" >/dev/null && client=$name && break
+done
 
-if [ -n "$missing" ]; then
-	if ! command -v apt-get >/dev/null; then
-		echo "This machine has no apt-get. Install what these Debian packages hold, then call make again:" >&2
-		echo " $missing" >&2
-		exit 69
-	fi
-	echo "Installing packages${as_root:+, through sudo}:$missing"
-	$as_root apt-get update -qq
-	$as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends $missing
+install() {
+	echo "Installing packages${as_root:+, through sudo}: $*"
+	case $client in
+	apt-get)
+		$as_root apt-get update -qq
+		$as_root env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends "$@"
+		;;
+	dnf) $as_root dnf install -y --quiet "$@" ;;
+	zypper) $as_root zypper --non-interactive --quiet install "$@" ;;
+	pacman) $as_root pacman -S --needed --noconfirm --quiet "$@" ;;
+	apk) $as_root apk add --quiet "$@" ;;
+	esac
+}
+
+# The distribution's Python, whatever else PATH may name: BCC's package is made
+# for this one, and the virtual environment has to see it.
+python=/usr/bin/python3
+if ! [ -x $python ] && [ -n "$client" ]; then
+	if [ "$client" = pacman ]; then install python; else install python3; fi
 fi
+missing=$($python -I tools/ebpf_tour/base/packages.py "$1" "$client")
+case $client,$missing in
+*,) ;;
+,* | *"("*)
+	echo "Install what is missing, then call make again; in brackets, Debian's names:" >&2
+	echo "  $missing" >&2
+	exit 69
+	;;
+*) install $missing ;;
+esac
 
 # A server that tests ask. Unpacked below the cache, not installed: its package would start it.
 # With the Python client of the same release, the oldest one that the tools work with.
@@ -66,11 +79,9 @@ if [ -d "$unpacked" ]; then
 	ln -sfn "$unpacked" build/prometheus
 fi
 
-# The distribution's Python, whatever else PATH may name: BCC's package is made
-# for this one, and the virtual environment has to see it.
 if ! [ -x .venv/bin/python ]; then
 	echo "Creating .venv"
-	/usr/bin/python3 -m venv --system-site-packages .venv
+	$python -m venv --system-site-packages .venv
 	# It has a hook that Python imports at each start; builds bring their own.
 	.venv/bin/pip uninstall -qq --yes setuptools
 fi

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ebpf_tour.base import packages
 from ebpf_tour.base.errors import Error, Unsupported, UsageError
 from ebpf_tour.loader import origin
 
@@ -33,7 +34,6 @@ PACKAGE = (Path(__file__).parent / "bpf").resolve()
 _COMMAND = "python3 -m ebpf_tour.build"  # the name in messages
 # What to run again: another Python does not have this package.
 _AGAIN = f"{shlex.quote(sys.executable)} -m ebpf_tour.build"
-_INSTALL = "apt install clang llvm libbpf-dev (Debian, Ubuntu)"
 
 
 def compile_object(source: Path, target: Path, architecture: str) -> None:
@@ -118,14 +118,15 @@ def _run(command: list[str], source: Path) -> None:
             command, cwd=source.parent, capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
-        raise Unsupported(f"{command[0]} is not installed", _INSTALL) from None
+        raise Unsupported(
+            f"{command[0]} is not installed", packages.install("clang", "llvm", "headers")
+        ) from None
     if done.returncode == 0:
         return
     if missing := re.search(r"fatal error: '(bpf/\S+)' file not found", done.stderr):
         raise Unsupported(
             f"clang cannot find {missing[1]}",
-            "libbpf's headers are in a package of their own: apt install libbpf-dev "
-            "(Debian, Ubuntu)",
+            f"libbpf's headers are in a package of their own: {packages.install('headers')}",
             done.stderr,
         )
     raise Error(f"{command[0]} cannot compile {source}", _what_to_fix(done.stderr), done.stderr)

@@ -73,9 +73,11 @@ _LEFT_OUT = """\
  *
 """
 
-_INSTALL = (
-    "install it: apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
-)
+
+def _install() -> str:
+    from ebpf_tour.base import packages
+
+    return f"install it: {packages.install('bcc')}"
 
 
 class _Defines(Settings):
@@ -241,11 +243,13 @@ class BccProgram(Program):
                 tempfile.TemporaryDirectory(prefix="ebpf-tour-")
             )
         else:
+            from ebpf_tour.base import packages
+
             release = os.uname().release
             raise EngineUnavailable(
                 f"BCC needs kernel BTF or kernel headers: {features.KERNEL_BTF} and "
                 f"/lib/modules/{release}/build are both missing",
-                f"install the headers: apt install linux-headers-{release}",
+                f"install the headers: {packages.kernel_headers(release)}",
             )
 
     def _kernel_structs(self) -> str:
@@ -608,26 +612,28 @@ def _import_bcc() -> tuple[Any, Any]:
         import bcc
     except ImportError as error:
         if error.name not in (None, "bcc"):
-            raise EngineUnavailable(f"BCC's Python package is broken: {error}", _INSTALL) from None
+            raise EngineUnavailable(
+                f"BCC's Python package is broken: {error}", _install()
+            ) from None
         hidden = sys.prefix != sys.base_prefix and bool(_distribution_bcc())
         hint = (
             "make this virtual environment again with --system-site-packages: now it hides the "
             "package"
             if hidden
-            else _INSTALL
+            else _install()
         )
         raise EngineUnavailable("BCC's Python package is not installed", hint) from None
     except OSError as error:
         if "failed to map segment" in str(error):  # the dynamic linker's words
             raise MemoryError from None
-        raise EngineUnavailable(f"BCC's library cannot be loaded: {error}", _INSTALL) from None
+        raise EngineUnavailable(f"BCC's library cannot be loaded: {error}", _install()) from None
     if bcc.__file__ is None:  # a directory that Python takes for a package all the same
-        raise EngineUnavailable("BCC's Python package is not installed", _INSTALL)
+        raise EngineUnavailable("BCC's Python package is not installed", _install())
     if not hasattr(bcc, "BPF"):
         raise EngineUnavailable(
             f"{os.path.dirname(bcc.__file__)} is not BCC but a lattice package of the same "
             "name from PyPI",
-            "pip uninstall bcc, then " + _INSTALL,
+            "pip uninstall bcc, then " + _install(),
         )
 
     class Bpf(bcc.BPF):  # type: ignore[misc]

@@ -39,9 +39,11 @@ def load_libbpf() -> ct.CDLL:
     try:
         return ct.CDLL("libbpf.so.1", use_errno=True)
     except OSError as error:
+        from ebpf_tour.base import packages
+
         raise EngineUnavailable(
             f"libbpf.so.1 cannot be loaded: {error}",
-            "install it: apt install libbpf1 (Debian, Ubuntu), dnf install libbpf (Fedora)",
+            f"install it: {packages.install('libbpf')}",
         ) from None
 
 

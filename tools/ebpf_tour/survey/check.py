@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
+from ebpf_tour.base import packages
 from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features, trial
 from ebpf_tour.loader.hooks import kinds
@@ -210,22 +211,29 @@ def headers() -> str:
     instead = " (not needed, since there is BTF)" if features.has_kernel_btf() else ""
     raise Unsupported(
         f"there is no /lib/modules/{release}/build{instead}",
-        "" if instead else f"apt install linux-headers-{release}",
+        "" if instead else packages.kernel_headers(release),
     )
 
 
 def clang() -> str:
     path = shutil.which("clang")
     if not path:
-        raise Unsupported("there is no clang", "apt install clang llvm (make demo does it)")
+        raise Unsupported("there is no clang", packages.install("clang", "llvm"))
     try:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
         raise Error(
             f"cannot run {path}: {error.strerror}", "see what it says: clang --version"
         ) from None
-    version = re.search(r"version (\S+)", done.stdout)
-    return f"{version[1]}, {path}" if version else path
+    version = re.search(r"version ((\d+)\S*)", done.stdout)
+    if not version:
+        raise Error(f"{path} does not say its version", "see what it says: clang --version")
+    if int(version[2]) < _CLANG_WITH_CO_RE:
+        raise Unsupported(
+            f"{path} is clang {version[1]}, which does not compile CO-RE programs",
+            f"take clang {_CLANG_WITH_CO_RE} or newer: {packages.install('clang', 'llvm')}",
+        )
+    return f"{version[1]}, {path}; it compiles CO-RE programs"
 
 
 def _text(path: str) -> str:
@@ -236,6 +244,9 @@ def _text(path: str) -> str:
     except OSError:
         return ""
 
+
+# What preserve_access_index takes, which vmlinux.h has on each structure.
+_CLANG_WITH_CO_RE = 10
 
 CHECKS = (
     Check("kernel", "kernel", "everything", kernel),
