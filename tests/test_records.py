@@ -86,6 +86,7 @@ def test_no_file_without_a_tool() -> None:
         *("man/ebpf-tour.7", "man/ebpf-hooks.7", "man/ebpf-maps.7"),
         "examples/README.md",
         "examples/ebpf.md",
+        "examples/fleet.md",
         "examples/glossary.md",
         "examples/packets.md",
         "examples/verifier.md",
