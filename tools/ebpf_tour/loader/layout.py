@@ -61,15 +61,19 @@ class Layout:
         self.size = size
         self.members = tuple(members)
         self.form, end = "", 0
+        # Where a last member begins that is text, and what comes before it, for records
+        # that end inside of it.
+        self._text_at = size
         for member in self.members:
-            # What comes before the last one, for records that end inside of it.
             self._head = struct.Struct("=" + self.form)
+            self._text_at = member.offset if member.text else size
             self.form += f"{member.offset - end}x{member.form}"
             end = member.offset + member.size * member.items
         self.form += f"{size - end}x"
         self._struct = struct.Struct("=" + self.form)
         self._scalar = len(self.members) == 1 and not self.members[0].name
         self._flat = all(member.text or member.items == 1 for member in self.members)
+        self._plain = self._flat and not self._scalar
         make_type: Any = collections.namedtuple  # noqa: PYI024 - the fields come from BTF
         # What namedtuple's _make() does, without a call of Python code for each record.
         self._make = functools.partial(tuple.__new__, make_type(name or "_", self.names))
@@ -85,16 +89,20 @@ class Layout:
         A record may end inside its last member, if that is text: a program
         sends only as much of it as there is.
         """
-        last = self.members[-1]
-        if len(raw) < self.size and last.text:
-            head = self._head.unpack_from(raw)
-            return self.from_values((*head, bytes(raw[last.offset :])))
-        return self.from_values(self._struct.unpack_from(raw))
+        return self.decode_at(raw, 0, len(raw))
+
+    def decode_at(self, raw: bytes | memoryview, start: int, stop: int) -> Any:
+        """Return the value of `raw[start:stop]`, without that copy."""
+        if self._text_at <= stop - start < self.size:
+            text = bytes(raw[start + self._text_at : stop])
+            values = (*self._head.unpack_from(raw, start), text)
+        else:
+            values = self._struct.unpack_from(raw[start:stop])
+        return self._make(values) if self._plain else self.from_values(values)
 
     def decode_all(self, unpacked: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
         """Return the values from what struct.iter_unpack() has made of many."""
-        plain = self._flat and not self._scalar
-        return map(self._make if plain else self.from_values, unpacked)
+        return map(self._make if self._plain else self.from_values, unpacked)
 
     def from_values(self, values: tuple[Any, ...]) -> Any:
         """Return the value from what struct.unpack() has made of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import itertools
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -279,17 +280,21 @@ class Program(Closing, abc.ABC):
         Then everything is detached, and what was recorded until then still comes, so
         that nothing is between "shown" and "lost".
         """
+        # (The chain goes through each list in C.)
+        return itertools.chain.from_iterable(self._drained(reader, pace))
+
+    def _drained(self, reader: Reader, pace: Pace) -> Iterator[list[Any]]:
         while pace.running:
             due = time.monotonic() + _BATCH_SECONDS
             records = reader.drain()
-            yield from records
+            yield records
             if records:
                 pace.sleep(due - time.monotonic())
             else:
                 pace.wait_readable(reader.fd)
         self.detach()
         while records := reader.drain():
-            yield from records
+            yield records
 
     def records(self, name: str) -> list[Any]:
         """Return the records that are in the ring buffer `name` now, oldest first.

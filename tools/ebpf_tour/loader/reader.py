@@ -6,6 +6,7 @@ Both read all that is there at each call: a wake-up costs more than a record.
 from __future__ import annotations
 
 import ctypes as ct
+import itertools
 import mmap
 import os
 import struct
@@ -98,22 +99,33 @@ class RingBuffer:
         while position < end:
             start = position & self._mask
             header = self._words[start // 4]
-            self._barrier()
             if header & _BUSY:  # reserved, but not yet submitted
                 break
-            length = header & ~_DISCARD
             if header == self._layout.size:
                 complete = self._complete(self._headers(start, end - position))
                 stop = start + complete * self._stride
                 records += self._layout.decode_all(self._record.iter_unpack(self._data[start:stop]))
                 position += complete * self._stride
             else:
-                if not header & _DISCARD:
-                    begin = start + _HEADER
-                    records.append(self._layout.decode(self._data[begin : begin + length]))
-                position += (_HEADER + length + 7) & ~7
+                pieces, position = self._others(position, end)
+                records += itertools.starmap(self._layout.decode_at, pieces)
         self._consumer[0] = position
         return records
+
+    def _others(self, position: int, end: int) -> tuple[list[tuple[memoryview, int, int]], int]:
+        """Return where the records of other sizes are, and where the first one is that is not."""
+        pieces = []
+        while position < end:
+            start = position & self._mask
+            header = self._words[start // 4]
+            if header & _BUSY or header == self._layout.size:
+                break
+            length = header & ~_DISCARD
+            if header == length:
+                pieces.append((self._data, start + _HEADER, start + _HEADER + length))
+            position += (_HEADER + length + 7) & ~7
+        self._barrier()
+        return pieces, position
 
     def _headers(self, start: int, length: int) -> list[int]:
         """Return the lengths of the records, if all have the layout's size."""
