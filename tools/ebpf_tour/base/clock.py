@@ -10,6 +10,8 @@ import time
 # The number of the first time namespace, from include/linux/proc_ns.h.
 _PROC_TIME_INIT_INO = 0xEFFFFFFA
 
+_SECOND_NS = 1_000_000_000
+
 
 def kernel_ns() -> int:
     """Return what bpf_ktime_get_ns() would give now.
@@ -50,15 +52,20 @@ def _monotonic_offset_ns(pid: str) -> int:
     with open(f"/proc/{pid}/timens_offsets", encoding="ascii") as file:
         offsets = {name: (int(s), int(ns)) for name, s, ns in map(str.split, file)}
     seconds, nanoseconds = offsets["monotonic"]
-    return seconds * 1_000_000_000 + nanoseconds
+    return seconds * _SECOND_NS + nanoseconds
+
+
+# The second of the event before, on the kernel's clock, and its local time: most are of the same.
+_begins_ns, _ends_ns, _text = 0, 0, ""
 
 
 def local_time(since_boot_ns: int) -> str:
     """Return HH:MM:SS, local time, for what bpf_ktime_get_ns() gave."""
-    ago_ns = kernel_ns() - since_boot_ns
-    return _clock_time((time.time_ns() - ago_ns) // 1_000_000_000)
-
-
-@functools.lru_cache(maxsize=8)  # most events are of the same second as the one before
-def _clock_time(since_epoch_s: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(since_epoch_s))
+    global _begins_ns, _ends_ns, _text  # noqa: PLW0603 - a cache of one
+    if not _begins_ns <= since_boot_ns < _ends_ns:
+        boot_ns = time.time_ns() - kernel_ns()
+        since_epoch_s = (boot_ns + since_boot_ns) // _SECOND_NS
+        _text = time.strftime("%H:%M:%S", time.localtime(since_epoch_s))
+        _begins_ns = since_epoch_s * _SECOND_NS - boot_ns
+        _ends_ns = _begins_ns + _SECOND_NS
+    return _text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 import signal
@@ -76,6 +77,11 @@ def open_flags(flags: int) -> list[str]:
 
     Bits without a name are the last item, as a number.
     """
+    return list(_open_flags(flags))
+
+
+@functools.lru_cache(maxsize=128)  # programs open files in few ways
+def _open_flags(flags: int) -> list[str]:
     names = [_ACCESS_MODES[flags & 3]]
     rest = flags & ~3
     for flag, name in _OPEN_FLAGS.items():

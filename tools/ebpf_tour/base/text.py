@@ -21,7 +21,12 @@ def from_kernel(raw: bytes) -> str:
     >>> from_kernel(b"caf\xc3\xa9\xff\0rest")
     'café\udcff'
     """
-    return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return word_from_kernel(raw.partition(b"\0")[0])
+
+
+def word_from_kernel(raw: bytes) -> str:
+    """Return the same for bytes without a NUL that hardly come again, as arguments do."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def to_bytes(text: str) -> bytes:

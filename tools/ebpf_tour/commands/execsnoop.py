@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ebpf_tour.base.clock import local_time
 from ebpf_tour.base.names import error_name
-from ebpf_tour.base.text import from_kernel
+from ebpf_tour.base.text import from_kernel, word_from_kernel
 from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.pattern import is_named, pattern
 from ebpf_tour.loader.hooks.ksyscall import Ksyscall
@@ -128,7 +128,7 @@ def is_wanted(event: Any, command: Command, args: argparse.Namespace) -> bool:
 def row_of(event: Any, command: Command, session: Session) -> Row:
     """Return the row for a record and its command line."""
     # In JSON and CSV, each argument is a value of its own.
-    shown = quoted if session.args.quote and session.args.format == "table" else from_kernel
+    shown = quoted if session.args.quote and session.args.format == "table" else word_from_kernel
     args = [shown(word) for word in command.args]
     interpreter = command.interpreter
     if command.truncated and command.args[-1] == MORE:
