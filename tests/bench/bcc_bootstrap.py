@@ -1,6 +1,8 @@
 """What ebpf-bootstrap does, as BCC's documentation would write it. Needs kernel headers."""
 
+import json
 import sys
+import time
 
 from bcc import BPF
 
@@ -80,7 +82,29 @@ def print_event(cpu, data, size):
         )
 
 
-b["events"].open_perf_buffer(print_event, page_cnt=1024)
+def print_json(cpu, data, size):
+    """The keys of ebpf-bootstrap --json."""
+    global seen
+    seen += 1
+    event = b["events"].event(data)
+    is_exec = event.kind == 0
+    row = {
+        "time": time.strftime("%H:%M:%S"),
+        "event": "EXEC" if is_exec else "EXIT",
+        "comm": event.comm.decode("utf-8", "replace"),
+        "pid": event.pid,
+        "ppid": event.ppid,
+        "filename": event.filename.decode("utf-8", "replace") if is_exec else None,
+        "truncated": False if is_exec else None,
+        "exit_code": None if is_exec else event.exit_code >> 8,
+        "signal": None,
+        "duration_ns": None if is_exec else event.duration_ns,
+        "since_exec_ns": None if is_exec else event.duration_ns,
+    }
+    print(json.dumps(row))
+
+
+b["events"].open_perf_buffer(print_json if "--json" in sys.argv else print_event, page_cnt=1024)
 sys.stderr.write("Tracing... Ctrl-C to end.\n")
 while True:
     try:

@@ -39,9 +39,14 @@ SPAWNS, WORKERS = 20_000, 2
 CALLS = 2_000_000
 ROWS = 8_000
 MALLOCS = 2_000_000
+OPENS = 300_000
 INTERRUPTS = 45
 
+# What to trace, and the load that calls it.
+TRACED_CALLS = {"syscount": ("call", CALLS), "opensnoop": ("open", OPENS)}
+
 ATTACHED = b"Ctrl-C to end."
+JSON = ", JSON"  # at the end of a name: the same peer with other output
 
 Figures = dict[str, dict[str, list[float]]]
 
@@ -82,11 +87,15 @@ class Traced:
         while self._peer.attached not in self.said:
             line = stream.readline()
             if not line:
-                if self.process.stderr:
-                    self.said += self.process.stderr.read()
-                raise RuntimeError(" ".join(self.said.decode(errors="replace").split())[-160:])
+                raise self.failed()
             self.said += line
         return time.perf_counter() - self.began
+
+    def failed(self) -> RuntimeError:
+        """Return what to raise where it has ended: the last that it said."""
+        if self.process.stderr:
+            self.said += self.process.stderr.read()
+        return RuntimeError(" ".join(self.said.decode(errors="replace").split())[-160:])
 
     def memory_mb(self) -> float:
         """Return its peak of memory until now."""
@@ -94,8 +103,11 @@ class Traced:
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def end(self) -> float:
-        """Interrupt it until it ends; return the CPU seconds that it has used."""
-        while True:
+        """Interrupt it until it ends; return the CPU seconds that it has used.
+
+        Raises RuntimeError if it does not end.
+        """
+        for _ in range(12):
             self.process.send_signal(signal.SIGINT)
             for _ in range(1000):
                 pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
@@ -108,6 +120,7 @@ class Traced:
                             stream.close()
                     return self.cpu_s
                 time.sleep(0.005)
+        raise RuntimeError("it does not end at SIGINT")
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +238,35 @@ def row_writers() -> list[Peer]:
     room = ["--json", "--buffer", "16384"]
     peers = [peer for peer in exec_tracers() if not peer.on_stdout]
     ours = {BIN / "ebpf-bootstrap"}
-    return [p._replace(command=[*p.command, *room]) if p.command[0] in ours else p for p in peers]
+    plain = next(peer for peer in peers if peer.name == "plain bcc")
+    return [
+        *(p._replace(command=[*p.command, *room]) if p.command[0] in ours else p for p in peers),
+        plain._replace(name=f"plain bcc{JSON}", command=[*plain.command, "--json"]),
+    ]
+
+
+def call_tracers() -> list[Peer]:
+    """Return what sees each call: a program that does nothing, ours, bcc's and bpftrace's."""
+    own = [peer for peer in originals() if peer.name.partition(":")[0] in TRACED_CALLS]
+    missing = "" if shutil.which("bpftrace") else "apt install bpftrace"
+    peers = []
+    for name in TRACED_CALLS:
+        peers += [
+            Peer(f"{name}: empty", [BUILD / "peer", "empty", BUILD / f"x86/empty_{name}.bpf.o"]),
+            *(peer for peer in own if peer.name.startswith(name)),
+            Peer(
+                f"{name}: bpftrace",
+                ["bpftrace", "-B", "line", BUILD / f"{name}.bt"],
+                missing=missing,
+                on_stdout=True,
+            ),
+        ]
+    return peers
+
+
+def lessons() -> list[Peer]:
+    names = ("hello", "minimal", "kprobe", "fentry", "ksyscall", "execcount", "mkdir")
+    return [Peer(f"ebpf-{name}", [BIN / f"ebpf-{name}"]) for name in names]
 
 
 def flooded() -> list[Peer]:
@@ -328,14 +369,16 @@ class Bench:
             "flood": lambda: self.take_turns(flooded(), self.flood),
             "rows": lambda: self.take_turns(writers, self.rows),
             "live": lambda: self.take_turns(
-                [peer for peer in writers if peer.name in {"libbpf", "plain bcc"}], self.live_rows
+                [peer for peer in writers if peer.name not in {"bcc engine", "C"}], self.live_rows
             ),
+            "calls": lambda: self.take_turns(call_tracers(), self.calls),
             "malloc": lambda: self.take_turns(malloc_tracers(), self.mallocs),
             "interrupt": lambda: self.take_turns(
                 [peer for peer in tracers if not peer.on_stdout], self.interrupt, INTERRUPTS
             ),
             "stop": lambda: self.take_turns(tracers[:3], self.stop_and_go),
             "originals": lambda: self.take_turns(originals(), self.start),
+            "lessons": lambda: self.take_turns(lessons(), self.start),
             "help": lambda: self.take_turns(help_texts(), self.helps),
         }
 
@@ -394,17 +437,13 @@ class Bench:
         with (
             load("spawn", SPAWNS // WORKERS, BUILD / "step", workers=WORKERS) as work,
             load("spawn", SPAWNS // WORKERS, BUILD / "step", workers=WORKERS) as alone,
-            path.open("wb") as file,
         ):
             untraced = alone.run()
-            with Traced(peer._replace(on_stdout=False), stdout=file.fileno()) as tool:
-                if peer.on_stdout:
-                    wait_for(path, peer.attached)
-                else:
-                    tool.wait_attached()
+            with traced_to(path, peer) as tool:
                 traced = work.run()
                 time.sleep(0.5)
-                cpu = tool.end() - (self.median("idle CPU, s", peer.name) or 0)
+                idle = self.median("idle CPU, s", peer.name.removesuffix(JSON))
+                cpu = tool.end() - (idle or 0)
         rows = path.read_bytes()
         events = sum(b" step " in line or b'"step"' in line for line in rows.splitlines())
         return cpu, events, traced / untraced
@@ -436,11 +475,24 @@ class Bench:
             work.run()
             before = cpu_s(tool.process.pid)
             tool.process.send_signal(signal.SIGCONT)
-            time.sleep(1)
+            seen, lines = -1, 0
+            while seen != lines:  # a busy machine takes longer
+                time.sleep(1)
+                seen, lines = lines, sum(b"step" in line for line in path.open("rb"))
             cpu = cpu_s(tool.process.pid) - before
             tool.end()
-        lines = sum(b"step" in line for line in path.read_bytes().splitlines())
         return {"rows from a full buffer, per CPU second": lines / cpu}
+
+    def calls(self, peer: Peer) -> dict[str, float]:
+        """Return what it adds to the CPU time of who calls: its own is not in there."""
+        name = peer.name.partition(":")[0]
+        kind, count = TRACED_CALLS[name]
+        with load(kind, count) as alone, load(kind, count) as work:
+            untraced = alone.run()
+            with traced_to(self.scratch / "rows", peer) as tool:
+                traced = work.run()
+                tool.end()
+        return {f"{name}: ns that it adds to a call": (traced - untraced) / count * 1e9}
 
     def mallocs(self, peer: Peer) -> dict[str, float]:
         """Each tracer watches a process of its own, whose PID its command gets."""
@@ -497,16 +549,32 @@ class Bench:
         return {"--help, ms": (time.perf_counter() - began) * 1e3}
 
 
+@contextlib.contextmanager
+def traced_to(path: Path, peer: Peer) -> Iterator[Traced]:
+    """Run a tracer that is attached and writes to a file."""
+    with (
+        path.open("wb") as file,
+        Traced(peer._replace(on_stdout=False), stdout=file.fileno()) as tool,
+    ):
+        if peer.on_stdout:
+            wait_for(path, peer.attached, tool)
+        else:
+            tool.wait_attached()
+        yield tool
+
+
 def cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process until now."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
-def wait_for(path: Path, text: bytes) -> None:
-    """Wait until a file has a text. Raises RuntimeError if that does not come."""
+def wait_for(path: Path, text: bytes, tool: Traced) -> None:
+    """Wait until a tracer's file has a text. Raises RuntimeError if that does not come."""
     for _ in range(2000):
         if text in path.read_bytes():
             return
+        if tool.process.poll() is not None:
+            raise tool.failed()
         time.sleep(0.01)
     raise RuntimeError("it never said that it was attached")
 
@@ -569,19 +637,36 @@ GOALS = [
         4,
         least=True,
     ),
-    Goal(
-        "mallocstacks, slowdown: libbpf engine",
-        "mallocstacks: ns a call that it adds",
-        "libbpf",
-        "plain bcc",
-        1.25,
+    *(
+        Goal(
+            f"the same, beside the same JSON: {what}",
+            f"rows {what}, per CPU second",
+            "libbpf",
+            f"plain bcc{JSON}",
+            2,
+            least=True,
+        )
+        for what in ("as they come", "from a full buffer")
     ),
-    Goal(
-        "mallocstacks, slowdown: bcc engine",
-        "mallocstacks: ns a call that it adds",
-        "bcc engine",
-        "plain bcc",
-        1.25,
+    *(
+        Goal(
+            f"{name}, what it adds to a call: libbpf engine",
+            f"{name}: ns that it adds to a call",
+            f"{name}: libbpf",
+            f"{name}: empty",
+            1.5,
+        )
+        for name in TRACED_CALLS
+    ),
+    *(
+        Goal(
+            f"mallocstacks, slowdown: {engine}",
+            "mallocstacks: ns a call that it adds",
+            engine,
+            "plain bcc",
+            1,
+        )
+        for engine in ("libbpf", "bcc engine")
     ),
     Goal("ebpf-bootstrap --help", "--help, ms", "ebpf-bootstrap --help", "python3 -c pass", 3),
 ]
@@ -653,6 +738,7 @@ def main() -> None:
     args = parser.parse_args()
     # A shell that starts us in the background has us ignore it, and so would the tools.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.pop("PYTHONUNBUFFERED", None)  # peers would write each row on its own
     prepare()
     parts = set(filter(None, args.only.split(",")))
     with tempfile.TemporaryDirectory(prefix="ebpf-bench-", dir="/dev/shm") as scratch:

@@ -3,11 +3,13 @@
  *
  *	load spawn N PROGRAM	run a program N times, one after the other
  *	load call N		call getppid(2) N times
+ *	load open N		open a file N times
  *	load malloc N		allocate N times from a few places
  *
- * When it is done it prints the nanoseconds that this took; for malloc those of
- * its CPU time, which is where a uprobe's cost goes.
+ * When it is done it prints the nanoseconds that this took, but for spawn those of
+ * its CPU time, which is where a program's cost goes.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,12 @@ static void call(long n)
 		syscall(SYS_getppid);
 }
 
+static void open_files(long n)
+{
+	while (n--)
+		close(open("/dev/null", O_RDONLY));
+}
+
 __attribute__((noinline)) static void allocate(int depth)
 {
 	void *volatile pointer;
@@ -58,20 +66,22 @@ __attribute__((noinline)) static void allocate(int depth)
 
 int main(int argc, char **argv)
 {
-	clockid_t clock = CLOCK_MONOTONIC;
+	clockid_t clock = CLOCK_PROCESS_CPUTIME_ID;
 	long n, began;
 	char byte;
 
 	if (argc < 3 || read(0, &byte, 1) < 0)
 		return 1;
 	n = atol(argv[2]);
-	if (!strcmp(argv[1], "malloc"))
-		clock = CLOCK_PROCESS_CPUTIME_ID;
+	if (!strcmp(argv[1], "spawn"))
+		clock = CLOCK_MONOTONIC;
 	began = now(clock);
 	if (!strcmp(argv[1], "spawn"))
 		spawn(n, argv[3]);
 	else if (!strcmp(argv[1], "call"))
 		call(n);
+	else if (!strcmp(argv[1], "open"))
+		open_files(n);
 	else
 		for (long i = 0; i < n; i++)
 			allocate(i % 16);

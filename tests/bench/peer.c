@@ -3,12 +3,14 @@
  *
  *	peer bootstrap OBJECT	print a row for each event, as ebpf-bootstrap does
  *	peer flood OBJECT	count the events
+ *	peer empty OBJECT	only attach its programs
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 
@@ -77,6 +79,11 @@ int main(int argc, char **argv)
 	bpf_object__for_each_program(program, object)
 		if (!bpf_program__attach(program))
 			return 1;
+	if (!strcmp(argv[1], "empty")) {
+		fprintf(stderr, "Tracing... Ctrl-C to end.\n");
+		pause();
+		return 0;
+	}
 	rb = ring_buffer__new(bpf_object__find_map_fd_by_name(object, "rb"),
 			      bootstrap ? print_event : count_event, NULL, NULL);
 	if (!rb)
