@@ -77,7 +77,7 @@ def open_program(
         if follow:
             from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 
-            chosen += tuple(RawTracepoint(event, within=True) for event in FOLLOW_EVENTS)
+            chosen += tuple(RawTracepoint(event) for event in FOLLOW_EVENTS)
         options = Options(
             *(name, place, via, chosen, known, say, verbose, whole_log, count_runs, follow)
         )

@@ -39,7 +39,8 @@ PERF_EVENT_ARRAY, RINGBUF = 4, 27
 
 # The raw tracepoints of the programs in bpf/lib/processes.bpf.h, which follow a process to
 # those that it starts. They are loaded only where that is wanted.
-FOLLOW_EVENTS = ("sched_process_fork", "sched_process_free")
+_FREE = "sched_process_free"
+FOLLOW_EVENTS = ("sched_process_fork", _FREE)
 
 # Once events come, how long they gather before they are read: a wake-up for each
 # event costs more than the event itself.
@@ -402,11 +403,13 @@ class Program(Closing, abc.ABC):
     def missed(self, *, beginnings: bool = False) -> int:
         """Return how often a program did not run, since one was running on that CPU already.
 
-        A kernel with trace_call_bpf_faultable(), such as 7.2, may take the CPU
-        from a program at a system call's tracepoint, and skips that program for
-        every other thread on this CPU until it goes on.
+        A kernel with trace_call_bpf_faultable(), such as 7.2, may take the CPU from a
+        program at a system call's tracepoint, and skips that program for every other thread
+        on this CPU until it goes on. Since v7.0, a46023d5616e ("tracing: Guard
+        __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast"), also from one at a raw
+        tracepoint.
 
-        With `beginnings`, only of those that see a call begin.
+        With `beginnings`, only of those that see a call begin, or a process to be followed.
         """
         from ebpf_tour.loader import syscall
 
@@ -414,6 +417,8 @@ class Program(Closing, abc.ABC):
             syscall.program_info(fd).missed
             for hook, fd in self._hooks_and_fds()
             if not (beginnings and (hook.returns or hook.within))
+            # Without this one, an ID stays in the map until fork's sees who gets it next.
+            and not (self._options.follow and hook.name == _FREE)
         )
 
     def close(self) -> None:
