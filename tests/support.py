@@ -348,14 +348,20 @@ def may_be_skipped(*hooks: Hook) -> bool:
     """Say whether the kernel may skip the programs at these hooks when many calls come at once.
 
     It starts none where the same one runs already, and Linux 7.2 may take the
-    CPU away from one at a system call's tracepoint. `Program.missed()` counts
+    CPU away from one at a system call's tracepoint or at a raw one. `Program.missed()` counts
     it, so there a test with many calls at once demands shown + lost = caused;
     on other kernels nothing may be lost.
     """
-    return features.in_kallsyms("trace_call_bpf_faultable") and any(
-        (hook.kind.endswith("tracepoint") or hook.kind == "tp_btf") and "sys_e" in hook.name
-        for hook in hooks
-    )
+    at_calls = features.in_kallsyms("trace_call_bpf_faultable")
+    # Not at perf's tracepoints, which turn preemption off by themselves.
+    at_all = features.in_kallsyms("tracepoint_srcu")
+
+    def may_skip(hook: Hook) -> bool:
+        raw = hook.kind in ("raw tracepoint", "tp_btf")
+        is_call = (raw or hook.kind == "tracepoint") and "sys_e" in hook.name
+        return (at_calls and is_call) or (at_all and raw)
+
+    return any(map(may_skip, hooks))
 
 
 def is_preemptible() -> bool:

@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from cases import Case, in_all_ways, need_hooks, parameters
-from support import BIN, ENGINES, Running, Workload, assert_error, cgroup, run
+from support import (
+    BIN,
+    ENGINES,
+    Result,
+    Running,
+    Workload,
+    assert_error,
+    cgroup,
+    may_be_skipped,
+    run,
+)
 
 from ebpf_tour.frame.catalogue import parser_of, tools
+from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
+from ebpf_tour.loader.program import FOLLOW_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +150,31 @@ def tool_and(case: Case, *words: str | Path) -> list[str | Path]:
     return [*case.command(*options, "--json"), *words]
 
 
+def must_see(case: Case, watch: Callable[[], tuple[Result, Wanted]]) -> None:
+    """Demand that a tool sees all that is wanted, and nothing else.
+
+    Linux 7.2 may skip one of the tool's programs, or the one that follows a process. The tool
+    must say then that it has lost something, and is tried again.
+    """
+    following = (RawTracepoint(event) for event in FOLLOW_EVENTS)
+    skips = may_be_skipped(*case.hooks, *following)
+    _, compare = SEES[case.tool.name]
+    for _ in range(10):
+        result, wanted = watch()
+        assert result.status == 0, result.stderr
+        assert {row["pid"] for row in result.records if "pid" in row} <= wanted.pids
+        lost = result.summary["lost"]
+        try:
+            compare(result.records, wanted)
+        except AssertionError:
+            if not (skips and lost):
+                raise
+        else:
+            assert skips or lost == 0
+            return
+    pytest.fail("each time, something was lost")
+
+
 def by_turns(first: int) -> Any:
     """Each tool on one engine: of the next tool, it is the other one."""
     pairs = enumerate(TOOLS, first)
@@ -149,8 +186,8 @@ def by_turns(first: int) -> Any:
 @by_turns(0)
 def test_processes_by_their_pids(case: Case, compiled: Compiled, homes: Callable[[], Path]) -> None:
     """Two of one program, and not their children; with --follow, those too. Of a third: nothing."""
-    _, compare = SEES[case.tool.name]
-    for follow in ((), ("--follow",)):
+
+    def watch(*follow: str) -> tuple[Result, Wanted]:
         places = [homes() for _ in range(3)]
         command = (compiled("family"),)
         with (
@@ -166,13 +203,14 @@ def test_processes_by_their_pids(case: Case, compiled: Compiled, homes: Callable
                 for workload in (other, first, second):
                     workload.process.wait()
                 result = watching.finish(signal.SIGINT)
-        assert result.status == 0, result.stderr
         wanted = {first.pid, second.pid}
         if follow:
             wanted |= members(places[0]) | members(places[1])
         # Each has executed itself before.
-        compare(result.records, Wanted(wanted, [LAST] * 2 if follow else []))
-        assert result.summary["lost"] == 0
+        return result, Wanted(wanted, [LAST] * 2 if follow else [])
+
+    must_see(case, watch)
+    must_see(case, lambda: watch("--follow"))
 
 
 @pytest.mark.core
@@ -181,18 +219,19 @@ def test_processes_by_their_pids(case: Case, compiled: Compiled, homes: Callable
 def test_a_command(case: Case, compiled: Compiled, homes: Callable[[], Path]) -> None:
     """Its events and those of all that come from it; the tool ends with them."""
     need_hooks(case)
-    _, compare = SEES[case.tool.name]
-    home, strangers = homes(), homes()
-    with Workload(compiled("family"), strangers, str(GENERATIONS), "wait") as other:
-        command = f"{compiled('family')} {home} {GENERATIONS}"
-        with Running(*tool_and(case, "-c", command)) as watching:
-            watching.wait_attached()
-            other.begin()
-            result = watching.finish()
-    assert result.status == 0, result.stderr
-    assert result.stderr.endswith(f"{case.tool.command}: the command ended with status 0\n")
-    compare(result.records, Wanted(members(home), [str(compiled("family")), LAST]))
-    assert result.summary["lost"] == 0
+
+    def watch() -> tuple[Result, Wanted]:
+        home, strangers = homes(), homes()
+        with Workload(compiled("family"), strangers, str(GENERATIONS), "wait") as other:
+            command = f"{compiled('family')} {home} {GENERATIONS}"
+            with Running(*tool_and(case, "-c", command)) as watching:
+                watching.wait_attached()
+                other.begin()
+                result = watching.finish()
+        assert result.stderr.endswith(f"{case.tool.command}: the command ended with status 0\n")
+        return result, Wanted(members(home), [str(compiled("family")), LAST])
+
+    must_see(case, watch)
 
 
 @pytest.mark.core
@@ -202,9 +241,9 @@ def test_a_cgroup(
     case: Case, compiled: Compiled, homes: Callable[[], Path], tmp_path: Path
 ) -> None:
     """And one below it; nothing of who is outside."""
-    _, compare = SEES[case.tool.name]
-    places = [homes() for _ in range(3)]
-    with cgroup(tmp_path) as group:
+
+    def watch(group: Path) -> tuple[Result, Wanted]:
+        places = [homes() for _ in range(3)]
         where = (group, group / "inner", None)
         workloads = [
             Workload(compiled("family"), place, str(GENERATIONS), "wait") for place in places
@@ -221,8 +260,10 @@ def test_a_cgroup(
             result = watching.finish(signal.SIGINT)
         for workload in workloads:
             workload.finish()
-    wanted = members(places[0]) | members(places[1])
-    compare(result.records, Wanted(wanted, [LAST] * 2))
+        return result, Wanted(members(places[0]) | members(places[1]), [LAST] * 2)
+
+    with cgroup(tmp_path) as group:
+        must_see(case, lambda: watch(group))
 
 
 @kernel
