@@ -24,7 +24,7 @@ test: setup-test bpf ## install what is missing, then run the tests
 test-all: setup-test bpf ## the same with each fault on every tool, of which test takes a choice
 	@$(PYTEST) --product $(ARGS)
 
-test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual machines: KERNELS="6.1 7.2", TESTS=choice or all
+test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual machines: KERNELS="6.1 6.1-arm64", TESTS=choice, demos or all
 	@TESTS=$(TESTS) $(PYTHON) tests/machines/kernels.py $(KERNELS)
 
 test-bcc: bpf ## run them with the BCC of another Debian release, on this kernel: SUITE=trixie

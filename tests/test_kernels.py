@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,19 @@ def case(tool: str, engine: str, outcome: str = "") -> str:
 def results(path: Path, *cases: str) -> Path:
     path.write_text(RESULTS.format("".join(cases)))
     return path
+
+
+def pretend(
+    kernels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """Have a script stand in for the one that boots guests."""
+    monkeypatch.setattr(kernels, "ROOT", tmp_path)
+    monkeypatch.setattr(kernels, "RESULTS", tmp_path / "build")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "tests/machines").mkdir(parents=True)
+    guest = tmp_path / "tests/machines/kernels.sh"
+    guest.write_text(f"#!/bin/sh\n{script}\n")
+    guest.chmod(0o755)
 
 
 def test_table(kernels: ModuleType, tmp_path: Path) -> None:
@@ -109,20 +123,31 @@ def test_a_tool_that_older_kernels_cannot_run(kernels: ModuleType, tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "wanted"),
+    [
+        ("6.12-arm64", "-m kernel and not native -k  "),
+        ("6.12-arm64-16k", "-m kernel and core -k demo "),
+    ],
+)
+def test_what_is_run(
+    kernels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str, wanted: str
+) -> None:
+    """With larger pages, the demos only."""
+    pretend(kernels, tmp_path, monkeypatch, 'echo "$@"')
+    monkeypatch.setenv("TESTS", "all")
+    with pytest.raises(RuntimeError, match=re.escape(wanted)):
+        kernels.run_guest(kernel, 1, [])
+
+
 @pytest.mark.parametrize("written", [None, "", RESULTS.format("")], ids=["none", "empty", "zero"])
 def test_a_guest_without_results(
     kernels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str | None
 ) -> None:
     """Whatever exit status it had."""
-    monkeypatch.setattr(kernels, "ROOT", tmp_path)
-    monkeypatch.setattr(kernels, "RESULTS", tmp_path / "build")
-    (tmp_path / "build").mkdir()
-    (tmp_path / "tests/machines").mkdir(parents=True)
-    guest = tmp_path / "tests/machines/kernels.sh"
-    guest.write_text("#!/bin/sh\necho it said this\n")
     if written is not None:
         (tmp_path / "empty.xml").write_text(written)
-        guest.write_text("#!/bin/sh\necho it said this\ncp empty.xml build/6.1-1.xml\n")
-    guest.chmod(0o755)
+    leaves = "" if written is None else "\ncp empty.xml build/6.1-1.xml"
+    pretend(kernels, tmp_path, monkeypatch, f"echo it said this{leaves}")
     with pytest.raises(RuntimeError, match=r"(?s)6\.1 gave no results:.*it said this"):
         kernels.run_guest("6.1", 1, [])

@@ -2,8 +2,9 @@
 
 `make test-kernels KERNELS="6.1 7.2"` calls this. Each kernel is booted twice,
 side by side, and runs half of the tests in each guest: those marked `core`, with
-TESTS=choice some of these, or with TESTS=all every one that is not marked `native`. A
-guest without results, a tool that no kernel can run, and a test that fails make it fail.
+TESTS=choice some of these, with TESTS=demos fewer, or with TESTS=all every one that is not
+marked `native`. One with pages of 16 KiB runs the demos only. A guest without results, a
+tool that no kernel can run, and a test that fails make it fail.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from ebpf_tour.frame.catalogue import tools
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build/kernels"
-KERNELS = ("5.10", "6.1", "6.12", "7.2")
-NEWEST = KERNELS[-1]
+KERNELS = ("5.10", "6.1", "6.12", "7.2", "6.1-arm64", "6.12-arm64", "6.12-arm64-16k")
+NEWEST = "7.2"
 SHARDS = 2
 
 # What is run, by TESTS: an emulated machine takes about ten seconds for a test. For the
@@ -36,18 +37,20 @@ SHARDS = 2
 MARKED = {
     "core": "kernel and core",
     "choice": "kernel and core",
+    "demos": "kernel and core",
     "all": "kernel and not native",
 }
 NAMED = {
     "choice": "(demo or lsm or replace or rows_of_kprobe or fexit or refuse or each_thread) "
     "and not bcc or hello or headers",
+    "demos": "demo",
 }
 
 # An emulated machine takes ten times as long, and all that a test waits for is
 # to come in the end. A fifth of the largest workloads shows as much.
 PATIENCE_S = "600"
 SCALE = "0.2"
-GUEST_S = "5400"
+GUEST_S = "7200"
 
 # How a skip begins that is legal: tests/support.py says so for hook objects.
 UNSUPPORTED = "unsupported here: "
@@ -70,7 +73,7 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
     results, log = stem.with_name(f"{stem.name}.xml"), stem.with_name(f"{stem.name}.log")
     results.unlink(missing_ok=True)
     log.unlink(missing_ok=True)
-    chosen = os.environ.get("TESTS", "core")
+    chosen = "demos" if kernel.endswith("-16k") else os.environ.get("TESTS", "core")
     command = [
         *("tests/machines/kernels.sh", "run", kernel, "--"),
         # Straight into the file, to be watched: the guest's own output comes at its end.

@@ -7,66 +7,32 @@
 #	tests/machines/kernels.sh run VERSION -- COMMAND [ARGUMENT...]
 #	tests/machines/kernels.sh clean
 #
-# VERSION is 5.10, 6.1, 6.12 or 7.2. COMMAND runs as root in the current
+# VERSION is 5.10, 6.1, 6.12 or 7.2, or one of those that arm64.sh boots:
+# 6.1-arm64, 6.12-arm64, 6.12-arm64-16k. COMMAND runs as root in the current
 # directory, which is the only one that it can change. What it prints is shown
 # at its end, and its exit status is the one of this script; a guest that dies
 # without one, or takes longer than KERNELS_TIMEOUT (3600 s), is a failure.
 # Needs qemu-system-x86, busybox-static, python3-venv, kmod and file.
 set -eu
-. "$(dirname "$0")/debian.sh"
+here=$(dirname "$0")
+. "$here/debian.sh"
 
-apt=$cache/apt
 vng=$cache/vng
-
-# The Debian release that has the kernel.
-suite_of() {
-	case $1 in
-	5.10) echo bullseye ;;
-	6.1) echo bookworm ;;
-	6.12) echo trixie ;;
-	7.2) echo sid ;;
-	*) usage ;;
-	esac
-}
-
-# apt-get and apt-cache with a sources list and package lists of their own,
-# so that the machine's stay as they are.
-apt() {
-	command=$1
-	shift
-	"$command" -qq -o Dir::Etc::SourceList="$apt/$suite.list" \
-		-o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$apt/$suite" \
-		-o Dir::Cache="$apt" -o APT::Architecture=amd64 \
-		-o APT::Sandbox::User=root "$@"
-}
 
 fetch() {
 	version=$1
-	suite=$(suite_of "$version")
 	kernel=$cache/kernels/$version
+	case $version in *-arm64*)
+		"$here/arm64.sh" fetch "$version"
+		return
+		;;
+	esac
 	[ -e "$kernel/complete" ] && return
 
-	uri=$(mirror)
-	mkdir -p "$apt/$suite/partial" "$apt/archives/partial"
-	echo "deb [signed-by=$keys] $uri $suite main" >"$apt/$suite.list"
-	apt apt-get update
-
-	# Up to 6.12 there is one package, linux-image-RELEASE. Later ones are
-	# two, linux-binary-RELEASE and linux-modules-RELEASE.
-	release=$(apt apt-cache pkgnames linux- |
-		sed -nE "s/^linux-(image|binary)-($version\..*-amd64)$/\2/p" |
-		grep -Ev 'cloud|rt-' | sort -V | tail -n 1)
-	[ -n "$release" ] || fail "$suite has no kernel $version" \
-		"its newest kernel may be another one by now: change suite_of()"
-	packages=$(apt apt-cache pkgnames linux- |
-		grep -Fx -e "linux-image-$release" -e "linux-binary-$release" \
-			-e "linux-modules-$release" -e "linux-headers-$release" \
-			-e "linux-headers-${release%-amd64}-common")
-
-	echo "Fetching $release from $suite" >&2
+	suite=$(suite_of "$version") arch=amd64
 	rm -rf "$kernel"
-	mkdir -p "$kernel/packages"
-	(cd "$kernel/packages" && apt apt-get download $packages)
+	update_apt
+	download_kernel "$version" amd64 "$kernel/packages"
 	for package in "$kernel"/packages/*.deb; do
 		dpkg-deb -x "$package" "$kernel"
 	done
@@ -97,6 +63,7 @@ install_vng() {
 run() {
 	version=$1
 	[ "$2" = -- ] || usage
+	case $version in *-arm64*) exec "$here/arm64.sh" run "$@" ;; esac
 	shift 2
 	for need in qemu-system-x86_64 busybox file depmod; do
 		command -v "$need" >/dev/null || fail "there is no $need" \
@@ -105,18 +72,8 @@ run() {
 	fetch "$version"
 	install_vng
 
-	# The command goes in, and what it printed and its exit status come out,
-	# through this directory: vng has no output without a terminal.
-	box=$(mktemp -d "$cache/guest.XXXXXX")
-	trap 'rm -rf "$box"' EXIT
-	trap 'exit 130' INT TERM
-	{
-		echo "exec </dev/null >$(quote "$box/stdout") 2>$(quote "$box/stderr")"
-		echo "cd $(quote "$PWD") &&"
-		for word in "$@"; do quote "$word"; done
-		echo
-		echo "echo \$? >$(quote "$box/status")"
-	} >"$box/command"
+	# vng has no output without a terminal: it goes through the box.
+	open_box "$@"
 
 	# --verbose: the console has what the kernel says when it dies. Then the guest ends
 	# at once (panic=-1). thread=single: both CPUs run in one thread of QEMU. With two,
@@ -130,19 +87,7 @@ run() {
 		--append "lsm=lockdown,capability,bpf oops=panic panic=-1 no_timer_check" \
 		--qemu-opts="-cpu Nehalem -accel tcg,thread=single" \
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
-	# Neither is there if the guest has not come as far as the command.
-	cat "$box/stdout" 2>/dev/null || true
-	cat "$box/stderr" >&2 2>/dev/null || true
-	if ! [ -s "$box/status" ]; then
-		cat "$box/console" >&2
-		fail "the guest with $version ended without a result" \
-			"see what it printed above"
-	fi
-	exit "$(cat "$box/status")"
-}
-
-quote() {
-	printf "'%s' " "$(printf %s "$1" | sed "s/'/'\\\\''/g")"
+	end_as_box
 }
 
 case ${1-} in
@@ -157,6 +102,8 @@ run)
 	shift
 	run "$@"
 	;;
-clean) rm -rf "$cache/kernels" "$apt" "$vng" "$cache/suites" ;;
+clean)
+	rm -rf "$cache/kernels" "$cache/arm64" "$cache/apt" "$vng" "$cache/suites"
+	;;
 *) usage ;;
 esac

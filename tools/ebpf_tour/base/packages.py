@@ -103,6 +103,11 @@ FOR_KERNELS = {
     "busybox": Needed(command("busybox"), ("busybox-static", "", "", "", "")),
     "depmod": Needed(command("depmod"), ("kmod",) * 5),
     "file": Needed(command("file"), ("file",) * 5),
+    # Of arm64.
+    "qemu-arm": Needed(command("qemu-system-aarch64"), ("qemu-system-arm", "", "", "", "")),
+    "mke2fs": Needed(command("mke2fs"), ("e2fsprogs",) * 5),
+    "cpio": Needed(command("cpio"), ("cpio",) * 5),
+    "xz": Needed(command("xz"), ("xz-utils", "xz", "xz", "xz", "xz")),
 }
 
 SETS = {
