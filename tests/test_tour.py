@@ -14,6 +14,9 @@ from cases import CAN_RUN, Case, fault
 from support import BIN, NO_BTF, NO_TRACEFS, ROOT, assert_error, in_mount_namespace, need, run
 
 from ebpf_tour.base.errors import Error, Unsupported
+from ebpf_tour.commands.fentry import TOOL as FENTRY
+from ebpf_tour.commands.lsm import TOOL as LSM
+from ebpf_tour.commands.mkdir import TOOL as MKDIR
 from ebpf_tour.commands.tour import CHECK, TOOL, catalogue_lines, check_lines
 from ebpf_tour.frame.catalogue import tools
 from ebpf_tour.loader import features, trial
@@ -21,6 +24,7 @@ from ebpf_tour.loader.bcc import llvm_version
 from ebpf_tour.loader.hooks import what_is_missing
 from ebpf_tour.loader.hooks.fentry import Fentry
 from ebpf_tour.loader.hooks.kprobe import Kprobe
+from ebpf_tour.loader.hooks.lsm import Lsm
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
 from ebpf_tour.loader.hooks.uprobe import Uprobe
 from ebpf_tour.survey.check import CHECKS
@@ -276,6 +280,38 @@ def test_check_is_right() -> None:
         "libbpf",
     ):
         assert verdicts[name]["found"], verdicts[name]
+
+
+@pytest.mark.core
+@leaves_nothing
+@kernel
+@pytest.mark.parametrize("kind", [Fentry, Lsm])
+def test_what_the_kernel_only_loads(kind: type[Hook]) -> None:
+    """On arm64 before Linux 6.4, it attaches none of them. The hook says what the trial shows."""
+    missing: Error | None = None
+    for check in kind.checks():
+        missing = check.missing()
+        assert check.make
+        try:
+            check.make().run()
+        except Error:
+            assert missing, check.name
+        else:
+            assert missing is None
+    tool = FENTRY if kind is Fentry else LSM
+    result = run(BIN / tool.command, "--demo")
+    assert result.status == (missing.status if missing else 0), result.stderr
+
+
+@pytest.mark.core
+@leaves_nothing
+@kernel
+def test_another_way_where_one_is_missing() -> None:
+    """Without --via, a tool takes the first one that works."""
+    result = run(BIN / MKDIR.command, "--engine", "libbpf", "--demo")
+    assert result.status == 0, result.stderr
+    via = next(via for via, hooks in MKDIR.via.items() if not what_is_missing(hooks))
+    assert f" via {via}" in result.stderr
 
 
 @kernel

@@ -55,7 +55,7 @@ TOOL = Tool(
         Example("ebpf-fentry --demo", "see files that the demo removes"),
     ),
     requirements=(
-        "Linux 5.8 or newer with kernel BTF and CONFIG_FUNCTION_TRACER (on arm64 6.0 or newer), "
+        "Linux 5.8 or newer with kernel BTF and CONFIG_FUNCTION_TRACER (on arm64 6.4 or newer), "
         "and root (or CAP_BPF and CAP_PERFMON)."
     ),
     see_also=("unlink(2)",),

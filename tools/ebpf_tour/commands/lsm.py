@@ -117,7 +117,7 @@ TOOL = Tool(
     ),
     keeps=("CAP_DAC_OVERRIDE",),  # to remove the demo's cgroup: the directory is read-only
     requirements=(
-        "Linux 5.8 or newer with CONFIG_BPF_LSM, CONFIG_SECURITY_PATH and "
+        "Linux 5.8 or newer (on arm64 6.4) with CONFIG_BPF_LSM, CONFIG_SECURITY_PATH and "
         'CONFIG_DEBUG_INFO_BTF, booted with "bpf" in its list of security modules (lsm=), and '
         "root. --demo and --cgroup need cgroup2."
     ),

@@ -197,8 +197,9 @@ TOOL = Tool(
     ),
     requirements=(
         "Linux 5.8 or newer with kernel BTF, and root (or CAP_BPF and CAP_PERFMON). --via kprobe "
-        "needs CONFIG_KPROBES; --via fentry the libbpf engine and CONFIG_FUNCTION_TRACER; --via "
-        "tracepoint CONFIG_FTRACE_SYSCALLS and tracefs, but no kernel BTF if BCC has headers."
+        "needs CONFIG_KPROBES; --via fentry the libbpf engine and CONFIG_FUNCTION_TRACER (on arm64 "
+        "6.4 or newer); --via tracepoint CONFIG_FTRACE_SYSCALLS and tracefs, but no kernel BTF if "
+        "BCC has headers."
     ),
     see_also=("mkdir(2)", "umask(2)"),
 )

@@ -187,6 +187,21 @@ def without_btf(what: str) -> Error | None:
     )
 
 
+def without_direct_calls(kind: str) -> Error | None:
+    """Return the error for programs that a function of the kernel calls, if it can call none.
+
+    Such a kernel loads them all the same: it refuses only to attach them, with ENOTSUPP. arm64
+    can since commit 2aa6ac03516d ("arm64: ftrace: Add direct call support") (in v6.4).
+    """
+    if features.in_kallsyms("register_ftrace_direct"):
+        return None
+    option = "DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
+    return Unsupported(
+        f"this kernel cannot attach {kind} programs{features.without(option)}",
+        f"boot a kernel with CONFIG_{option}: arm64 has it since Linux 6.4",
+    )
+
+
 def without_large_keys() -> Error | None:
     """Return the error for a program with large keys, if the kernel has none."""
     from ebpf_tour.loader import syscall

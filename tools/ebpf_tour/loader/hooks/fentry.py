@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, NotPermitted
-from ebpf_tour.loader.hooks import Hook, without_btf
+from ebpf_tour.loader.hooks import Hook, without_btf, without_direct_calls
 from ebpf_tour.loader.hooks.kprobe import KernelFunction
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Fentry(KernelFunction):
                 "boot your distribution's stock kernel: it needs "
                 "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and no hardening against it",
             )
-        return None
+        return without_direct_calls(kind)
 
     def unsupported(self) -> Error | None:
         return self.none_here(self.returns) or self.without_function()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ebpf_tour.base.errors import Error, NotPermitted, Unsupported
 from ebpf_tour.loader import features
-from ebpf_tour.loader.hooks import Hook, without_btf
+from ebpf_tour.loader.hooks import Hook, without_btf, without_direct_calls
 
 if TYPE_CHECKING:
     from ebpf_tour.loader.bcc import Function as BccFunction
@@ -60,7 +60,7 @@ class Lsm(Hook):
                 "boot your distribution's stock kernel: it needs CONFIG_BPF_LSM and no "
                 "hardening against it",
             )
-        return None
+        return without_direct_calls("lsm")
 
     def unsupported(self) -> Error | None:
         if missing := self.none_here():
