@@ -19,7 +19,11 @@ static __always_inline bool is_32bit(struct pt_regs *regs)
 
 	return task->thread_info.status & TS_COMPAT;
 #else
-	return regs->pstate & PSR_MODE32_BIT;
+	u64 pstate = 0;
+
+	/* BCC takes the pointer for a number, and does not write this by itself. */
+	bpf_probe_read_kernel(&pstate, sizeof(pstate), &regs->pstate);
+	return pstate & PSR_MODE32_BIT;
 #endif
 }
 

@@ -44,6 +44,8 @@ struct pt_regs {
 	unsigned long long sp;
 	unsigned long long pc;
 	unsigned long long pstate;
+	/* The first argument of a system call, whose result will be in regs[0]. */
+	unsigned long long orig_x0;
 };
 
 #else
