@@ -8,7 +8,7 @@ struct event {
 	u32 number;
 };
 
-BPF_RINGBUF_OUTPUT(rb, 1);	/* pages: a power of two */
+BPF_RINGBUF_OUTPUT(rb, 65536 / PAGE_SIZE);	/* pages: a power of two */
 BPF_ARRAY(lost, u64, 1);
 
 /* Each function has its numbers in skb->cb: the tool runs it, with a packet made for it. */
@@ -27,7 +27,7 @@ int small(struct __sk_buff *skb)
 
 int large(struct __sk_buff *skb)
 {
-	struct event *e = rb.ringbuf_reserve(1000);
+	struct event *e = rb.ringbuf_reserve(16000);
 
 	if (!e) {
 		lost.atomic_increment(0);

@@ -15,7 +15,7 @@ struct event *unused_event __attribute__((unused));	/* tells user space what it 
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);	/* bytes: a power of two, and whole pages */
+	__uint(max_entries, 65536);	/* bytes: a power of two, and whole pages */
 } rb SEC(".maps");
 
 __u64 lost;
@@ -38,7 +38,7 @@ int small(struct __sk_buff *skb)
 SEC("tc")
 int large(struct __sk_buff *skb)
 {
-	struct event *e = bpf_ringbuf_reserve(&rb, 1000, 0);
+	struct event *e = bpf_ringbuf_reserve(&rb, 16000, 0);
 
 	if (!e) {
 		__sync_fetch_and_add(&lost, 1);

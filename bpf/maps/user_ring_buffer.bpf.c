@@ -8,7 +8,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct {
 	__uint(type, BPF_MAP_TYPE_USER_RINGBUF);
-	__uint(max_entries, 4096);	/* bytes: a power of two, and whole pages */
+	__uint(max_entries, 65536);	/* bytes: a power of two, and whole pages */
 } urb SEC(".maps");
 
 /* The kernel calls this with each record, a dynptr: user space said how long it is. */

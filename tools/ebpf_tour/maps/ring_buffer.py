@@ -6,7 +6,7 @@ from ebpf_tour.base.descriptors import is_readable
 from ebpf_tour.frame.maps import MapLesson, Steps
 from ebpf_tour.loader.hooks.prog_run import ProgRun
 
-ROOM = 4096
+ROOM = 65536  # whole pages, also where a page has 64 KiB
 TIMES = 100
 
 
@@ -19,7 +19,7 @@ def run(steps: Steps) -> None:
 
     steps.part("What goes in and comes out")
     steps.run("small", 1, note="4 bytes: reserved, filled, submitted")
-    steps.run("large", 2, note="1000 bytes: each record has its size")
+    steps.run("large", 2, note="16000 bytes: a record has any size")
     steps.run("discard", 3, note="reserved, then given up")
     steps.run("copy", 4, note="made elsewhere, then copied")
     steps.tool("read", read, note="in the order of reservation")

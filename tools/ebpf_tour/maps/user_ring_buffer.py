@@ -8,7 +8,7 @@ from ebpf_tour.frame.maps import MapLesson, Steps
 from ebpf_tour.loader.hooks.prog_run import ProgRun
 from ebpf_tour.loader.user_ring_buffer import UserRingBuffer
 
-ROOM = 4096
+ROOM, LARGE = 65536, 16000  # whole pages, also where a page has 64 KiB
 
 
 def run(steps: Steps) -> None:
@@ -19,16 +19,16 @@ def run(steps: Steps) -> None:
         steps.run("drain", note="one run of the program took both: the result is their sum")
         steps.run("drain", note="nothing is there; what was taken is gone")
         put(steps, buffer, 10, 4)
-        put(steps, buffer, 20, 1000, "each record has its own size")
+        put(steps, buffer, 20, LARGE, "each record has its own size")
         steps.run("drain_one", note="its callback returned 1: stop")
         steps.run("drain_one", note="the next one was still there")
 
         steps.part(f"When it is full: it has room for {ROOM} bytes")
         for number in range(1, 5):
-            put(steps, buffer, number, 1000)
-        put(steps, buffer, 5, 1000, "no room: user space knows at once, and can wait")
+            put(steps, buffer, number, LARGE)
+        put(steps, buffer, 5, LARGE, "no room: user space knows at once, and can wait")
         steps.run("drain_one", note="a program makes room")
-        put(steps, buffer, 5, 1000)
+        put(steps, buffer, 5, LARGE)
         steps.run("drain", note="2 + 3 + 4 + 5: nothing is lost")
 
 
