@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from support import ARCHITECTURE
+
 from ebpf_tour.build import compile_object
 
 if TYPE_CHECKING:
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 
 def own_tool(directory: Path, name: str, *events: str) -> None:
     """Write a tool.py that loads NAME.bpf.c of its directory, and compile that."""
-    compile_object(directory / f"{name}.bpf.c", directory / f"x86/{name}.bpf.o", "x86")
+    made = directory / ARCHITECTURE / f"{name}.bpf.o"
+    compile_object(directory / f"{name}.bpf.c", made, ARCHITECTURE)
     path = directory / "tool.py"
     path.write_text(
         f"""\

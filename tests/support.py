@@ -35,6 +35,9 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 ENGINES = ("libbpf", "bcc")
 
+# How our directories and clang's macros call this machine.
+ARCHITECTURE = {"x86_64": "x86", "aarch64": "arm64"}[os.uname().machine]
+
 # Shell lines for in_mount_namespace(). Covered instead of unmounted, since they
 # can be mounted more than once.
 NO_BTF = "mount -t tmpfs none /sys/kernel/btf"

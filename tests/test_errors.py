@@ -7,7 +7,6 @@ stays behind.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import support
 from support import (
+    ARCHITECTURE,
     BIN,
     ENGINES,
     NO_BTF,
@@ -111,9 +111,7 @@ def test_no_such_hook() -> None:
 @pytest.mark.native
 def test_no_compiled_object_takes_bcc() -> None:
     """The default engine falls back, and says so in one line."""
-    directory = (
-        ROOT / "tools/ebpf_tour/bpf" / {"x86_64": "x86", "aarch64": "arm64"}[platform.machine()]
-    )
+    directory = ROOT / "tools/ebpf_tour/bpf" / ARCHITECTURE
     setup = f"mount -t tmpfs none '{directory}'"
     result = run(*in_mount_namespace(setup, MINIMAL, *ONE_ROW))
     assert result.status == 0, result.stderr
@@ -131,9 +129,7 @@ def test_no_compiled_object_takes_bcc() -> None:
 @pytest.mark.native
 def test_neither_bcc_nor_libbpf_object(tmp_path: Path) -> None:
     """With both engines gone, both are named."""
-    setup = f"{over(tmp_path, bcc_package())}\nmount -t tmpfs none '{ROOT}/bpf/x86'"
-    if platform.machine() != "x86_64":
-        setup = setup.replace("/x86'", "/arm64'")
+    setup = f"{over(tmp_path, bcc_package())}\nmount -t tmpfs none '{ROOT}/bpf/{ARCHITECTURE}'"
     cause, hint = assert_error(run(*in_mount_namespace(setup, MINIMAL)), 69)
     assert "minimal.bpf.o is not there; BCC's Python package is not installed" in cause
     assert "make bpf; install it: apt install python3-bpfcc" in hint

@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support import BIN, ROOT, Result, assert_error, in_mount_namespace, run
+from support import ARCHITECTURE, BIN, ROOT, Result, assert_error, in_mount_namespace, run
 
 from ebpf_tour.build import compile_all
 
@@ -86,7 +86,7 @@ def test_object_is_older(own: Path, name: str) -> None:
     for options in (DEMO, ("--demo",), ("--show", "asm"), ("--show", "source")):
         result = kills(own, *options)
         cause, hint = assert_error(result, 1, "kills")
-        assert cause == f"{name} has changed since {own}/x86/kills.bpf.o was compiled"
+        assert cause == f"{name} has changed since {own}/{ARCHITECTURE}/kills.bpf.o was compiled"
         assert hint == f"compile it: {sys.executable} -m ebpf_tour.build {own}"
         assert result.stdout == ""
         assert len(result.stderr.splitlines()) == 2  # it was not left to BCC
@@ -104,7 +104,9 @@ def test_object_of_the_package_is_older(sources: Path) -> None:
     minimal = BIN / "ebpf-minimal"
     place = f"mount --bind '{sources}' '{ROOT}/bpf'"
     cause, hint = assert_error(run(*in_mount_namespace(place, minimal, *DEMO)), 1)
-    assert re.match(r"minimal\.bpf\.c and vmlinux\.h have changed since /.*/x86/min", cause)
+    assert re.match(
+        rf"minimal\.bpf\.c and vmlinux\.h have changed since /.*/{ARCHITECTURE}/min", cause
+    )
     assert hint == "in a checkout, compile it: make bpf"
 
 
@@ -134,7 +136,7 @@ def test_times_do_not_matter(own: Path) -> None:
 def test_object_of_another_build(own: Path) -> None:
     """It does not say what it was made from, so nothing is said of it."""
     compile_all(own, own)
-    path = own / "x86/kills.bpf.o"
+    path = own / ARCHITECTURE / "kills.bpf.o"
     subprocess.run(["llvm-objcopy", "--remove-section=.ebpf_tour.sources", path], check=True)
     (own / "kills.h").write_text(f"{(own / 'kills.h').read_text()}\n")
     assert kills(own, *DEMO).status == 0
@@ -143,10 +145,10 @@ def test_object_of_another_build(own: Path) -> None:
 @native
 def test_no_object_at_all(own: Path) -> None:
     """A file of that name which is none: libbpf's words, in two lines."""
-    (own / "x86").mkdir(exist_ok=True)
-    (own / "x86/kills.bpf.o").write_text("no object\n")
+    (own / ARCHITECTURE).mkdir(exist_ok=True)
+    (own / ARCHITECTURE / "kills.bpf.o").write_text("no object\n")
     cause, _ = assert_error(kills(own, *DEMO), 1, "kills")
-    assert cause.startswith(f"libbpf cannot open {own}/x86/kills.bpf.o: ")
+    assert cause.startswith(f"libbpf cannot open {own}/{ARCHITECTURE}/kills.bpf.o: ")
 
 
 # Names that are not there.

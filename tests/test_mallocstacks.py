@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import support
 from support import (
+    ARCHITECTURE,
     BIN,
     ENGINES,
     ROOT,
@@ -607,7 +608,10 @@ def test_a_command_that_goes_on() -> None:
 
 def test_a_command_without_a_list(tmp_path: Path) -> None:
     """Its dynamic linker does not say what it needs."""
-    linker = b"/lib64/ld-linux-x86-64.so.2\0"
+    linker = {
+        "x86": b"/lib64/ld-linux-x86-64.so.2\0",
+        "arm64": b"/lib/ld-linux-aarch64.so.1\0",
+    }[ARCHITECTURE]
     program = Path("/bin/true").read_bytes()
     assert program.count(linker) == 1
     path = tmp_path / "program"

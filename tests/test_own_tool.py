@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from own_tool import own_tool
-from support import ROOT, Running, assert_error, run
+from support import ARCHITECTURE, ROOT, Running, assert_error, run
 
 from ebpf_tour.build import compile_all
 
@@ -267,7 +267,7 @@ def test_not_permitted(calls: Path) -> None:
 def test_not_compiled(calls: Path) -> None:
     """The hint is the command that compiles it."""
     cause, hint = assert_error(run(calls, "--engine", "libbpf"), 69, "calls")
-    assert cause == f"{calls.parent}/x86/calls.bpf.o is not there"
+    assert cause == f"{calls.parent}/{ARCHITECTURE}/calls.bpf.o is not there"
     command = hint.removeprefix("compile it: ")
     assert run("sh", "-c", command).status == 0
     assert run(calls, "--engine", "libbpf", "--json").records[0]["count"] == 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cases import CAN_RUN, TOOLS, Case, fault, on_each_engine
 from own_tool import own_tool
-from support import BIN, ROOT, assert_error, in_mount_namespace, run
+from support import ARCHITECTURE, BIN, ROOT, assert_error, in_mount_namespace, run
 
 from ebpf_tour.loader import origin, syscall
 from ebpf_tour.loader.bcc import BccProgram
@@ -70,7 +70,7 @@ def assert_source(shown: str, case: Case) -> dict[str, str]:
     if case.engine == "libbpf":
         assert above == ""
         # By what clang has written down: all but the kernel's types and system's headers.
-        recorded = origin._recorded(str(ROOT / f"bpf/x86/{case.tool.name}.bpf.o"))
+        recorded = origin._recorded(str(ROOT / f"bpf/{ARCHITECTURE}/{case.tool.name}.bpf.o"))
         ours = {name for name, _ in recorded if not name.startswith(("/", "include/", "asm/"))}
         assert {*files, "vmlinux.h"} == ours
     else:

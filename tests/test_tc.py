@@ -10,7 +10,7 @@ import packets
 import pytest
 from cases import via
 from packets import UDP, ethernet, ipv4, ipv6, udp
-from support import BIN, ROOT, Network, Result, Running, assert_error, run
+from support import ARCHITECTURE, BIN, ROOT, Network, Result, Running, assert_error, run
 
 from ebpf_tour.commands.tc import TOOL
 from ebpf_tour.loader.hooks import what_is_missing
@@ -68,7 +68,14 @@ def add_other(network: Network) -> list[str]:
 
 
 # Any program will do, and any name of it.
-OTHER = ("bpf", "direct-action", "object-file", str(ROOT / "bpf/x86/tc.bpf.o"), "section", "tc")
+OTHER = (
+    "bpf",
+    "direct-action",
+    "object-file",
+    str(ROOT / f"bpf/{ARCHITECTURE}/tc.bpf.o"),
+    "section",
+    "tc",
+)
 
 FRAME = ethernet(packets.IPV4, ipv4(UDP, udp(1, 2)))
 

@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = ROOT / "build/bench"
 BIN = Path(sys.executable).parent
+ARCHITECTURE = {"x86_64": "x86", "aarch64": "arm64"}[os.uname().machine]
 MALLOCSTACKS = Path("/usr/share/doc/bpfcc-tools/examples/tracing/mallocstacks.py")
 
 SPAWNS, WORKERS = 20_000, 2
@@ -211,7 +212,7 @@ def prepare() -> None:
 
 def exec_tracers() -> list[Peer]:
     where, why = headers()
-    obj = ROOT / "bpf/x86/bootstrap.bpf.o"
+    obj = ROOT / "bpf" / ARCHITECTURE / "bootstrap.bpf.o"
     tour = BIN / "ebpf-bootstrap"
     have_bpftrace = shutil.which("bpftrace")
     return [
@@ -275,7 +276,7 @@ def flooded() -> list[Peer]:
     return [
         Peer("libbpf", [*flood, "--engine", "libbpf"]),
         Peer("bcc engine", [*flood, "--engine", "bcc"]),
-        Peer("C", [BUILD / "peer", "flood", BUILD / "x86/flood.bpf.o"]),
+        Peer("C", [BUILD / "peer", "flood", BUILD / ARCHITECTURE / "flood.bpf.o"]),
         Peer(
             "plain bcc",
             ["/usr/bin/python3", BUILD / "bcc_flood.py"],
