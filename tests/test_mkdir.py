@@ -27,6 +27,7 @@ from support import (
     bytes_of,
     in_mount_namespace,
     may_be_skipped,
+    need,
     run,
 )
 
@@ -356,6 +357,17 @@ def test_a_way_that_is_not_there() -> None:
     command = in_mount_namespace(NO_TRACEFS, MKDIR, "--via", "tracepoint")
     cause, _ = assert_error(run(*command), 69, "ebpf-mkdir")
     assert cause == "tracefs is not mounted, so no tracepoint can be found"
+
+
+@pytest.mark.core
+@pytest.mark.usefixtures("leaves_nothing")
+def test_kprobes_without_tracefs(engine: str) -> None:
+    """They need none; nor does their end."""
+    need(*TOOL.via["kprobe"])
+    command = (MKDIR, "--engine", engine, "--via", "kprobe", "--demo")
+    result = run(*in_mount_namespace(NO_TRACEFS, *command))
+    assert result.status == 0, result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.native

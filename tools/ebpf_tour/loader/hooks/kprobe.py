@@ -11,7 +11,7 @@ from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks import Hook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from ebpf_tour.loader.bcc import Function as BccFunction
@@ -113,9 +113,9 @@ class Kprobe(KernelFunction):
         bpf, name = function.bpf, self.target.encode()
         if self.returns:
             bpf.attach_kretprobe(event=name, fn_name=function.name)
-            return lambda: bpf.detach_kretprobe(name)
+            return lambda: _detach(bpf.detach_kretprobe, name)
         bpf.attach_kprobe(event=name, fn_name=function.name)
-        return lambda: bpf.detach_kprobe(name)
+        return lambda: _detach(bpf.detach_kprobe, name)
 
     @classmethod
     def checks(cls) -> list[HookCheck]:
@@ -133,6 +133,19 @@ class Kprobe(KernelFunction):
                 lambda: _trial(returns=True),
             ),
         ]
+
+
+def _detach(detach: Callable[[bytes], object], name: bytes) -> None:
+    """End a probe of BCC's, which then looks for an event in tracefs to remove.
+
+    Older kernels than Linux 4.17 need one. Where tracefs is not mounted, BCC says so after
+    the probe has ended.
+    """
+    try:
+        detach(name)
+    except Exception as error:
+        if "Failed to detach" not in str(error):
+            raise
 
 
 def _trial(*, returns: bool) -> Trial:
