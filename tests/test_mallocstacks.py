@@ -560,14 +560,12 @@ def test_a_script_as_a_command(
 @pytest.mark.native
 @kernel
 @leaves_nothing
-def test_a_command_with_another_malloc(engine: str, tmp_path: Path) -> None:
+def test_a_command_with_another_malloc(engine: str, open_directory: Path) -> None:
     """Which is found before the C library's; run by the user who called sudo."""
-    path = tmp_path / "whole"
+    path = open_directory / "whole"
     compile_program(
         ROOT / "tests/programs/whole.c", path, "-Wl,--no-as-needed", "-l:libjemalloc.so.2"
     )
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
     command = f"{path} join"
     user = {"SUDO_UID": "65534"}
     result = run(MALLOCSTACKS, "--engine", engine, "--json", "-c", command, env=user)

@@ -54,14 +54,21 @@ def _libraries(linker: str, path: str, command: StoppedCommand) -> list[str]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_SECONDS,
-            check=True,
+            check=False,
             user=user.pw_uid if user else None,
             group=user.pw_gid if user else None,
             extra_groups=command.groups,
         )
-    except (OSError, subprocess.SubprocessError) as error:
+        why = _last_line(done.stderr) or f"{linker} ended with status {done.returncode}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        done, why = None, str(error)
+    if not done or done.returncode:
         raise Error(
-            f"which libraries {printable(path)} needs cannot be found out: {printable(str(error))}",
+            f"which libraries {printable(path)} needs cannot be found out: {printable(why)}",
             "start it by hand, and name its PID",
-        ) from None
+        )
     return [path.decode("utf-8", "surrogateescape") for path in _LINE.findall(done.stdout)]
+
+
+def _last_line(said: bytes) -> str:
+    return said.decode("utf-8", "surrogateescape").strip().rpartition("\n")[2]
