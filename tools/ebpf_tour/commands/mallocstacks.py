@@ -176,15 +176,13 @@ def follow(
             thread = target.tid
             warn_of_lost_thread(session, target)
         if command:
-            report.remember()
-            command.let_end()
+            command.let_end(report.look)
         if time.monotonic() >= due and session.running and target.alive:
             report.make()
             due += interval
     target.refresh()  # what it has loaded at the last moment
-    report.remember()
     if command:
-        command.let_end()
+        command.let_end(report.look)
     ended = not target.alive
     program.detach()  # so that the last report misses nothing
     report.make()
@@ -242,8 +240,9 @@ class Report:
         """What the stacks are of: "python3 (4711)"."""
         return f"{self._target.comm} ({self._target.pid})"
 
-    def remember(self) -> None:
-        """Keep what a JIT compiler has named by now, while the process is there."""
+    def look(self) -> None:
+        """Keep what the process has mapped and a JIT compiler has named, before it ends."""
+        self._target.refresh()
         self._symbols.hand_over_perf_map()
 
     def make(self) -> None:

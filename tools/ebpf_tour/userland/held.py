@@ -27,34 +27,30 @@ _WALL = 0x40000000  # __WALL of waitpid(2)
 class HeldCommand(StoppedCommand):
     """A command that waits before it executes, and again before it ends, until `let_end()`.
 
-    `fd` is readable while it waits at its end, and once it has ended. `why_not` says why
-    it cannot be held.
+    From `begin()` on, `fd` is readable while it waits at its end, and once it has ended.
+    `why_not` says why it cannot be held.
     """
 
-    def __init__(
-        self, text: str, ask: Callable[[], int], *, as_root: bool, stdout_to_stderr: bool
-    ) -> None:
-        super().__init__(text, ask, as_root=as_root, stdout_to_stderr=stdout_to_stderr)
+    why_not = ""
+
+    def begin(self) -> None:
+        """Let it execute; returns once it has. Raises Error if it cannot."""
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.why_not = ""
         self._may_end = threading.Semaphore(0)
         self._seized = threading.Event()
         # All of ptrace(2) has to come from one thread. It goes when the tool goes: the kernel
         # lets the command run on then. (So it may use `fd` to the very end: never closed.)
-        self._tracer = threading.Thread(target=self._trace, daemon=True)
-
-    def begin(self) -> None:
-        """Let it execute; returns once it has. Raises Error if it cannot."""
-        self._tracer.start()
+        threading.Thread(target=self._trace, daemon=True).start()
         self._seized.wait()
         super().begin()
 
-    def let_end(self) -> None:
-        """Let it end if it is at its end: all that is to be known of its memory is known."""
+    def let_end(self, look: Callable[[], object]) -> None:
+        """If it is at its end, call `look()`, and let it end: its memory is as it was last."""
         try:
             os.eventfd_read(self.fd)
         except BlockingIOError:
             return
+        look()
         self._may_end.release()
 
     def _trace(self) -> None:
