@@ -12,20 +12,9 @@ from collections.abc import Iterable
 
 from ebpf_tour.base.errors import UsageError
 from ebpf_tour.base.text import from_kernel
-from ebpf_tour.frame import (
-    Column,
-    Counter,
-    Demo,
-    Example,
-    Flow,
-    Map,
-    Row,
-    Session,
-    Tool,
-    cli,
-    processes,
-)
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.demo import own_comm
+from ebpf_tour.frame.record import Counter
 from ebpf_tour.loader import Program
 from ebpf_tour.loader.hooks.tracepoint import Tracepoint
 

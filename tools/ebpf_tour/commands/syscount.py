@@ -15,22 +15,11 @@ import time
 
 from ebpf_tour.base.names import error_number, syscall_name, syscall_numbers
 from ebpf_tour.base.text import from_kernel, printable
-from ebpf_tour.frame import (
-    Column,
-    Counter,
-    Demo,
-    Example,
-    Flow,
-    Map,
-    Row,
-    Session,
-    Tool,
-    cli,
-    processes,
-)
+from ebpf_tour.frame import Column, Demo, Example, Flow, Map, Row, Session, Tool, cli, processes
 from ebpf_tour.frame.counted import Key, Seen, by_process, read, since
 from ebpf_tour.frame.demo import own_comm
 from ebpf_tour.frame.histogram import Histogram
+from ebpf_tour.frame.record import Counter
 from ebpf_tour.frame.stacks import top_of
 from ebpf_tour.loader import features
 from ebpf_tour.loader.hooks.raw_tracepoint import RawTracepoint
