@@ -17,6 +17,7 @@ import pytest
 import together
 from support import (
     ENGINES,
+    PROMETHEUS,
     ROOT,
     UNSUPPORTED,
     KernelLog,
@@ -281,6 +282,14 @@ def installed(wheel: Path, common: Path) -> Path:
         subprocess.run(pip, check=True)
 
     return together.once(common / "venv", install)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    path = PROMETHEUS / "bin/promtool"
+    if not path.exists():
+        pytest.skip("there is no build/prometheus: make setup-test unpacks it")
+    return path
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+# What `make setup-test` has unpacked.
+PROMETHEUS = ROOT / "build/prometheus/usr"
 ENGINES = ("libbpf", "bcc")
 
 # How our directories and clang's macros call this machine.

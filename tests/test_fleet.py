@@ -37,11 +37,8 @@ def succeeds(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_rules() -> None:
+def test_rules(promtool: Path) -> None:
     """The server takes them, and each alert comes when it should, and not before."""
-    promtool = ROOT / "build/prometheus/usr/bin/promtool"
-    if not promtool.exists():
-        pytest.skip("there is no build/prometheus: make setup-test unpacks it")
     succeeds(promtool, "check", "config", "prometheus.yml")
     succeeds(promtool, "test", "rules", "rules_test.yml")
     alerts = re.findall(r"alert: (\w+)", (FLEET / "rules.yml").read_text())

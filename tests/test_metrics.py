@@ -18,7 +18,7 @@ from cases import fault, option
 from prometheus_client.parser import text_string_to_metric_families
 from support import (
     BIN,
-    ROOT,
+    PROMETHEUS,
     Network,
     Running,
     Workload,
@@ -43,19 +43,10 @@ if TYPE_CHECKING:
 SYSCOUNT, EXECCOUNT = BIN / "ebpf-syscount", BIN / "ebpf-execcount"
 OPENSNOOP = BIN / "ebpf-opensnoop"
 
-# What `make setup-test` has unpacked: Prometheus, and the oldest client that the tools work with.
-UNPACKED = ROOT / "build/prometheus/usr"
-OLD_CLIENT = {"PYTHONPATH": str(UNPACKED / "lib/python3/dist-packages")}
+# The oldest client that the tools work with, from the release that Prometheus is from.
+OLD_CLIENT = {"PYTHONPATH": str(PROMETHEUS / "lib/python3/dist-packages")}
 
 Samples = dict[tuple[str, ...], float]
-
-
-@pytest.fixture(scope="module")
-def promtool() -> Path:
-    path = UNPACKED / "bin/promtool"
-    if not path.exists():
-        pytest.skip("there is no build/prometheus: make setup-test unpacks it")
-    return path
 
 
 def samples(text: str) -> Samples:
