@@ -2,7 +2,7 @@
 PREFIX = /usr/local
 PYTHON = .venv/bin/python
 SUITE = trixie
-TESTS = core
+TESTS = choice
 
 # Three tests at a time, since many of them wait. Each begins as soon as a worker is free.
 # ARGS="-n0": one after the other.
@@ -24,7 +24,7 @@ test: setup-test bpf ## install what is missing, then run the tests
 test-all: setup-test bpf ## the same with each fault on every tool, of which test takes a choice
 	@$(PYTEST) --product $(ARGS)
 
-test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual machines: KERNELS="6.1 6.1-arm64", TESTS=choice, demos or all
+test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual machines: KERNELS="6.1 6.1-arm64", TESTS=core or all
 	@TESTS=$(TESTS) $(PYTHON) tests/machines/kernels.py $(KERNELS)
 
 test-bcc: bpf ## run them with the BCC of another Debian release, on this kernel: SUITE=trixie

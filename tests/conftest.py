@@ -61,18 +61,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # when -m and -k have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for another part, for `make test-all`, or lacks what it compares with.
+    """Leave out what is for another part, another kernel or `make test-all`, or cannot compare.
 
     What needs the machine for itself comes after the rest, so that the workers wait
-    for each other only then; what changes the machine for good comes last.
+    for each other only then.
     """
-    items.sort(key=lambda item: [bool(item.get_closest_marker(m)) for m in ("last", "alone")])
+    items.sort(key=lambda item: bool(item.get_closest_marker("alone")))
     shard = config.getoption("shard")
     number, parts = map(int, shard.split("/")) if shard else (1, 1)
     originals = shutil.which("execsnoop-bpfcc", path=f"{os.environ['PATH']}:/usr/sbin")
     headers = os.environ.get("BCC_KERNEL_SOURCE") or features.kernel_headers()
 
+    booted_with = {*Path("/proc/cmdline").read_text(encoding="utf-8").split()}
+
     def wanted(item: pytest.Item) -> bool:
+        hardened = item.get_closest_marker("hardened")
+        if hardened and not booted_with & {*hardened.args}:
+            return False
         if item.get_closest_marker("original") and not (originals and headers):
             return False
         return config.getoption("product") or not item.get_closest_marker("product")

@@ -337,6 +337,13 @@ def checked_in() -> list[str]:
     return [name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
 
 
+def as_nobody(capabilities: str) -> list[str]:
+    """Return the wrapper for an ordinary user with some capabilities."""
+    sets = [f"--{kind}=-all,{capabilities}" for kind in ("inh-caps", "ambient-caps")]
+    who = ["--reuid=65534", "--regid=65534", "--clear-groups"]
+    return ["setpriv", *who, *sets, f"--bounding-set=-all,{capabilities}"]
+
+
 def in_guest() -> bool:
     """Say whether this is a virtual machine of tests/machines/kernels.sh, gone after the tests."""
     return "virtme" in Path("/proc/cmdline").read_text(encoding="ascii")

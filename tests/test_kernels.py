@@ -99,6 +99,10 @@ def test_what_fails(kernels: ModuleType, tmp_path: Path, outcome: str, said: str
     wanted = [f"FAILED 6.1 test_mkdir::test_it: {said}"]
     assert kernels.wrong(tests, {"ebpf-mkdir"}, ["6.1"]) == wanted
     assert "1 FAILED" in kernels.table(tests, ["6.1"])
+    tests = [test._replace(kernel="6.1+lockdown=integrity") for test in tests]
+    (line,) = kernels.tables(tests, ["6.1+lockdown=integrity"]).splitlines()
+    assert line.startswith("6.1+lockdown=integrity: ")
+    assert line.endswith(" 1 FAILED")
 
 
 def test_a_tool_that_no_kernel_can_run(kernels: ModuleType, tmp_path: Path) -> None:
@@ -128,12 +132,13 @@ def test_a_tool_that_older_kernels_cannot_run(kernels: ModuleType, tmp_path: Pat
     [
         ("6.12-arm64", "-m kernel and not native -k  "),
         ("6.12-arm64-16k", "-m kernel and core -k demo "),
+        ("6.1+lockdown=integrity", "-m hardened -k  "),
     ],
 )
 def test_what_is_run(
     kernels: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str, wanted: str
 ) -> None:
-    """With larger pages, the demos only."""
+    """With larger pages, the demos only; with a parameter, the tests for that."""
     pretend(kernels, tmp_path, monkeypatch, 'echo "$@"')
     monkeypatch.setenv("TESTS", "all")
     with pytest.raises(RuntimeError, match=re.escape(wanted)):

@@ -21,6 +21,7 @@ from support import (
     ROOT,
     UNSUPPORTED,
     Running,
+    as_nobody,
     assert_error,
     bcc_package,
     in_mount_namespace,
@@ -182,13 +183,6 @@ def test_root_without_capabilities(case: Case) -> None:
     cause, hint = assert_error(result, 77, case.tool.command)
     assert "CAP_BPF and CAP_PERFMON" in cause
     assert hint.startswith("run it as root: sudo ")
-
-
-def as_nobody(capabilities: str) -> list[str]:
-    """Return the wrapper for an ordinary user with some capabilities."""
-    sets = [f"--{kind}=-all,{capabilities}" for kind in ("inh-caps", "ambient-caps")]
-    who = ["--reuid=65534", "--regid=65534", "--clear-groups"]
-    return ["setpriv", *who, *sets, f"--bounding-set=-all,{capabilities}"]
 
 
 def enough_for(case: Case) -> str:

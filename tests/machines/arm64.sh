@@ -25,7 +25,7 @@ fetch() {
 		command -v "$need" >/dev/null || fail "there is no $need" \
 			"apt install qemu-system-arm e2fsprogs kmod cpio xz-utils"
 	done
-	version=$1
+	version=${1%%+*}
 	kernel=$cache/kernels/$version
 	[ -e "$userland/complete" ] || fetch_userland
 	[ -e "$kernel/complete" ] || fetch_kernel
@@ -170,6 +170,7 @@ init() {
 
 run() {
 	[ "$2" = -- ] || usage
+	parameter=$(parameter_of "$1")
 	fetch "$1"
 	shift 2
 	open_box "$@"
@@ -183,7 +184,7 @@ run() {
 		-accel tcg,thread=multi,tb-size=512 -smp 2 -m 3G \
 		-kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
 		-append "console=ttyAMA0 quiet oops=panic panic=-1 mitigations=off audit=0 \
-lsm=lockdown,capability,bpf virtme box=$box here=$PWD" \
+lsm=lockdown,capability,bpf $parameter virtme box=$box here=$PWD" \
 		-drive "if=none,id=userland,file=$userland/image,format=raw,readonly=on" \
 		-drive "if=none,id=kernel,file=$kernel/image,format=raw,readonly=on" \
 		-device virtio-blk-device,drive=userland -device virtio-blk-device,drive=kernel \

@@ -36,6 +36,11 @@ suite_of() {
 	esac
 }
 
+# What is behind the plus of VERSION+PARAMETER.
+parameter_of() {
+	case $1 in *+*) echo "${1#*+}" ;; esac
+}
+
 # apt-get and apt-cache for the release $suite and the architecture $arch, with
 # a sources list and package lists of their own, so that the machine's stay as
 # they are. Nothing counts as installed.

@@ -1,10 +1,11 @@
 """Run the kernel tests on other kernels, in virtual machines, and print what came of it.
 
-`make test-kernels KERNELS="6.1 7.2"` calls this. Each kernel is booted twice,
-side by side, and runs half of the tests in each guest: those marked `core`, with
-TESTS=choice some of these, with TESTS=demos fewer, or with TESTS=all every one that is not
-marked `native`. One with pages of 16 KiB runs the demos only. A guest without results, a
-tool that no kernel can run, and a test that fails make it fail.
+`make test-kernels KERNELS="6.1 7.2"` calls this. Each kernel is booted twice, side by side,
+and runs half of the tests in each guest: with TESTS=choice some of those marked `core`, with
+TESTS=core all of these, with TESTS=all every one that is not marked `native`. One with pages
+of 16 KiB runs the demos only. One that boots with a parameter, as 6.1+lockdown=integrity, runs
+the tests for that, in one guest. A guest without results, a tool that no kernel can run, and
+a test that fails make it fail.
 """
 
 from __future__ import annotations
@@ -27,24 +28,35 @@ from ebpf_tour.frame.catalogue import tools
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build/kernels"
-KERNELS = ("5.10", "6.1", "6.12", "7.2", "6.1-arm64", "6.12-arm64", "6.12-arm64-16k")
+PLAIN = ("5.10", "6.1", "6.12", "7.2", "6.1-arm64", "6.12-arm64", "6.12-arm64-16k")
+PARAMETERS = (
+    "lockdown=integrity",
+    "lockdown=confidentiality",
+    "sysctl.kernel.unprivileged_bpf_disabled=0",
+    "sysctl.kernel.unprivileged_bpf_disabled=2",
+    "sysctl.kernel.perf_event_paranoid=4",
+)
+KERNELS = (*PLAIN, *(f"6.1+{parameter}" for parameter in PARAMETERS))
 NEWEST = "7.2"
 SHARDS = 2
 
-# What is run, by TESTS: an emulated machine takes about ten seconds for a test. For the
-# continuous integration, a choice: the demo of each tool, and what its own kernel lacks,
-# more of it with libbpf, since BCC's compiler takes most of the time.
-MARKED = {
-    "core": "kernel and core",
-    "choice": "kernel and core",
-    "demos": "kernel and core",
-    "all": "kernel and not native",
+# What a guest runs: the arguments of -m and -k. An emulated machine takes about ten seconds
+# for a test with libbpf, and forty with BCC, for its compiler. So there is a choice: each way
+# of each tool with libbpf, each kind of hook with BCC, and what development machines lack.
+LIBBPF = "not bcc and (demo or lsm or replace or rows_of_kprobe or fexit or each_thread)"
+BCC = (
+    "bcc and demo and (hello or opensnoop or mkdir or syscount or execsnoop and kprobe "
+    "or usdt or xdp or clsact or sockfilter or profile or lsm and see)"
+)
+LESSONS = "lesson and (bloom or user-ring or storage or device)"
+CHOSEN = {
+    "choice": ("kernel and core", f"{LIBBPF} or {BCC} or {LESSONS}"),
+    "core": ("kernel and core", ""),
+    "all": ("kernel and not native", ""),
+    "demos": ("kernel and core", "demo"),
+    "hardened": ("hardened", ""),
 }
-NAMED = {
-    "choice": "(demo or lsm or replace or rows_of_kprobe or fexit or refuse or each_thread) "
-    "and not bcc or hello or headers",
-    "demos": "demo",
-}
+HARDENED = ["tests/test_hardened.py"]
 
 # An emulated machine takes ten times as long, and all that a test waits for is
 # to come in the end. A fifth of the largest workloads shows as much.
@@ -67,13 +79,41 @@ class Test(NamedTuple):
     reason: str
 
 
+def chosen_for(kernel: str) -> str:
+    """Return which of CHOSEN a kernel runs."""
+    if "+" in kernel:
+        return "hardened"
+    return "demos" if kernel.endswith("-16k") else os.environ.get("TESTS", "choice")
+
+
+def shards_of(kernel: str) -> int:
+    return 1 if "+" in kernel else SHARDS
+
+
+def files_with(chosen: str) -> list[str]:
+    """Return the files with such tests: a guest takes a minute to read all others."""
+    if chosen == "hardened":
+        return HARDENED
+    marked, named = CHOSEN[chosen]
+    # Leaves the tests' bytecode behind, so that no guest has to compile them.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q"]
+    command += ["-m", marked, "-k", named]
+    said = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
+    names = [line.partition("::")[0] for line in said.stdout.splitlines() if "::" in line]
+    return list(dict.fromkeys(names))
+
+
 def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
-    """Run one part of the tests in a guest. Raises RuntimeError if it gives no results."""
+    """Run one part of the tests in a guest. Raises RuntimeError if it gives no results.
+
+    `arguments` are those of pytest, such as the files.
+    """
     stem = RESULTS / f"{kernel}-{shard}"
-    results, log = stem.with_name(f"{stem.name}.xml"), stem.with_name(f"{stem.name}.log")
+    results, log = RESULTS / f"{stem.name}.xml", RESULTS / f"{stem.name}.log"
     results.unlink(missing_ok=True)
     log.unlink(missing_ok=True)
-    chosen = "demos" if kernel.endswith("-16k") else os.environ.get("TESTS", "core")
+    marked, named = CHOSEN[chosen_for(kernel)]
     command = [
         *("tests/machines/kernels.sh", "run", kernel, "--"),
         # Straight into the file, to be watched: the guest's own output comes at its end.
@@ -81,9 +121,9 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
         *("env", "CI=true", "PYTHONDONTWRITEBYTECODE=1"),
         *(f"TEST_PATIENCE_S={PATIENCE_S}", f"TEST_SCALE={SCALE}"),
         *("tools/as_root.sh", ".venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", "-v"),
-        *("-m", MARKED[chosen], "-k", NAMED.get(chosen, "")),
-        *(f"--timeout={int(PATIENCE_S) * 3}", "--durations=20"),
-        *(f"--shard={shard}/{SHARDS}", f"--junitxml={results.relative_to(ROOT)}", *arguments),
+        *("-m", marked, "-k", named, f"--timeout={int(PATIENCE_S) * 3}", "--durations=20"),
+        *(f"--shard={shard}/{shards_of(kernel)}", f"--junitxml={results.relative_to(ROOT)}"),
+        *arguments,
     ]
     began = time.monotonic()
     done = subprocess.run(
@@ -99,7 +139,8 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
         tests = list(read_results(results, kernel))
     except (FileNotFoundError, ET.ParseError):
         tests = []
-    print(f"{kernel} {shard}/{SHARDS}: {len(tests)} tests, {time.monotonic() - began:.0f} s")
+    part = f"{shard}/{shards_of(kernel)}"
+    print(f"{kernel} {part}: {len(tests)} tests, {time.monotonic() - began:.0f} s", flush=True)
     if not tests:
         # Where the tests were, then how the kernel died: a stack trace has some lines.
         said = log.read_text(errors="backslashreplace") if log.exists() else ""
@@ -136,6 +177,17 @@ def read_results(path: Path, kernel: str) -> list[Test]:
             )
         )
     return found
+
+
+def tables(tests: list[Test], kernels: list[str]) -> str:
+    """Return a row for each tool and engine with a cell for each kernel, then those with a plus."""
+    plain = [kernel for kernel in kernels if "+" not in kernel]
+    lines = [table([test for test in tests if test.kernel in plain], plain)] if plain else []
+    for kernel in kernels:
+        if kernel not in plain:
+            counts = Counter(test.outcome for test in tests if test.kernel == kernel)
+            lines.append(f"{kernel}: {cell(counts)}")
+    return "\n".join(lines)
 
 
 def table(tests: list[Test], kernels: list[str]) -> str:
@@ -187,25 +239,26 @@ def main() -> int:
 
     # One after the other, before guests run side by side.
     subprocess.run([ROOT / "tests/machines/kernels.sh", "fetch", *kernels], check=True)
-    # Leaves the tests' bytecode behind, so that no guest has to compile them.
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-qq"]
-    subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, check=True)
+    files = {chosen: files_with(chosen) for chosen in {*map(chosen_for, kernels)}}
     tests: list[Test] = []
     failures: list[str] = []
     with ThreadPoolExecutor(SHARDS) as pool:
         jobs = [
-            pool.submit(run_guest, kernel, shard, shlex.split(args.pytest))
+            pool.submit(
+                run_guest, kernel, shard, [*shlex.split(args.pytest), *files[chosen_for(kernel)]]
+            )
             for kernel in kernels
-            for shard in range(1, SHARDS + 1)
+            for shard in range(1, shards_of(kernel) + 1)
         ]
         for job in jobs:
             try:
                 tests += job.result()
             except RuntimeError as error:
                 failures.append(f"FAILED {error}")
-    failures += wrong(tests, {tool.command for tool in tools() if tool.via}, kernels)
-    print(table(tests, kernels))
+    commands = {tool.command for tool in tools() if tool.via}
+    every_tool = any("+" not in kernel for kernel in kernels)
+    failures += wrong(tests, commands if every_tool else set(), kernels)
+    print(tables(tests, kernels))
     print(*reasons(tests), *failures, sep="\n")
     return 1 if failures else 0
 

@@ -8,7 +8,8 @@
 #	tests/machines/kernels.sh clean
 #
 # VERSION is 5.10, 6.1, 6.12 or 7.2, or one of those that arm64.sh boots:
-# 6.1-arm64, 6.12-arm64, 6.12-arm64-16k. COMMAND runs as root in the current
+# 6.1-arm64, 6.12-arm64, 6.12-arm64-16k. Behind a plus it may have a parameter for the
+# kernel's command line: 6.1+lockdown=integrity. COMMAND runs as root in the current
 # directory, which is the only one that it can change. What it prints is shown
 # at its end, and its exit status is the one of this script; a guest that dies
 # without one, or takes longer than KERNELS_TIMEOUT (3600 s), is a failure.
@@ -20,7 +21,7 @@ here=$(dirname "$0")
 vng=$cache/vng
 
 fetch() {
-	version=$1
+	version=${1%%+*}
 	kernel=$cache/kernels/$version
 	case $version in *-arm64*)
 		"$here/arm64.sh" fetch "$version"
@@ -50,20 +51,22 @@ fetch() {
 install_vng() {
 	if ! [ -x "$vng/bin/vng" ]; then
 		python3 -m venv "$vng"
-		"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng
+		"$vng/bin/pip" install --quiet --disable-pip-version-check virtme-ng==1.42
 	fi
 	# A guest sees this machine's files through 9p, and vng has it read them
 	# anew each time, BCC's 100 MB of libraries at each start. It may keep
-	# what it has read: nobody installs anything meanwhile.
+	# what it has read: nobody installs anything meanwhile. The version is pinned, since
+	# one of its files is edited.
 	script=$(echo "$vng"/lib/python3*/site-packages/virtme/mkinitramfs.py)
 	grep -q cache=loose "$script" ||
 		sed -i 's/access=any,msize=[0-9]*/&,cache=loose/' "$script"
 }
 
 run() {
-	version=$1
 	[ "$2" = -- ] || usage
-	case $version in *-arm64*) exec "$here/arm64.sh" run "$@" ;; esac
+	case $1 in *-arm64*) exec "$here/arm64.sh" run "$@" ;; esac
+	parameter=$(parameter_of "$1")
+	version=${1%%+*}
 	shift 2
 	for need in qemu-system-x86_64 busybox file depmod; do
 		command -v "$need" >/dev/null || fail "there is no $need" \
@@ -84,7 +87,7 @@ run() {
 	PATH="$vng/bin:$PATH" timeout "${KERNELS_TIMEOUT:-3600}" \
 		vng --run "$cache/kernels/$version/vmlinuz" --verbose --user root --disable-kvm \
 		--memory 3G --cpus 2 --rwdir="$box" --rwdir="$PWD" \
-		--append "lsm=lockdown,capability,bpf oops=panic panic=-1 no_timer_check" \
+		--append "lsm=lockdown,capability,bpf oops=panic panic=-1 no_timer_check $parameter" \
 		--qemu-opts="-cpu Nehalem -accel tcg,thread=single" \
 		-- sh "$box/command" </dev/null >"$box/console" 2>&1 || true
 	end_as_box
