@@ -49,7 +49,7 @@ class InstallWithCourse(install_data):
 
     def copy_course(self) -> None:
         unwanted = shutil.ignore_patterns("*.o", "__pycache__")
-        for name in ("examples", "README.md", "CHANGELOG.md", "LICENSE"):
+        for name in ("examples", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"):
             target = Path(self.install_dir, DOCUMENTS, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             if (HERE / name).is_dir():

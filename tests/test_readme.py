@@ -66,6 +66,13 @@ def words_of(line: str) -> list[str]:
 
 
 @each
+def test_files_of_tests(path: Path) -> None:
+    """Also where SECURITY.md says what holds a promise."""
+    named = set(re.findall(r"`(tests/test_[a-z_]+\.py)", path.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
+@each
 def test_command_lines(path: Path) -> None:
     """Each command line of a tool, in blocks that are not run, too, is one that it takes."""
     for piece in code(path):
