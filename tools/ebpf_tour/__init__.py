@@ -1,3 +1,3 @@
 """ebpf-tour: eBPF by example, one small tool for each hook and map type."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
