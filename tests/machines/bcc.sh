@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the kernel tests with the BCC, LLVM, libbpf and Python of another Debian
+# Run the core tests with the BCC, LLVM, libbpf and Python of another Debian
 # release, on the running kernel. The release is unpacked below ~/.cache and
 # entered by chroot; nothing of it is installed on this machine.
 #
@@ -18,8 +18,9 @@ tree=$cache/suites/$suite
 
 # What the tests need: all from the release itself, so that pip fetches nothing.
 packages="python3-venv python3-setuptools python3-bpfcc python3-tabulate python3-wcwidth
-	python3-hypothesis python3-prometheus-client python3-pytest python3-pytest-timeout libbpf1 libbpf-dev clang llvm gcc libc6-dev musl-tools
-	util-linux procps locales"
+	python3-hypothesis python3-prometheus-client python3-pytest python3-pytest-timeout
+	python3-pytest-xdist libbpf1 libbpf-dev clang llvm gcc libc6-dev musl-tools util-linux procps
+	locales"
 
 if ! [ -e "$tree/complete" ]; then
 	command -v debootstrap >/dev/null || fail "there is no debootstrap" \
@@ -59,4 +60,4 @@ exec unshare --mount --propagation private sh -euc '
 		python3 -c \"import bcc; print(\\\"BCC\\\", bcc.__version__)\"
 		exec tools/as_root.sh .venv/bin/python -m pytest -p no:cacheprovider \"\$@\"
 		" sh "$@"
-' sh "$tree" -m kernel "$@"
+' sh "$tree" -n3 --maxschedchunk=1 -m "kernel and core" "$@"
