@@ -109,8 +109,7 @@ def run_guest(kernel: str, shard: int, arguments: list[str]) -> list[Test]:
 
     `arguments` are those of pytest, such as the files.
     """
-    stem = RESULTS / f"{kernel}-{shard}"
-    results, log = RESULTS / f"{stem.name}.xml", RESULTS / f"{stem.name}.log"
+    results, log = (RESULTS / f"{kernel}-{shard}.{kind}" for kind in ("xml", "log"))
     results.unlink(missing_ok=True)
     log.unlink(missing_ok=True)
     marked, named = CHOSEN[chosen_for(kernel)]
