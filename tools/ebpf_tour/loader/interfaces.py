@@ -57,7 +57,8 @@ def enter_own_network() -> None:
         _switch_on("lo")
     except OSError as error:
         if error.errno == errno.EPERM:
-            raise features.explain_eperm("make a network namespace") from None
+            without = features.without_capability("CAP_NET_ADMIN")  # which lo asks for
+            raise without or features.explain_eperm("make a network namespace") from None
         raise Error(
             f"cannot make a network namespace: {os.strerror(error.errno or 0)}"
             f"{features.without('NET_NS')}",
