@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import ROOT, Result, assert_error, checked_in, run
 
-from ebpf_tour.build import ARCHITECTURES, compile_all
+from ebpf_tour.build import ARCHITECTURES, PACKAGE, compile_all, compile_object
 from ebpf_tour.commands.minimal import TOOL
 from ebpf_tour.frame.catalogue import parser_of, tools
 
@@ -122,6 +122,15 @@ def test_compiling_twice_gives_the_same_bytes(sources: Path, tmp_path: Path) -> 
     ]
     assert built[0] == built[1]
     assert len(built[0]) == 2 * len(ARCHITECTURES)
+
+
+def test_object_does_not_say_where_it_was_compiled(tmp_path: Path) -> None:
+    """Nor where the package's headers are, whose lines it names."""
+    path = tmp_path / "opensnoop.bpf.o"
+    compile_object(PACKAGE / "opensnoop.bpf.c", path, "x86")
+    content = path.read_bytes()
+    assert b"/task.bpf.h\0" in content
+    assert bytes(PACKAGE.parent) not in content
 
 
 def objects(directory: Path, *names: str) -> list[Path]:

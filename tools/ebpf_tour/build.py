@@ -60,7 +60,8 @@ def _compile(source: Path, target: Path, architecture: str) -> None:
         # the same bytes.
         clang = [
             "clang", "-target", "bpf", "-g", "-O2", "-Wall", "-Werror",
-            "-fdebug-compilation-dir=.", f"-I{PACKAGE}", f"-D__TARGET_ARCH_{architecture}",
+            "-fdebug-compilation-dir=.", f"-fdebug-prefix-map={PACKAGE}/=",
+            f"-I{PACKAGE}", f"-D__TARGET_ARCH_{architecture}",
             "-MD", "-MF", str(listed), "-c", source.name, "-o", str(made),
         ]  # fmt: skip
         _run(clang, source)
