@@ -16,11 +16,10 @@ def table(headers: Sequence[str], rows: Iterable[Iterable[object]], right: Seque
     The cells are text already: without `disable_numparse` a process named
     "1e5" would come out as 100000.
     """
+    cells = [[str(cell) for cell in row] for row in rows]
+    align = ["right" if is_right else "left" for is_right in right]
+    # Debian 12's tabulate takes no alignment for a table without rows.
     text = tabulate(
-        [[str(cell) for cell in row] for row in rows],
-        headers,
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=["right" if is_right else "left" for is_right in right],
+        cells, headers, tablefmt="plain", disable_numparse=True, colalign=align if cells else None
     )
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
