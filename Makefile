@@ -8,7 +8,7 @@ TESTS = choice
 # ARGS="-n0": one after the other.
 PYTEST = tools/as_root.sh env PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -n3 --maxschedchunk=1
 
-.PHONY: help demo test test-all test-kernels test-bcc clean-kernels bench check install uninstall man bpf clean setup-demo setup-test setup-check setup-kernels
+.PHONY: help demo test test-all test-kernels test-bcc test-deb clean-kernels bench check install uninstall deb reproducible man bpf clean setup-demo setup-test setup-check setup-kernels setup-deb
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -30,7 +30,10 @@ test-kernels: setup-kernels bpf ## run the tests on other kernels, in virtual ma
 test-bcc: bpf ## run them with the BCC of another Debian release, on this kernel: SUITE=trixie
 	@tests/machines/bcc.sh $(SUITE) $(ARGS)
 
-clean-kernels: ## remove the kernels and releases that these two have fetched
+test-deb: deb ## install, use and remove the package in a fresh Debian release: SUITE=trixie
+	@tools/as_root.sh tests/machines/deb.sh $(SUITE) dist/ebpf-tour_*.deb
+
+clean-kernels: ## remove the kernels and releases that these three have fetched
 	@tests/machines/kernels.sh clean
 
 bench: setup-demo bpf ## measure the suite beside C, bcc and bpftrace: build/bench/report.md
@@ -51,6 +54,12 @@ install: setup-demo ## commands and manual pages below /usr/local (PREFIX=...)
 uninstall: ## remove what make install has put there
 	@tools/install.sh uninstall $(PREFIX)
 
+deb: setup-deb ## the wheel, its bill of materials and the Debian package, in dist/
+	@tools/package.sh dist
+
+reproducible: setup-deb ## build these twice from the last commit, in two directories, and compare
+	@tools/reproducible.sh
+
 man: setup-test ## write the manual pages and the README's catalogue anew
 	$(PYTHON) man/generate.py
 
@@ -61,5 +70,5 @@ clean: ## remove what was built, and .venv
 	rm -rf .venv build dist tools/*.egg-info bpf/x86 bpf/arm64 bpf/maps/x86 bpf/maps/arm64
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-setup-demo setup-test setup-check setup-kernels: setup-%:
+setup-demo setup-test setup-check setup-kernels setup-deb: setup-%:
 	@tools/setup.sh $*

@@ -6,6 +6,7 @@
 #	tools/setup.sh test	what the tests need besides
 #	tools/setup.sh kernels	what virtual machines with other kernels need besides
 #	tools/setup.sh check	what lint and types need besides the first
+#	tools/setup.sh deb	what building a package needs besides the first
 #
 # tools/ebpf_tour/base/packages.py knows what is needed, and its names.
 set -eu
@@ -15,6 +16,7 @@ extra=""
 case $1 in
 test | kernels) extra="[test]" ;;
 check) extra="[dev]" ;;
+deb) extra="[sbom]" ;;
 esac
 
 as_root=""

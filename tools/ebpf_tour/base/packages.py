@@ -110,9 +110,15 @@ FOR_KERNELS = {
     "xz": Needed(command("xz"), ("xz-utils", "xz", "xz", "xz", "xz")),
 }
 
+FOR_PACKAGE = {
+    # Other distributions have it, too, but we do not know their names for it.
+    "dpkg": Needed(command("dpkg-deb"), ("dpkg", "", "", "", "")),
+}
+
 SETS = {
     "demo": NEEDED,
     "check": NEEDED,
+    "deb": NEEDED | FOR_PACKAGE,
     "test": NEEDED | FOR_TESTS,
     "kernels": NEEDED | FOR_TESTS | FOR_KERNELS,
 }
