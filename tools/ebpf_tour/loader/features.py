@@ -215,6 +215,9 @@ def tracefs() -> str:
                 raise _may_not_read_tracefs(path) from None
         except OSError:
             pass  # not there
+    # A kernel that boots so leaves it empty, as if it were not mounted.
+    if locked_down := explain_lockdown("read tracefs"):
+        raise locked_down
     if "tracefs" not in _read("/proc/filesystems"):
         raise Unsupported(
             "this kernel has no tracefs (built without CONFIG_TRACING)",
