@@ -22,7 +22,8 @@ from ebpf_tour.commands.xdp import TOOL as XDP
 if TYPE_CHECKING:
     from ebpf_tour.frame.record import Tool
 
-pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("leaves_nothing")]
+pytestmark = pytest.mark.kernel
+leaves_nothing = pytest.mark.usefixtures("leaves_nothing")
 
 # Every tool with libbpf; BCC's compiler takes its time in an emulated machine.
 CASES = [
@@ -43,6 +44,7 @@ def run_demo(case: Case) -> Result:
 
 
 @booted_with("lockdown=integrity")
+@leaves_nothing
 @parameters(CASES)
 def test_integrity(case: Case) -> None:
     """It forbids to change the kernel; to read it is no harm."""
@@ -53,7 +55,10 @@ def test_integrity(case: Case) -> None:
 @booted_with("lockdown=confidentiality")
 @parameters(CASES)
 def test_confidentiality(case: Case) -> None:
-    """What reads memory of the kernel, or a trace buffer, says why it cannot."""
+    """What reads memory of the kernel, or a trace buffer, says why it cannot.
+
+    There is nothing in tracefs, so `leaves_nothing` cannot look there.
+    """
     result = run_demo(case)
     if result.status:
         cause, hint = assert_error(result, 77, case.tool.command)
@@ -64,6 +69,7 @@ def test_confidentiality(case: Case) -> None:
 
 
 @booted_with(*(f"sysctl.kernel.unprivileged_bpf_disabled={value}" for value in (0, 2)))
+@leaves_nothing
 @pytest.mark.parametrize("tool", [BOOTSTRAP, SYSCOUNT], ids=lambda tool: tool.name)
 def test_who_may_load_programs(tool: Tool) -> None:
     """Whether others may load programs for their own sockets (0) or not (2): tools take more."""
@@ -77,6 +83,7 @@ def test_who_may_load_programs(tool: Tool) -> None:
 
 
 @booted_with("sysctl.kernel.perf_event_paranoid=4")
+@leaves_nothing
 @pytest.mark.parametrize("tool", [BOOTSTRAP, PROFILE, SYSCOUNT], ids=lambda tool: tool.name)
 def test_who_may_open_perf_events(tool: Tool) -> None:
     """A kernel with Debian's patch asks for CAP_SYS_ADMIN. A raw tracepoint is no perf event."""
