@@ -22,19 +22,7 @@ packages="python3-venv python3-setuptools python3-bpfcc python3-tabulate python3
 	python3-pytest-xdist libbpf1 libbpf-dev clang llvm gcc libc6-dev musl-tools util-linux procps
 	locales"
 
-if ! [ -e "$tree/complete" ]; then
-	command -v debootstrap >/dev/null || fail "there is no debootstrap" \
-		"apt install debootstrap"
-	uri=$(mirror)
-	echo "Unpacking $suite"
-	rm -rf "$tree"
-	mkdir -p "$tree"
-	debootstrap --variant=minbase --keyring="$keys" \
-		--include="$(echo $packages | tr ' ' ,)" \
-		"$suite" "$tree" "$uri" >"$tree.log" 2>&1 ||
-		fail "debootstrap of $suite failed" "see $tree.log"
-	touch "$tree/complete"
-fi
+unpack_release "$suite" "$tree" $packages
 
 # A copy of the checkout as it is, without what was built for this release.
 rm -rf "$tree/ebpf-tour"

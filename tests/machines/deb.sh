@@ -15,20 +15,8 @@ cd "$(dirname "$0")/../.."
 
 tree=$cache/suites/$suite-fresh
 
-if ! [ -e "$tree/complete" ]; then
-	command -v debootstrap >/dev/null || fail "there is no debootstrap" \
-		"apt install debootstrap"
-	uri=$(mirror)
-	echo "Unpacking $suite"
-	rm -rf "$tree"
-	mkdir -p "$tree"
-	# What the man page, the search in it, and the completion are shown by.
-	debootstrap --variant=minbase --keyring="$keys" --include=man-db,bash-completion \
-		"$suite" "$tree" "$uri" >"$tree.log" 2>&1 ||
-		fail "debootstrap of $suite failed" "see $tree.log"
-	rm "$tree"/var/cache/apt/archives/*.deb
-	touch "$tree/complete"
-fi
+# What the man page, the search in it, and the completion are shown by.
+unpack_release "$suite" "$tree" man-db bash-completion
 
 overlay=$(mktemp -d "$cache/overlay.XXXXXX")
 trap 'rm -rf "$overlay"' EXIT

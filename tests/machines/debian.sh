@@ -1,6 +1,6 @@
-# What kernels.sh, arm64.sh and bcc.sh share, read by them with the dot command:
-# a cache, Debian's packages from the mirror that this machine uses anyway, and
-# how a command gets into a guest and its result out of it.
+# What kernels.sh, arm64.sh, bcc.sh and deb.sh share, read by them with the dot command:
+# a cache, Debian's packages from the mirror that this machine uses anyway, and how a
+# command gets into a guest and its result out of it.
 PATH=$PATH:/usr/sbin:/sbin
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-tour
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -79,6 +79,25 @@ download_kernel() {
 	echo "Fetching $release from $suite" >&2
 	mkdir -p "$3"
 	(cd "$3" && apt apt-get download $packages)
+}
+
+# unpack_release SUITE DIRECTORY PACKAGE...: a Debian release with some packages, unless it
+# is there.
+unpack_release() {
+	suite=$1 tree=$2
+	shift 2
+	[ -e "$tree/complete" ] && return
+	command -v debootstrap >/dev/null || fail "there is no debootstrap" \
+		"apt install debootstrap"
+	uri=$(mirror)
+	echo "Unpacking $suite"
+	rm -rf "$tree"
+	mkdir -p "$tree"
+	debootstrap --variant=minbase --keyring="$keys" --include="$(echo "$@" | tr ' ' ,)" \
+		"$suite" "$tree" "$uri" >"$tree.log" 2>&1 ||
+		fail "debootstrap of $suite failed" "see $tree.log"
+	rm -f "$tree"/var/cache/apt/archives/*.deb
+	touch "$tree/complete"
 }
 
 # open_box WORD...: make $box, the directory through which the command goes into

@@ -91,7 +91,7 @@ def shards_of(kernel: str) -> int:
 
 
 def files_with(chosen: str) -> list[str]:
-    """Return the files with such tests: a guest takes a minute to read all others."""
+    """Return the files with such tests: a guest is slow to read all others."""
     if chosen == "hardened":
         return HARDENED
     marked, named = CHOSEN[chosen]
