@@ -25,7 +25,9 @@ int handle_packet(struct xdp_md *ctx)
 	if (counts) {
 		__sync_fetch_and_add(&counts->packets, 1);
 		__sync_fetch_and_add(&counts->bytes, ctx->data_end - ctx->data);
-		__sync_fetch_and_add(&counts->dropped, dropped);
+		/* Adding a 0 that the compiler knows becomes an atomic OR, new in Linux 5.12. */
+		if (dropped)
+			__sync_fetch_and_add(&counts->dropped, 1);
 	}
 	return dropped ? XDP_DROP : XDP_PASS;
 }

@@ -34,7 +34,8 @@ int handle_packet(struct xdp_md *ctx)
 	if (counts) {
 		__sync_fetch_and_add(&counts->packets, 1);
 		__sync_fetch_and_add(&counts->bytes, ctx->data_end - ctx->data);
-		__sync_fetch_and_add(&counts->dropped, dropped);
+		if (dropped)
+			__sync_fetch_and_add(&counts->dropped, 1);
 	}
 	return dropped ? XDP_DROP : XDP_PASS;
 }
