@@ -4,18 +4,20 @@
 
 BPF_STACK(stack, u32, 4);
 
-/* Each function has its numbers in skb->cb: the tool runs it, with a packet made for it. */
+/* Each function has its numbers in skb->cb: the tool runs it, with a packet made for it.
+ * The results are numbers. BCC declares them as pointers, hence (long).
+ */
 int push(struct __sk_buff *skb)
 {
 	u32 value = skb->cb[0];
 
-	return stack.push(&value, skb->cb[1]);
+	return (long)stack.push(&value, skb->cb[1]);
 }
 
 int peek(struct __sk_buff *skb)
 {
 	u32 value;
-	int error = stack.peek(&value);
+	int error = (long)stack.peek(&value);
 
 	return error ? error : value;
 }
@@ -23,7 +25,7 @@ int peek(struct __sk_buff *skb)
 int pop(struct __sk_buff *skb)
 {
 	u32 value;
-	int error = stack.pop(&value);
+	int error = (long)stack.pop(&value);
 
 	return error ? error : value;
 }
@@ -32,10 +34,10 @@ int pop(struct __sk_buff *skb)
 int add(struct __sk_buff *skb)
 {
 	u32 value;
-	int error = stack.pop(&value);
+	int error = (long)stack.pop(&value);
 
 	if (error)
 		return error;
 	value += 1;
-	return stack.push(&value, BPF_ANY);
+	return (long)stack.push(&value, BPF_ANY);
 }
