@@ -50,7 +50,8 @@ class Hook:
     `alone` says that its place has room for one program only.
 
     `program_type` (BPF_PROG_TYPE_*) and `attach_type` (BPF_*) are numbers of
-    include/uapi/linux/bpf.h; -1 where the kernel wants none. `rank` is where
+    include/uapi/linux/bpf.h; -1 where the kernel wants none. `sets_type` says that libbpf
+    is not to load the program as its SEC() says, but as `program_type` does. `rank` is where
     lists have the kind.
     """
 
@@ -59,6 +60,7 @@ class Hook:
     rank: int
     program_type: int
     attach_type = -1
+    sets_type = False
     name: str
     section: str
     function: str

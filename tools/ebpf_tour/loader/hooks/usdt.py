@@ -100,6 +100,10 @@ class Usdt(Uprobe):
     about = "A place in a program or library that its author marked for tracers, with arguments."
     rank = 65
     takes = "Place"
+    # Since libbpf 1.3 ("libbpf: Add uprobe multi link support to bpf_program__attach_usdt"),
+    # it loads programs for SEC("usdt") for links to many places at once, where the kernel has
+    # these (v6.6), which refuses another link then, such as the one below.
+    sets_type = True
 
     def __init__(self, function: str) -> None:
         super().__init__(function)
