@@ -20,7 +20,7 @@ tree=$cache/suites/$suite
 packages="python3-venv python3-setuptools python3-bpfcc python3-tabulate python3-wcwidth
 	python3-hypothesis python3-prometheus-client python3-pytest python3-pytest-timeout
 	python3-pytest-xdist libbpf1 libbpf-dev clang llvm gcc libc6-dev musl-tools util-linux procps
-	locales"
+	iproute2 locales"
 
 unpack_release "$suite" "$tree" $packages
 
