@@ -505,13 +505,6 @@ class LibbpfProgram(Program):
             )
         return Map(fd, *map_layouts(self._lib, self._object, types))
 
-    def layout(self, name: str) -> Layout:
-        """Return the layout of a structure of the C source. Raises Error if it has none."""
-        found = Btf(self._lib, self._lib.bpf_object__btf(self._object)).struct_layout(name)
-        if not found:
-            raise not_there("structure", name, self.source, ())
-        return found
-
     def fds_by_hook(self) -> dict[Hook, int]:
         """Return the file descriptor of the program of each hook."""
         return dict(self._hooks_and_fds())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from ebpf_tour.base.errors import Error, Unsupported
@@ -47,6 +48,11 @@ _SPELLINGS = (  # x86: $5, %eax, -8(%rbp); arm64: 5, x0, [sp, 8]
     re.compile(rf"(?P<value>(?:{_NUMBER})?)\(%(?P<register>\w+)\)"),
     re.compile(rf"\[(?P<register>\w+)(?:, *(?P<value>{_NUMBER}))?\]"),
 )
+
+
+# struct __bpf_usdt_arg_spec of usdt.bpf.h. Newer versions of it have bit fields in three of the
+# four bytes of arg_type, for an index register, which is not read here: they are 0.
+_SPEC = struct.Struct("=QIh?b")
 
 
 class Argument(NamedTuple):
@@ -143,10 +149,10 @@ class Usdt(Uprobe):
         from ebpf_tour.loader import syscall, trial
 
         program = function.of
-        specs, one = program.map("__bpf_usdt_specs"), program.layout("__bpf_usdt_arg_spec")
+        specs = program.map("__bpf_usdt_specs")
         args = b"".join(
-            one.encode(one.make(**argument._asdict() | {"val_off": argument.val_off % 2**64}))
-            for argument in target.arguments
+            _SPEC.pack(a.val_off % 2**64, a.arg_type, a.reg_off, a.arg_signed, a.arg_bitshift)
+            for a in target.arguments
         )
         specs.set(target.spec_id, specs.value.make(args=args, arg_cnt=len(target.arguments)))
         if syscall.has_attach_cookies():
