@@ -8,11 +8,12 @@
 #include <string.h>
 
 static const char *how;
+static void *volatile kept;	/* or the compiler leaves out the calls */
 
 static void allocate(int calls, size_t bytes)
 {
 	for (int i = 0; i < calls; i++)
-		if (!malloc(bytes))
+		if (!(kept = malloc(bytes)))
 			abort();
 }
 
