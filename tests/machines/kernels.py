@@ -2,10 +2,10 @@
 
 `make test-kernels KERNELS="6.1 7.2"` calls this. Each kernel is booted twice, side by side,
 and runs half of the tests in each guest: with TESTS=choice some of those marked `core`, with
-TESTS=core all of these, with TESTS=all every one that is not marked `native`. One with pages
-of 16 KiB runs the demos only. One that boots with a parameter, as 6.1+lockdown=integrity, runs
-the tests for that, in one guest. A guest without results, a tool that no kernel can run, and
-a test that fails make it fail.
+TESTS=processor fewer, with TESTS=core all of these, with TESTS=all every one that is not
+marked `native`. One with pages of 16 KiB runs the demos only. One that boots with a parameter,
+as 6.1+lockdown=integrity, runs the tests for that, in one guest. A guest without results, a
+tool that no kernel can run, and a test that fails make it fail.
 """
 
 from __future__ import annotations
@@ -49,8 +49,13 @@ BCC = (
     "or usdt or xdp or clsact or sockfilter or profile or lsm and see)"
 )
 LESSONS = "lesson and (bloom or user-ring or storage or device)"
+# With BCC, what another processor changes: its registers, its system calls, its stacks.
+REGISTERS = (
+    "bcc and demo and (hello or opensnoop or mkdir or syscount or execsnoop and kprobe or profile)"
+)
 CHOSEN = {
     "choice": ("kernel and core", f"{LIBBPF} or {BCC} or {LESSONS}"),
+    "processor": ("kernel and core", f"{LIBBPF} or {REGISTERS}"),
     "core": ("kernel and core", ""),
     "all": ("kernel and not native", ""),
     "demos": ("kernel and core", "demo"),
