@@ -362,7 +362,7 @@ class LibbpfProgram(Program):
         return next((h for h in self._options.hooks if h.is_for(section, function)), None)
 
     def _set_type(self, program: int, hook: Hook) -> None:
-        """Tell libbpf what a program is that it does not know by its SEC(), or is to forget."""
+        """Tell libbpf what a program is, where its SEC() does not say it, or is not to decide."""
         if hook.sets_type:
             self._lib.bpf_program__set_type(program, _UNSPEC)  # forgets what goes with the SEC()
         if self._lib.bpf_program__type(program) == _UNSPEC:

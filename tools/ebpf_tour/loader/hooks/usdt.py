@@ -50,8 +50,8 @@ _SPELLINGS = (  # x86: $5, %eax, -8(%rbp); arm64: 5, x0, [sp, 8]
 )
 
 
-# struct __bpf_usdt_arg_spec of usdt.bpf.h. Newer versions of it have bit fields in three of the
-# four bytes of arg_type, for an index register, which is not read here: they are 0.
+# struct __bpf_usdt_arg_spec of usdt.bpf.h. In libbpf 1.7, three of the four bytes of arg_type
+# are bit fields for an index register. No argument here has one, so they are 0.
 _SPEC = struct.Struct("=QIh?b")
 
 
@@ -106,9 +106,9 @@ class Usdt(Uprobe):
     about = "A place in a program or library that its author marked for tracers, with arguments."
     rank = 65
     takes = "Place"
-    # Since libbpf 1.3 ("libbpf: Add uprobe multi link support to bpf_program__attach_usdt"),
-    # it loads programs for SEC("usdt") for links to many places at once, where the kernel has
-    # these (v6.6), which refuses another link then, such as the one below.
+    # libbpf 1.3 and newer ("libbpf: Add uprobe multi link support to bpf_program__attach_usdt")
+    # loads a program with SEC("usdt") for a link to many places at once, where the kernel has
+    # such links (v6.6). The kernel then refuses the link to one place that is made below.
     sets_type = True
 
     def __init__(self, function: str) -> None:
