@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ebpf_tour.loader.bcc import Function as BccFunction
     from ebpf_tour.loader.hooks import Detach
+    from ebpf_tour.loader.layout import Layout
     from ebpf_tour.loader.libbpf import Function as LibbpfFunction
     from ebpf_tour.loader.program import Program
     from ebpf_tour.loader.syscall import PerfEvent
@@ -50,9 +51,10 @@ _SPELLINGS = (  # x86: $5, %eax, -8(%rbp); arm64: 5, x0, [sp, 8]
 )
 
 
-# struct __bpf_usdt_arg_spec of usdt.bpf.h. In libbpf 1.7, three of the four bytes of arg_type
-# are bit fields for an index register. No argument here has one, so they are 0.
-_SPEC = struct.Struct("=QIh?b")
+# struct __bpf_usdt_arg_spec of usdt.bpf.h, by its size: val_off, arg_type, reg_off, arg_signed
+# and arg_bitshift. Libbpf 1.7's has an index register, too, in bit fields. No argument here has
+# one, so they are 0.
+_SPECS = {16: struct.Struct("=QIh?b"), 24: struct.Struct("=QB5xh?b6x")}
 
 
 class Argument(NamedTuple):
@@ -150,8 +152,9 @@ class Usdt(Uprobe):
 
         program = function.of
         specs = program.map("__bpf_usdt_specs")
+        spec = _spec_of(specs.value)
         args = b"".join(
-            _SPEC.pack(a.val_off % 2**64, a.arg_type, a.reg_off, a.arg_signed, a.arg_bitshift)
+            spec.pack(a.val_off % 2**64, a.arg_type, a.reg_off, a.arg_signed, a.arg_bitshift)
             for a in target.arguments
         )
         specs.set(target.spec_id, specs.value.make(args=args, arg_cnt=len(target.arguments)))
@@ -182,6 +185,19 @@ class Usdt(Uprobe):
                 lambda: make_trial(returns=False),
             )
         ]
+
+
+def _spec_of(all_specs: Layout) -> struct.Struct:
+    """Return how an argument is written, by the layout of struct __bpf_usdt_spec."""
+    args = next(member for member in all_specs.members if member.name == "args")
+    size = args.size * args.items // _MOST_ARGUMENTS
+    if size not in _SPECS:
+        raise Error(
+            f"this program was compiled with a usdt.bpf.h whose arguments have {size} bytes, "
+            "which this version does not know",
+            "compile it with libbpf 1.7 or older, or use the other engine: --engine bcc",
+        )
+    return _SPECS[size]
 
 
 def _event(place: Place) -> PerfEvent:
