@@ -88,17 +88,25 @@ class Cat:
         self.pid = self.starter
 
     def __enter__(self) -> Self:
-        wait_until(self._there, lambda: f"{comm(self.starter)} does not execute cat")
+        try:
+            wait_until(self._there, lambda: f"{comm(self.starter)} does not execute cat")
+        except BaseException:
+            self.process.kill()
+            self.process.communicate()  # what is behind the other commands ends with its input
+            raise
         self.expected = {**numbers(self.pid), **namespaces(self.pid)}
         return self
 
     def _there(self) -> bool:
         self.pid = self.starter
-        while comm(self.pid) != "cat":
-            below = children(self.pid)
-            if not below:
-                return False
-            self.pid = below[0]
+        try:
+            while comm(self.pid) != "cat":
+                below = children(self.pid)
+                if not below:
+                    return False
+                self.pid = below[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # it was another command of the shell, such as mount, and has ended
         return True
 
     def __exit__(self, *_: object) -> None:
