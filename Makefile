@@ -2,7 +2,7 @@
 PREFIX = /usr/local
 PYTHON = .venv/bin/python
 SUITE = trixie
-TESTS = choice
+TESTS ?= choice
 
 # Three tests at a time, since many of them wait. Each begins as soon as a worker is free.
 # ARGS="-n0": one after the other.
