@@ -90,11 +90,11 @@ class Cat:
     def __enter__(self) -> Self:
         try:
             wait_until(self._there, lambda: f"{comm(self.starter)} does not execute cat")
+            self.expected = {**numbers(self.pid), **namespaces(self.pid)}
         except BaseException:
             self.process.kill()
-            self.process.communicate()  # what is behind the other commands ends with its input
+            self.process.communicate()  # cat ends when its input is closed
             raise
-        self.expected = {**numbers(self.pid), **namespaces(self.pid)}
         return self
 
     def _there(self) -> bool:
@@ -106,7 +106,7 @@ class Cat:
                     return False
                 self.pid = below[0]
         except (FileNotFoundError, ProcessLookupError):
-            return False  # it was another command of the shell, such as mount, and has ended
+            return False  # the child was another command, such as mount, and has ended
         return True
 
     def __exit__(self, *_: object) -> None:
