@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,7 +47,8 @@ def apropos(pages: Path, home: Path) -> set[str]:
 
 @pytest.mark.skipif(BIN.parent != ROOT / ".venv", reason="make works with .venv, this is another")
 def test_install_and_uninstall(tmp_path: Path) -> None:
-    """What was there before stays, what was installed goes."""
+    """What was there before stays, what was installed goes; other tests' commands stay, too."""
+    command = (BIN / "ebpf-minimal").stat()
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/ebpf-other").write_text("somebody else's\n")
     (tmp_path / "share/man").mkdir(parents=True)
@@ -67,3 +69,4 @@ def test_install_and_uninstall(tmp_path: Path) -> None:
     assert run(ROOT / "tools/install.sh", "install", tmp_path, *wheels).status == 0
     make("uninstall", f"PREFIX={tmp_path}")
     assert below(tmp_path) == before
+    assert os.path.samestat((BIN / "ebpf-minimal").stat(), command)

@@ -64,8 +64,8 @@ def stand_in(path: Path, client: str) -> Path:
     return notes
 
 
-def set_up(where: Path, what: str) -> subprocess.CompletedProcess[str]:
-    """Call a copy of the setup, which finds a virtual environment with everything in it."""
+def checkout(where: Path) -> None:
+    """Copy what the setup is, beside a virtual environment in which nothing is installed."""
     (where / "tools/ebpf_tour/base").mkdir(parents=True)
     for name in (
         "setup.py",
@@ -77,6 +77,11 @@ def set_up(where: Path, what: str) -> subprocess.CompletedProcess[str]:
         os.utime(where / name, (0, 0))
     (where / ".venv/bin").mkdir(parents=True)
     (where / ".venv/bin/python").symlink_to(sys.executable)
+
+
+def set_up(where: Path, what: str) -> subprocess.CompletedProcess[str]:
+    """Call a copy of the setup, which finds a virtual environment with everything in it."""
+    checkout(where)
     for extra in ("", "[dev]", "[test]"):
         (where / f".venv/installed{extra}").touch()
     return subprocess.run([where / "tools/setup.sh", what], capture_output=True, text=True)
@@ -99,6 +104,17 @@ def test_nothing_is_missing(path: Path, tmp_path: Path) -> None:
     assert notes.read_text() == ""
     (path / "dnf").unlink()
     assert set_up(tmp_path / "without", "demo").returncode == 0
+
+
+def test_what_an_extra_brings_is_not_installed_again(path: Path, tmp_path: Path) -> None:
+    """A second time would take the commands away for a moment, while other tests run them."""
+    for name in ("clang", "llvm-objcopy"):
+        (path / name).symlink_to("/bin/true")
+    checkout(tmp_path)
+    notes = stand_in(tmp_path / ".venv/bin", "pip")
+    for what in ("check", "demo", "check"):
+        subprocess.run([tmp_path / "tools/setup.sh", what], check=True)
+    assert notes.read_text() == "install --quiet --disable-pip-version-check --editable .[dev]\n"
 
 
 @pytest.mark.usefixtures("path")

@@ -76,7 +76,7 @@ if [ "$extra" = "[test]" ] && ! [ -d "$unpacked" ] && command -v dpkg-deb >/dev/
 	)
 	mv "$unpacked.new" "$unpacked"
 fi
-if [ -d "$unpacked" ]; then
+if [ -d "$unpacked" ] && ! [ -e build/prometheus ]; then
 	mkdir -p build
 	ln -sfn "$unpacked" build/prometheus
 fi
@@ -89,7 +89,9 @@ if ! [ -x .venv/bin/python ]; then
 fi
 
 stamp=".venv/installed$extra"
-if [ -z "$(find "$stamp" -newer pyproject.toml -newer setup.py 2>/dev/null)" ]; then
+# Each of them brings what demo needs. The tests call make install, which must not take the
+# commands away, to write them anew, while other tests run them.
+if [ -z "$(find "$stamp"* -newer pyproject.toml -newer setup.py 2>/dev/null)" ]; then
 	echo "Installing ebpf-tour$extra into .venv, with its programs compiled: about a minute"
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra"
 	touch "$stamp"
