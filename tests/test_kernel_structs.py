@@ -9,7 +9,7 @@ import pytest
 from support import ROOT, run
 
 from ebpf_tour.loader.btf import Btf, load_libbpf
-from ebpf_tour.loader.kernel_structs import definitions, structs_of
+from ebpf_tour.loader.kernel_structs import definitions, place_of, structs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def assert_places(btf: Btf, structs: dict[str, str], text: str, where: Path) -> 
     lines = []
     for name, body in structs.items():
         for member in re.findall(r"(\w+)(?:\[\w+\])?;", body):
-            place = btf.place(name, member)
+            place = place_of(btf, name, member)
             offset = f"__builtin_offsetof(struct {name}, {member})"
             if place:
                 lines.append(f'_Static_assert({offset} == {place.offset}, "{member}");')
@@ -60,3 +60,12 @@ def test_a_structure_that_is_packed(btf: Btf, tmp_path: Path) -> None:
     assert assert_places(btf, structs, text, tmp_path / "structs.c") == 2
     packed = [line for line in text.splitlines() if "packed" in line]
     assert [re.findall(r"(\w+);", line) for line in packed] == [["address"]]
+
+
+def test_a_member_that_was_renamed(btf: Btf) -> None:
+    """Linux 5.14 renamed state. Under the name that programs read, each kernel has it."""
+    before, after = btf.place("task_struct", "state"), btf.place("task_struct", "__state")
+    assert (before is None) != (after is None)
+    assert place_of(btf, "task_struct", "__state") == (before or after)
+    text = definitions(btf, structs_of(VMLINUX_H), "struct task_struct __state")
+    assert "unsigned int __state;" in text

@@ -151,8 +151,8 @@ TOOL = Tool(
         Example("ebpf-task-iter --demo", "see child processes that the demo starts"),
     ),
     requirements=(
-        "Linux 5.9 or newer with CONFIG_DEBUG_INFO_BTF, and root (or CAP_BPF and CAP_PERFMON); "
-        "with BCC, 5.14. --files needs Linux 5.12."
+        "Linux 5.9 or newer with CONFIG_DEBUG_INFO_BTF, and root (or CAP_BPF and CAP_PERFMON). "
+        "--files needs Linux 5.12."
     ),
     see_also=("ps(1)", "proc(5)"),
 )

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ebpf_tour.loader.btf import Btf
+    from ebpf_tour.loader.btf import Btf, Place
 
 _REGION = re.compile(
     r"#pragma clang attribute push\b.*?\n\n(.*)#pragma clang attribute pop", re.DOTALL
@@ -21,6 +21,13 @@ _STRUCT = re.compile(r"^struct (\w+) \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
 _MEMBER = re.compile(r"^\t(?P<type>.+?)(?P<name>\w+)(?P<array>\[\w+\])?;", re.MULTILINE)
 _EMBEDDED = re.compile(r"(?:const )?struct (\w+) $")
 _POINTER = re.compile(r"(?:const )?struct (\w+) \*")
+
+# By structure and member, what an older kernel calls it. In CO-RE, the program itself asks
+# which of them there is; in BCC, it cannot ask.
+#
+# task_struct: Linux 5.14, commit 2f064a59a11f ("sched: Change task_struct::state"). It was a
+# long before, of which both processors have the low half first.
+_CALLED_BEFORE = {("task_struct", "__state"): "state"}
 
 
 def structs_of(vmlinux_h: str) -> dict[str, str]:
@@ -52,11 +59,17 @@ def definitions(btf: Btf, structs: dict[str, str], program: str) -> str:
     return "\n".join(defined)
 
 
+def place_of(btf: Btf, name: str, member: str) -> Place | None:
+    """Return where a member of `struct NAME` lies, whatever this kernel calls it."""
+    before = _CALLED_BEFORE.get((name, member))
+    return btf.place(name, member) or (btf.place(name, before) if before else None)
+
+
 def _definition(btf: Btf, name: str, members: list[re.Match[str]]) -> str:
     """Each member is one alternative of a union, behind padding of its own."""
     parts = [f"\t\tchar __size[{btf.struct_size(name)}];\n"]
     for member in members:
-        place = btf.place(name, member["name"])
+        place = place_of(btf, name, member["name"])
         if place is None:  # not in this kernel: a program that reads it fails to compile
             continue
         declaration = f"{member['type']}{member['name']}{member['array'] or ''};"
