@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support import ROOT, run
+from support import ROOT, UNSUPPORTED, run
 
 from ebpf_tour.loader.btf import Btf, load_libbpf
 from ebpf_tour.loader.kernel_structs import definitions, place_of, structs_of
@@ -55,7 +55,7 @@ def test_a_structure_that_is_packed(btf: Btf, tmp_path: Path) -> None:
     """A member at no multiple of its alignment is where the kernel has it, too."""
     structs = {"acpi_generic_address": "\tu8 space_id;\n\tu64 address;\n"}
     if not btf.struct_size("acpi_generic_address"):
-        pytest.skip("this kernel has no ACPI")
+        pytest.skip(f"{UNSUPPORTED}this kernel has no ACPI")
     text = definitions(btf, structs, "struct acpi_generic_address space_id address")
     assert assert_places(btf, structs, text, tmp_path / "structs.c") == 2
     packed = [line for line in text.splitlines() if "packed" in line]
