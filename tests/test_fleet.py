@@ -52,6 +52,23 @@ def succeeds(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+def started(service: configparser.SectionProxy, words: list[str], directory: Path) -> Running:
+    """Start what a unit starts, with its capabilities, and as an ordinary user if it has one."""
+    name = Path(words[0]).name.removeprefix("ebpf-")
+    given = service["CapabilityBoundingSet"].lower().replace("cap_", "+").replace(" ", ",")
+    if "DynamicUser" in service:
+        assert service["AmbientCapabilities"] == service["CapabilityBoundingSet"]
+        wrapper = as_nobody(given)
+    else:
+        wrapper = ["setpriv", f"--bounding-set=-all,{given}"]
+    shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour")
+    shutil.copytree(OLD_CLIENT["PYTHONPATH"], directory, dirs_exist_ok=True)
+    script = f"import sys; from ebpf_tour.commands.{name} import main; sys.exit(main())"
+    python = ("/usr/bin/python3", "-Bc", script)
+    env = {"PYTHONPATH": str(directory), "HOME": "/"}
+    return Running(*wrapper, "--no-new-privs", *python, *words[1:], env=env)
+
+
 def test_rules(promtool: Path) -> None:
     """The server takes them, and each alert comes when it should, and not before."""
     succeeds(promtool, "check", "config", "prometheus.yml")
@@ -99,23 +116,6 @@ def test_a_unit(unit: Path, tmp_path: Path) -> None:
         (tmp_path / f"{unit.name}.d").mkdir()
         (tmp_path / f"{unit.name}.d/override.conf").write_text(with_our_commands(drop_in()))
     assert succeeds("systemd-analyze", "verify", copy) == ""
-
-
-def started(service: configparser.SectionProxy, words: list[str], directory: Path) -> Running:
-    """Start what a unit starts, with its capabilities, and as an ordinary user if it has one."""
-    name = Path(words[0]).name.removeprefix("ebpf-")
-    given = service["CapabilityBoundingSet"].lower().replace("cap_", "+").replace(" ", ",")
-    if "DynamicUser" in service:
-        assert service["AmbientCapabilities"] == service["CapabilityBoundingSet"]
-        wrapper = as_nobody(given)
-    else:
-        wrapper = ["setpriv", f"--bounding-set=-all,{given}"]
-    shutil.copytree(ROOT / "tools/ebpf_tour", directory / "ebpf_tour")
-    shutil.copytree(OLD_CLIENT["PYTHONPATH"], directory, dirs_exist_ok=True)
-    script = f"import sys; from ebpf_tour.commands.{name} import main; sys.exit(main())"
-    python = ("/usr/bin/python3", "-Bc", script)
-    env = {"PYTHONPATH": str(directory), "HOME": "/"}
-    return Running(*wrapper, "--no-new-privs", *python, *words[1:], env=env)
 
 
 @pytest.mark.kernel

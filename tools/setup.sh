@@ -89,8 +89,8 @@ if ! [ -x .venv/bin/python ]; then
 fi
 
 stamp=".venv/installed$extra"
-# Each of them brings what demo needs. The tests call make install, which must not take the
-# commands away, to write them anew, while other tests run them.
+# Each extra brings what demo needs, so each stamp serves for demo. A test calls make install
+# while others run the commands: pip would take these away for a moment.
 if [ -z "$(find "$stamp"* -newer pyproject.toml -newer setup.py 2>/dev/null)" ]; then
 	echo "Installing ebpf-tour$extra into .venv, with its programs compiled: about a minute"
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".$extra"

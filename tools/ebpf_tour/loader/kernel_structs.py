@@ -22,11 +22,11 @@ _MEMBER = re.compile(r"^\t(?P<type>.+?)(?P<name>\w+)(?P<array>\[\w+\])?;", re.MU
 _EMBEDDED = re.compile(r"(?:const )?struct (\w+) $")
 _POINTER = re.compile(r"(?:const )?struct (\w+) \*")
 
-# By structure and member, what an older kernel calls it. In CO-RE, the program itself asks
-# which of them there is; in BCC, it cannot ask.
+# The older name of a member, by structure and member. A CO-RE program checks which of the two
+# exists; a BCC program has no such check.
 #
-# task_struct: Linux 5.14, commit 2f064a59a11f ("sched: Change task_struct::state"). It was a
-# long before, of which both processors have the low half first.
+# task_struct: renamed in Linux 5.14, commit 2f064a59a11f ("sched: Change task_struct::state").
+# It was a long before. x86-64 and arm64 store its low half first.
 _CALLED_BEFORE = {("task_struct", "__state"): "state"}
 
 
